@@ -1,0 +1,48 @@
+"""How a process of this project reaches Clopos and the lake: made from the settings, shared by all its assets.
+
+The quota and the token live here, longer than one run's event loop, so that the steps of a run and the ticks
+of a sensor in one process spend from one window and authenticate once.
+"""
+
+from datetime import UTC, datetime
+
+from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.token import TokenCache
+from clopos_assets.ingest import Scope
+from clopos_assets.lake import Lake
+from clopos_assets.settings import Settings
+
+
+class Access:
+    """The lake, and a client for Clopos when credentials are set."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lake = Lake(settings.lake)
+        self.quota = Quota(settings.requests_per_window, settings.window_seconds)
+        self._tokens = TokenCache()
+
+    @property
+    def scope(self) -> Scope:
+        """What the settings say is to be read."""
+        return Scope(
+            venue_ids=self.settings.venue_ids,
+            days_before=self.settings.list_days_before,
+            days_after=self.settings.list_days_after,
+            zone=self.settings.timezone,
+            allow_mass_removal=self.settings.allow_mass_removal,
+            clock=lambda: datetime.now(UTC),
+        )
+
+    def clopos(self) -> Clopos:
+        """A client for one event loop. Raises SettingsError where a credential is missing."""
+        client_id, client_secret, brand, integrator_id = self.settings.require_credentials()
+        connection = Connection(
+            base_url=self.settings.base_url,
+            client_id=client_id,
+            client_secret=client_secret,
+            brand=brand,
+            integrator_id=integrator_id,
+        )
+        return Clopos(connection, quota=self.quota, tokens=self._tokens)

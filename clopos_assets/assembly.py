@@ -1,0 +1,33 @@
+"""Putting the parts together: settings → access → assets → job and schedule → Definitions.
+
+Apart from `definitions`, which reads the environment, so that tests and the demo build the same definitions on
+settings of their own.
+"""
+
+import dagster as dg
+
+from clopos_assets.access import Access
+from clopos_assets.assets.derived import derived_assets, derived_makers
+from clopos_assets.assets.raw import raw_assets, raw_makers
+from clopos_assets.automation import nightly_shift_schedule, shift_date_job, shift_dates
+from clopos_assets.ingest import Progress
+from clopos_assets.settings import Settings
+
+
+def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.Definitions:
+    """The project's definitions on these settings; `watch` is told of progress, besides the run's log."""
+    access = Access(settings)
+    partitions_def = shift_dates(settings)
+    line = (*raw_makers(access, watch), *derived_makers(access))
+    assets = [
+        *raw_assets(access, partitions_def, line),
+        *derived_assets(access, partitions_def, line),
+    ]
+    job = shift_date_job(assets)
+    return dg.Definitions(
+        assets=assets,
+        jobs=[job],
+        schedules=[nightly_shift_schedule(settings, job, partitions_def)],
+        # One process per run: its steps share the quota's window and the token, and start at once.
+        executor=dg.in_process_executor,
+    )

@@ -1,0 +1,175 @@
+"""One step of a run: making its tables for the shift dates of the run, and telling Dagster what came of it.
+
+In a range one bad shift date must not cost the others. A step that fails ends everything after it in the run,
+so a step with bad dates first carries the good ones to the end of the line itself, records them, and then
+fails and names the bad ones.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import dagster as dg
+
+from clopos_assets.ingest.made import Facts, Made
+from clopos_assets.lake import Lake
+from clopos_assets.settings import SettingsError
+from clopos_assets.tables import Table
+
+UNKNOWN_FIELDS_CHECK = "fields_are_documented"
+_NAMED_REASONS = 5
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes some tables for shift dates: the plain function behind one step."""
+
+    tables: tuple[Table, ...]
+    make: Callable[[dg.AssetExecutionContext, Sequence[str]], Made]
+
+    @property
+    def names(self) -> set[str]:
+        """The tables made."""
+        return {table.name for table in self.tables}
+
+
+def run_step(
+    context: dg.AssetExecutionContext, lake: Lake, line: Sequence[Maker], step: Maker
+) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+    """Make the step's tables for the run's shift dates and whatever dates outside moves have touched.
+
+    `line` is every maker in order. Raises dagster.Failure, one line, where a shift date was not made.
+    """
+    asked = list(context.partition_keys)
+    touched = _touched_outside(context, lake, step, set(asked))
+    try:
+        made = step.make(context, [*asked, *touched])
+    except SettingsError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    _record_outside(context, made, asked, step)
+    if made.bad:
+        _finish_good(context, line[line.index(step) + 1 :], made, asked)
+        _record(context, made, [day for day in asked if day not in made.bad], step.names)
+        raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
+    for table in step.tables:
+        for shift_date in asked:
+            context.add_asset_metadata(
+                _metadata(made.facts[table.name][shift_date]),
+                asset_key=table.name,
+                partition_key=shift_date,
+            )
+        yield dg.MaterializeResult(asset_key=table.name)
+    if step.tables[0].group == "raw":
+        for table in step.tables:
+            yield from _unknown_fields(table, {day: made.facts[table.name][day] for day in asked})
+
+
+def describe_failures(bad: Mapping[str, str], asked: int) -> str:
+    """One line: how many shift dates were not made, which, and why."""
+    by_reason: dict[str, list[str]] = {}
+    for shift_date, reason in sorted(bad.items()):
+        by_reason.setdefault(reason, []).append(shift_date)
+    parts = [f"{_dates(days)}: {reason}" for reason, days in by_reason.items()]
+    more = f"; and {len(parts) - _NAMED_REASONS} more reasons" if len(parts) > _NAMED_REASONS else ""
+    return f"{len(bad)} of {asked} shift dates not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
+
+
+def _dates(days: Sequence[str]) -> str:
+    return ", ".join(days) if len(days) <= 3 else f"{days[0]} … {days[-1]} ({len(days)} dates)"
+
+
+def _touched_outside(context: dg.AssetExecutionContext, lake: Lake, step: Maker, asked: set[str]) -> list[str]:
+    """Dates outside the run's range whose inputs an earlier step of this run has changed."""
+    inputs = {name for table in step.tables for name in table.inputs}
+    if not inputs:
+        return []
+    dates = {
+        event.asset_materialization.partition
+        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_materialization is not None and event.asset_materialization.asset_key.to_user_string() in inputs
+    }
+    outside = {day for day in dates if day is not None} - asked
+    return sorted(day for day in outside if all(lake.has(table, day) for table in step.tables))
+
+
+def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
+    cursor = None
+    more = True
+    while more:  # as many pages as the run has events
+        page = context.instance.get_records_for_run(context.run_id, of_type=kind, cursor=cursor)
+        yield from (record.event_log_entry for record in page.records)
+        more, cursor = page.has_more and bool(page.records), page.cursor
+
+
+def _finish_good(context: dg.AssetExecutionContext, later: Iterable[Maker], made: Made, asked: Sequence[str]) -> None:
+    """Carry the dates that did not fail through the makers that this run would have come to."""
+    planned = {
+        event.dagster_event.asset_key.to_user_string()
+        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        if event.dagster_event is not None and event.dagster_event.asset_key is not None
+    }
+    for maker in later:
+        good = [day for day in asked if day not in made.bad]
+        if good and maker.names <= planned:
+            then = maker.make(context, good)
+            _record(context, then, [*then.facts.get(maker.tables[0].name, {})], maker.names)
+            for shift_date, reason in then.bad.items():
+                made.fail(shift_date, reason)
+
+
+def _record_outside(context: dg.AssetExecutionContext, made: Made, asked: Sequence[str], step: Maker) -> None:
+    """Events for partitions outside the range, and for tables of earlier steps, that the step had to change."""
+    for name, facts in made.facts.items():
+        others = [day for day in facts if day not in asked or name not in step.names]
+        _record(context, made, others, {name})
+
+
+def _record(context: dg.AssetExecutionContext, made: Made, days: Sequence[str], names: set[str]) -> None:
+    for name in names:
+        for shift_date in days:
+            facts = made.facts.get(name, {}).get(shift_date)
+            if facts is not None:
+                context.log_event(
+                    dg.AssetMaterialization(asset_key=name, partition=shift_date, metadata=_metadata(facts))
+                )
+
+
+def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
+    """Facts as the UI shows and plots them. A plotted amount is a float: the exact one is in the table."""
+    shown: dict[str, dg.MetadataValue[Any]] = {}
+    for name, value in facts.items():
+        if name == "rows":
+            shown["dagster/partition_row_count"] = dg.MetadataValue.int(int(value))
+        elif isinstance(value, int):
+            shown[name] = dg.MetadataValue.int(value)
+        elif isinstance(value, Decimal | float):
+            shown[name] = dg.MetadataValue.float(float(value))
+        else:
+            shown[name] = dg.MetadataValue.md(value) if "\n" in value else dg.MetadataValue.text(value)
+    return shown
+
+
+def _unknown_fields(
+    table: Table, facts: Mapping[str, Facts]
+) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+    """Report by name the fields that the API's documents do not, per shift date."""
+    named = {day: str(of_day["unknown_fields"]) for day, of_day in facts.items()}
+    for shift_date, fields in named.items():
+        yield dg.AssetCheckEvaluation(
+            asset_key=dg.AssetKey(table.name),
+            check_name=UNKNOWN_FIELDS_CHECK,
+            passed=not fields,
+            severity=dg.AssetCheckSeverity.WARN,
+            partition=shift_date,
+            metadata={"unknown_fields": fields} if fields else {},
+            description=f"kept in extra: {fields}" if fields else None,
+        )
+    every = sorted({field for fields in named.values() for field in fields.split(", ") if field})
+    yield dg.AssetCheckResult(
+        asset_key=table.name,
+        check_name=UNKNOWN_FIELDS_CHECK,
+        passed=not every,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"unknown_fields": ", ".join(every)} if every else {},
+    )

@@ -1,0 +1,90 @@
+"""The command line: `demo` shows the whole product on a restaurant of this machine, `sandbox` runs that alone.
+
+What the commands do is elsewhere; here are their options, what they print, and how they end.
+"""
+
+import sys
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from clopos_assets.demo import DemoError, DemoOptions, run_demo
+from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
+from clopos_assets.settings import SettingsError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def clopos_assets() -> None:
+    """Clopos receipts and stock deductions as exact Parquet tables and cost of goods, in Dagster."""
+
+
+@app.command()
+def demo(
+    home: Annotated[Path, typer.Option(help="Folder for the lake and Dagster's home; kept between runs.")] = Path(
+        "clopos-demo"
+    ),
+    days: Annotated[int, typer.Option(min=1, max=366, help="How many past shift dates to make.")] = 14,
+    venues: Annotated[int, typer.Option(min=1, max=50, help="Venues of the restaurant.")] = 2,
+    receipts_per_day: Annotated[int, typer.Option(min=1, max=5000, help="Receipts per venue and day.")] = 60,
+    seed: Annotated[int, typer.Option(help="Another seed, another restaurant.")] = 1,
+    ui: Annotated[bool, typer.Option("--ui", help="Serve the Dagster UI on the result until interrupted.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the Dagster UI.")] = 3000,
+) -> None:
+    """Make the last shift dates of a made-up restaurant through the real API protocol, and show their cost."""
+    options = DemoOptions(home.absolute(), days, venues, receipts_per_day, seed)
+    run_demo(options, Console(), ui_port=port if ui else None)
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 8810,
+    seed: Annotated[int, typer.Option(help="Another seed, another restaurant.")] = 1,
+    start_date: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day of its history; 30 days ago if not given.")
+    ] = None,
+    now: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+            help="Stop its clock here, in local time; POST /sandbox/advance moves it on. It runs if not given.",
+        ),
+    ] = None,
+    venues: Annotated[int, typer.Option(min=1, max=200, help="Venues of the brand.")] = 2,
+    receipts_per_day: Annotated[int, typer.Option(min=0, max=20000, help="Receipts per venue and day.")] = 80,
+    requests_per_minute: Annotated[int, typer.Option(min=1, help="The brand's quota.")] = 300,
+) -> None:
+    """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
+    begin = start_date.date() if start_date is not None else _days_ago(30, now)
+    history = HistoryOptions(start_date=begin, seed=seed, venues=venues, receipts_per_day=receipts_per_day)
+
+    def show(settings: dict[str, str]) -> None:
+        for name, value in settings.items():
+            typer.echo(f"export {name}={value}")
+        typer.echo("# serving until interrupted (Ctrl+C)")
+        sys.stdout.flush()
+
+    try:
+        run_sandbox(history, port, now=now, limits=LimitOptions(requests=requests_per_minute), on_ready=show)
+    except OSError as error:
+        raise DemoError(
+            f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port"
+        ) from None
+
+
+def _days_ago(days: int, now: datetime | None) -> date:
+    today = now.date() if now is not None else datetime.now().astimezone().date()
+    return date.fromordinal(today.toordinal() - days)
+
+
+def main() -> None:
+    """Run the command line; errors that a user can mend are one line and exit code 2."""
+    try:
+        app()
+    except (SettingsError, DemoError) as error:
+        typer.echo(f"clopos-assets: {error}", err=True)
+        raise SystemExit(2) from None

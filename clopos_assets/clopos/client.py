@@ -1,0 +1,294 @@
+"""The reads of the Clopos Open API v2 that this project needs, for one event loop.
+
+Every answer is judged by `verdict`, every request takes a slot of the quota, and what comes back is decoded
+exactly. Rows, tables and days belong to the callers.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import date
+from types import TracebackType
+from typing import TypeVar
+
+from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.decode import decode_json
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.listing import Item, Listing, Page, read_listing, read_objects, read_page
+from clopos_assets.clopos.patience import TryAgainError, tries
+from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.reply import Reply, read_reply, refusal
+from clopos_assets.clopos.token import Grant, TokenCache, authenticate
+from clopos_assets.clopos.verdict import Kind, judge
+from clopos_assets.clopos.wire import Answer, NoAnswerError, Request, Wire
+
+__all__ = ["Clopos", "Connection", "StockAnswer", "read_stock_operations"]
+
+T = TypeVar("T")
+
+# "Typically 200" at most, 50 by default: https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+_LARGEST_PAGE = 200
+_USUAL_PAGE = 50
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StockAnswer:
+    """The stock operations of one receipt, and the answer they were read from, byte for byte."""
+
+    items: list[Item]
+    body: bytes = field(repr=False)
+
+
+class Clopos:
+    """A client, to be used as an async context manager. Quota and tokens may be shared with others.
+
+    `on_wait` is told, in seconds and words, of each wait of a request for the quota or for its next try. All reads
+    raise CloposRefused and CloposAnswerError (final) and CloposUnavailable (a later run may succeed).
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        quota: Quota,
+        tokens: TokenCache,
+        on_wait: Callable[[float, str], None] | None = None,
+    ) -> None:
+        self._connection = connection
+        self._quota = quota
+        self._tokens = tokens
+        self._on_wait = on_wait
+        self._wire = Wire(connection)
+        self._in_flight = asyncio.Semaphore(connection.max_in_flight)
+        self._page_size = _LARGEST_PAGE
+        self._requests = 0
+
+    async def __aenter__(self) -> "Clopos":
+        await self._wire.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._wire.__aexit__(kind, error, trace)
+
+    @property
+    def requests(self) -> int:
+        """Requests sent that count against the quota: repeats are in, authentications are not."""
+        return self._requests
+
+    async def list_receipts(
+        self,
+        *,
+        created_from: date,
+        created_to: date,
+        venue_id: int | None,
+        convert: Callable[[list[Item]], T],
+    ) -> Listing[T]:
+        """All receipts created on the days from `created_from` to `created_to`, both inclusive, with their lines.
+
+        The days are those of `created_at`, not shift dates. `convert` turns each page's receipts into what is kept
+        of them; see `read_listing`. https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        """
+        if created_from > created_to:
+            raise ValueError("created_from is after created_to")
+        name = f"GET /v2/receipts ({created_from} to {created_to}{_of_venue(venue_id)})"
+        tally = _Tally()
+
+        async def fetch(number: int) -> Page:
+            target = (
+                f"/v2/receipts?page={number}&sort[0]=id&sort[1]=1&limit={self._page_size}"
+                f"&date[0]={created_from.isoformat()}&date[1]={created_to.isoformat()}"
+                "&with[0]=receipt_products&with[1]=receipt_products.modificators"
+            )
+            return read_page((await self._ask(target, name, venue_id, tally)).read(), name)
+
+        try:
+            return await self._read_listing(fetch, convert, name, tally)
+        except CloposRefused as error:
+            if error.parameter != "limit" or self._page_size <= _USUAL_PAGE:
+                raise
+        _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
+        self._page_size = _USUAL_PAGE
+        return await self._read_listing(fetch, convert, name, tally)
+
+    async def get_receipt(self, receipt_id: int, venue_id: int | None) -> Item | None:
+        """One receipt with its lines; None where Clopos says that this brand and venue have none of that id.
+
+        https://developer.clopos.com/api-reference/v2/receipts/get-receipt-by-id
+        """
+        name = f"GET /v2/receipts/{receipt_id}{_in_venue(venue_id)}"
+        target = f"/v2/receipts/{receipt_id}?with[0]=receipt_products&with[1]=receipt_products.modificators"
+        reply = await self._ask(target, name, venue_id, one_resource=True)
+        if reply.verdict.kind is Kind.ABSENT:
+            return None
+        receipt = reply.read().get("data")
+        if not isinstance(receipt, dict) or receipt.get("id") != receipt_id:
+            raise CloposAnswerError(f"{name}: data is not that receipt; Clopos has to mend this")
+        return receipt
+
+    async def get_stock_operations(self, receipt_id: int, venue_id: int | None) -> StockAnswer | None:
+        """What the receipt's products took from stock; None where there is no such receipt.
+
+        https://developer.clopos.com/api-reference/v2/receipts/get-receipt-stock-operations
+        """
+        name = f"GET /v2/receipts/{receipt_id}/stock-operations{_in_venue(venue_id)}"
+        reply = await self._ask(f"/v2/receipts/{receipt_id}/stock-operations", name, venue_id, one_resource=True)
+        if reply.verdict.kind is Kind.ABSENT:
+            return None
+        return StockAnswer(read_objects(reply.read(), name), reply.answer.body)
+
+    async def list_venues(self) -> list[Item]:
+        """The brand's venues, each with an integer `id`. https://developer.clopos.com/api-reference/v2/venues
+
+        The list is documented without pages, so it is asked for without; where the answer counts more venues than
+        it holds, pages are read.
+        """
+        name = "GET /v2/venues"
+        envelope = (await self._ask("/v2/venues", name, None)).read()
+        whole = read_page({**envelope, "total": len(read_objects(envelope, name))}, name)
+        if envelope.get("total") is None or envelope["total"] == whole.total:
+            return whole.items
+        tally = _Tally()
+
+        async def fetch(number: int) -> Page:
+            target = f"/v2/venues?page={number}&limit={self._page_size}"
+            return read_page((await self._ask(target, name, None, tally)).read(), name)
+
+        listing = await self._read_listing(fetch, list, name, tally)
+        return [venue for part in listing.parts for venue in part]
+
+    async def _read_listing(
+        self,
+        fetch: Callable[[int], Awaitable[Page]],
+        convert: Callable[[list[Item]], T],
+        name: str,
+        tally: "_Tally",
+    ) -> Listing[T]:
+        return await read_listing(
+            fetch,
+            convert,
+            name=name,
+            concurrency=self._connection.max_in_flight,
+            pause_seconds=self._connection.backoff_seconds,
+            count_requests=lambda: tally.requests,
+        )
+
+    async def _ask(
+        self,
+        target: str,
+        name: str,
+        venue_id: int | None,
+        tally: "_Tally | None" = None,
+        *,
+        one_resource: bool = False,
+    ) -> Reply:
+        """The good answer to a GET, or its absence; tried again, within bounds, where that may help."""
+        question = _Question(target, name, venue_id, one_resource, tally or _Tally())
+        reply: Reply | None = None
+        async for attempt in tries(self._connection, name, self._on_wait):
+            with attempt:
+                reply = await self._try(question)
+        assert reply is not None, "the tries end with a reply or an exception"
+        return reply
+
+    async def _try(self, question: "_Question") -> Reply:
+        """One try: a token that Clopos no longer takes is renewed once, all else ends the try."""
+        reply, token = await self._send(question)
+        if reply.verdict.kind is Kind.REAUTHENTICATE:
+            self._tokens.invalidate(token)
+            reply, token = await self._send(question)
+        match reply.verdict.kind:
+            case Kind.OK | Kind.ABSENT:
+                return reply
+            case Kind.RETRY:
+                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds)
+            case Kind.REAUTHENTICATE:
+                self._tokens.invalidate(token)
+                raise CloposRefused(
+                    f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
+                    "and CLOPOS_INTEGRATOR_ID belong together"
+                )
+            case _:
+                raise refusal(question.name, reply.verdict)
+
+    async def _send(self, question: "_Question") -> tuple[Reply, str]:
+        """One request in its slot, its answer judged, and the token that it carried."""
+        async with self._in_flight, self._quota.slot(self._on_wait) as slot:
+            try:
+                token = await self._tokens.get(self._connection, self._authenticate)
+            except BaseException:
+                slot.cancel()
+                raise
+            self._requests += 1
+            question.tally.requests += 1
+            try:
+                answer = await self._wire.send(question.to_request(token))
+            except NoAnswerError as error:
+                cause = str(error)
+            else:
+                if answer.status == 429:
+                    slot.refuse(answer.headers)
+                else:
+                    slot.settle(answer.headers)
+                return self._read(question, answer, token), token
+        raise TryAgainError(cause)
+
+    def _read(self, question: "_Question", answer: Answer, token: str) -> Reply:
+        _log.debug("%s: HTTP %d, %d bytes", question.name, answer.status, len(answer.body))
+        return read_reply(
+            answer,
+            secrets=(self._connection.client_secret, token),
+            venue_id=question.venue_id,
+            one_resource=question.one_resource,
+        )
+
+    async def _authenticate(self) -> Grant:
+        return await authenticate(self._wire, self._connection, self._on_wait)
+
+
+@dataclass
+class _Tally:
+    """Requests sent for one list."""
+
+    requests: int = 0
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One GET, without the token that it will carry."""
+
+    target: str
+    name: str
+    venue_id: int | None
+    one_resource: bool
+    tally: _Tally
+
+    def to_request(self, token: str) -> Request:
+        headers = {"accept": "application/json", "x-token": token}
+        if self.venue_id is not None:
+            headers["x-venue"] = str(self.venue_id)
+        return Request("GET", self.target, self.name, headers)
+
+
+def read_stock_operations(body: bytes) -> list[Item]:
+    """The items of an answer kept from an earlier run. Raises CloposAnswerError where it is not one."""
+    name = "a kept answer of stock-operations"
+    try:
+        envelope = decode_json(body)
+    except ValueError as error:
+        raise CloposAnswerError(f"{name} is {error}; ask Clopos again") from None
+    if not isinstance(envelope, dict) or judge(200, envelope).kind is not Kind.OK:
+        raise CloposAnswerError(f"{name} is not a good answer; ask Clopos again")
+    return read_objects(envelope, name)
+
+
+def _of_venue(venue_id: int | None) -> str:
+    return "" if venue_id is None else f", venue {venue_id}"
+
+
+def _in_venue(venue_id: int | None) -> str:
+    return "" if venue_id is None else f" (venue {venue_id})"

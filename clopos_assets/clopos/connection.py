@@ -1,0 +1,78 @@
+"""Where Clopos is, who asks, and how patiently. Values only; nothing here sends."""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+from clopos_assets.clopos.errors import CloposRefused
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One brand's access. `base_url` is the API root without the version: https, or http to this machine only.
+
+    `timeout_seconds` bounds one request from the first byte out to the last byte in. It must exceed the 8 s
+    after which Clopos itself gives up on its upstream (https://developer.clopos.com/errors). `attempts` are tries
+    per request; the pause before try n is about `backoff_seconds` × 2^(n−2), with jitter, up to `backoff_max_seconds`.
+
+    Raises CloposRefused for an address that would show the credentials to others.
+    """
+
+    base_url: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    brand: str
+    integrator_id: str
+    max_in_flight: int = 16
+    attempts: int = 6
+    timeout_seconds: float = 30.0
+    backoff_seconds: float = 1.0
+    backoff_max_seconds: float = 30.0
+    max_body_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        _check_address(self.base_url)
+        if min(self.max_in_flight, self.attempts, self.max_body_bytes) < 1 or self.timeout_seconds <= 0:
+            raise ValueError("max_in_flight, attempts, max_body_bytes and timeout_seconds must be positive")
+
+    @property
+    def root(self) -> str:
+        """The base URL without a slash at its end."""
+        return self.base_url.rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the address is this machine."""
+        return _is_loopback(urlsplit(self.base_url))
+
+
+def _check_address(base_url: str) -> None:
+    advice = "it takes an address such as https://integrations.clopos.com/open-api"
+    try:
+        url = urlsplit(base_url)
+        port_is_fine = url.port is None or url.port > 0
+    except ValueError:
+        raise CloposRefused(f"CLOPOS_BASE_URL is not an address: {advice}") from None
+    if url.scheme not in ("http", "https") or not url.hostname or not port_is_fine:
+        raise CloposRefused(f"CLOPOS_BASE_URL is not an http address: {advice}")
+    if url.username is not None or url.password is not None or url.query or url.fragment:
+        raise CloposRefused(f"CLOPOS_BASE_URL holds a user, a query or a fragment: {advice}")
+    if not base_url.isprintable() or " " in base_url:
+        raise CloposRefused(f"CLOPOS_BASE_URL holds blanks or control characters: {advice}")
+    if url.path.rstrip("/").rpartition("/")[2] in ("v1", "v2"):
+        raise CloposRefused(f"CLOPOS_BASE_URL ends with a version, which CLOPOS_API_VERSION sets: {advice}")
+    if url.scheme == "http" and not _is_loopback(url):
+        raise CloposRefused(
+            f"CLOPOS_BASE_URL would send the credentials to {url.hostname} unencrypted: use https (http is for "
+            "this machine only)"
+        )
+
+
+def _is_loopback(url: SplitResult) -> bool:
+    host = url.hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,35 @@
+"""JSON in and out without losing a digit. Nothing here knows receipts."""
+
+from decimal import Decimal, DecimalException
+
+import msgspec
+
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+def decode_json(body: bytes) -> object:
+    """The value that the text says: whole numbers as `int`, others as `Decimal` of the digits on the wire.
+
+    Raises ValueError, and nothing else, for text that is malformed, cut off, nested too deeply, or that holds a
+    number beyond what Python can keep exactly (an exponent of 19 digits, a whole number of 4,300).
+    """
+    try:
+        value: object = _DECODER.decode(body)
+    except RecursionError:
+        reason = "nested too deeply"
+    except DecimalException:
+        reason = "a number is out of range"
+    except ValueError as error:
+        reason = str(error)
+    else:
+        return value
+    raise ValueError(f"not JSON: {reason}")
+
+
+def encode_json(value: object) -> str:
+    """Canonical text of a decoded value: keys sorted, no spaces, non-ASCII kept, every number digit by digit.
+
+    `1.0` and `1` are different texts. Takes what `decode_json` gives; NaN and the infinities are not among it.
+    """
+    return _ENCODER.encode(value).decode()

@@ -1,0 +1,221 @@
+"""Reading a paged list whole while it may be changing. Knows pages and ids, not HTTP."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import ceil
+from typing import Generic, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
+
+from clopos_assets.clopos.decode import encode_json
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+
+T = TypeVar("T")
+Item = dict[str, object]
+
+_RESTARTS = 5
+_MOST_PAGES = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer of a list: its items in the order served, and how many match in all."""
+
+    items: list[Item]
+    total: int
+
+
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """A list read whole: every id once.
+
+    `parts` are the converted pages in page order; `requests` counts what was sent for the list, repeats and
+    restarts included; `conflicts` holds, by id, all variants of an item that one answer gave with different
+    content. Those count in `total` and are in no part.
+    """
+
+    parts: list[T]
+    total: int
+    requests: int
+    restarts: int
+    conflicts: dict[int, list[Item]]
+
+
+class _ChangedError(Exception):
+    """The list changed while it was read, or did not give what it promised: this reading is no good."""
+
+
+def read_page(envelope: Item, name: str) -> Page:
+    """The page in an envelope. Raises CloposAnswerError where it is not one as documented."""
+    items = read_objects(envelope, name)
+    total = envelope.get("total")
+    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+        raise CloposAnswerError(f"{name}: the answer has no whole number in total; Clopos has to mend this")
+    for item in items:
+        if not isinstance(item.get("id"), int) or isinstance(item.get("id"), bool):
+            raise CloposAnswerError(f"{name}: an item has no whole number in id; Clopos has to mend this")
+    return Page(items, total)
+
+
+def read_objects(envelope: Item, name: str) -> list[Item]:
+    """The objects in `data`. Raises CloposAnswerError where there is no list of objects."""
+    data = envelope.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        raise CloposAnswerError(f"{name}: data is not a list of objects; Clopos has to mend this")
+    return data
+
+
+async def read_listing(
+    fetch: Callable[[int], Awaitable[Page]],
+    convert: Callable[[list[Item]], T],
+    *,
+    name: str,
+    concurrency: int,
+    pause_seconds: float,
+    count_requests: Callable[[], int],
+) -> Listing[T]:
+    """Read all pages of a list sorted by ascending id.
+
+    `fetch` reads a page by its 1-based number. `convert` gets each page's items that no page before had; what it
+    made of a reading that has to start again is dropped. Whole means: the same total on every page and as many
+    ids. A row deleted and another inserted between the same two answers keep the total and cannot be seen so.
+
+    `count_requests` says how many requests `fetch` has sent so far. Raises CloposUnavailable after five restarts,
+    and what `fetch` and `convert` raise.
+    """
+    reading: _Reading[T] | None = None
+
+    def announce(state: RetryCallState) -> None:
+        _log.warning("%s: %s; reading the list again from its first page", name, _reason(state))
+
+    def give_up(state: RetryCallState) -> None:
+        raise CloposUnavailable(
+            f"{name}: the list was read {state.attempt_number} times and is never whole, the last time: "
+            f"{_reason(state)}; run again later"
+        ) from None
+
+    restarts = -1
+    async for attempt in AsyncRetrying(
+        sleep=asyncio.sleep,
+        stop=stop_after_attempt(_RESTARTS + 1),
+        wait=wait_random(0.5 * pause_seconds, 1.5 * pause_seconds),
+        retry=retry_if_exception_type(_ChangedError),
+        before_sleep=announce,
+        retry_error_callback=give_up,
+    ):
+        with attempt:
+            restarts += 1
+            reading = _Reading(convert)
+            await reading.run(fetch, concurrency)
+    assert reading is not None, "the tries end with a reading or an exception"
+    return Listing(
+        parts=[reading.parts[number] for number in sorted(reading.parts)],
+        total=reading.total,
+        requests=count_requests(),
+        restarts=restarts,
+        conflicts=reading.conflicts,
+    )
+
+
+@dataclass
+class _Reading(Generic[T]):
+    """One try at the whole list. Keeps a digest of each item, not the item."""
+
+    convert: Callable[[list[Item]], T]
+    total: int = 0
+    parts: dict[int, T] = field(default_factory=dict)
+    conflicts: dict[int, list[Item]] = field(default_factory=dict)
+    digests: dict[int, bytes] = field(default_factory=dict)
+    surplus: int = 0
+
+    async def run(self, fetch: Callable[[int], Awaitable[Page]], concurrency: int) -> None:
+        first = await fetch(1)
+        self.total = first.total
+        size = len(first.items)
+        self.take(1, first)
+        if size == 0:
+            if self.total > 0:
+                raise _ChangedError(f"the first page is empty and {self.total} items are promised")
+            return
+        # By the size that came: a larger one than the server likes may be cut down without a word.
+        pages = max(ceil(self.total / size), 1)
+        if pages > _MOST_PAGES:
+            raise CloposAnswerError(
+                f"{self.total:,} items in pages of {size} are too many for one list; ask for fewer days at once"
+            )
+        await self._take_concurrently(fetch, pages, concurrency)
+        # Rows that moved while the pages were read, or pages that were cut down: go on as long as it helps.
+        number = pages
+        while len(self.digests) < self.total:
+            number += 1
+            if not self.take(number, await fetch(number)):
+                break
+        self.check()
+
+    async def _take_concurrently(self, fetch: Callable[[int], Awaitable[Page]], pages: int, concurrency: int) -> None:
+        # Highest first: a deletion moves rows to lower pages, which are read later, so that it repeats rows
+        # rather than hides them.
+        numbers = iter(range(pages, 1, -1))
+
+        async def work(numbers: Iterator[int]) -> None:
+            for number in numbers:
+                self.take(number, await fetch(number))
+
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(concurrency, pages - 1)):
+                    group.create_task(work(numbers))
+        except BaseExceptionGroup as failures:
+            failure = failures.exceptions[0]
+        if failure is not None:
+            raise failure
+
+    def take(self, number: int, page: Page) -> bool:
+        """Whether the page brought an id that no page before had."""
+        if page.total != self.total:
+            raise _ChangedError(f"the total went from {self.total} to {page.total}")
+        variants: dict[int, dict[bytes, Item]] = {}
+        for item in page.items:
+            variants.setdefault(_id(item), {})[_digest(item)] = item
+        self.surplus += len(page.items) - len(variants)
+        fresh: list[Item] = []
+        is_news = False
+        for key, contents in variants.items():
+            digest = b"".join(sorted(contents))
+            if key in self.digests:
+                if self.digests[key] != digest:
+                    raise _ChangedError(f"item {key} differs between two pages")
+                continue
+            self.digests[key] = digest
+            is_news = True
+            if len(contents) > 1:
+                self.conflicts[key] = list(contents.values())
+            else:
+                fresh.extend(contents.values())
+        self.parts[number] = self.convert(fresh)
+        return is_news
+
+    def check(self) -> None:
+        """Whole: as many ids as promised; the total may also count rows that one answer gave more than once."""
+        if self.total not in (len(self.digests), len(self.digests) + self.surplus):
+            raise _ChangedError(f"{len(self.digests)} of {self.total} items came")
+
+
+def _id(item: Item) -> int:
+    value = item["id"]
+    assert isinstance(value, int), "pages are checked when they are read"
+    return value
+
+
+def _digest(item: Item) -> bytes:
+    return blake2b(encode_json(item).encode(), digest_size=16).digest()
+
+
+def _reason(state: RetryCallState) -> object:
+    return state.outcome.exception() if state.outcome is not None else ""

@@ -1,0 +1,84 @@
+"""A derived table of one shift date from its SQL: DuckDB over the lake's Parquet, in bounded memory.
+
+The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
+"""
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+import duckdb
+import pyarrow as pa
+
+from clopos_assets.lake import Lake
+from clopos_assets.tables import TABLES, ContractError, Table
+
+MEMORY_LIMIT = "1GB"
+
+# DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
+_ROUND_HALF_EVEN = """
+create macro round_half_even(exact) as (
+    select
+        case
+            when abs(exact - rounded) = 0.0000005 and rounded % 0.000002 <> 0
+            then rounded - 0.000001 * sign(exact)
+            else rounded
+        end
+    from (select cast(exact as decimal(38, 6)) as rounded)
+)
+"""
+
+
+class ComputeError(Exception):
+    """A derived table can't be computed. The message says what to do; running again helps after that."""
+
+
+def query_of(table: Table) -> str:
+    """The SQL that makes a table."""
+    return (files("clopos_assets") / "sql" / table.group / f"{table.name}.sql").read_text(encoding="utf-8")
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory database with bounded memory and the macros that the SQL uses."""
+    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    connection.execute(_ROUND_HALF_EVEN)
+    return connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> pa.Table:
+    """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register).
+
+    Raises ContractError where the result does not have the declared columns, or a sum does not fit.
+    """
+    for name, rows in inputs.items():
+        connection.register(name, rows)
+    try:
+        relation = connection.sql(query_of(table))
+        assert relation is not None  # a select always gives one
+        result: pa.Table = relation.to_arrow_table()
+        if tuple(result.column_names) != table.names:
+            raise ContractError(f"{table.name}: its SQL gives {result.column_names}, declared are {table.names}")
+        return _cast(table, result)
+    except (duckdb.OutOfRangeException, duckdb.ConversionException, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise ContractError(f"{table.name}: a figure is too large for its column ({reason})") from error
+    finally:
+        for name in inputs:
+            connection.unregister(name)
+
+
+def _cast(table: Table, result: pa.Table) -> pa.Table:
+    columns = [result.column(field.name).cast(field.type) for field in table.schema]
+    return pa.Table.from_arrays(columns, schema=table.schema).combine_chunks()
+
+
+def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> pa.Table:
+    """A table's rows for one shift date. Raises ComputeError where an input is not materialized."""
+    inputs = {}
+    for name in table.inputs:
+        rows = lake.read(TABLES[name], shift_date)
+        if rows is None:
+            raise ComputeError(
+                f"{name} of shift date {shift_date} is not materialized: materialize it first, or together"
+            )
+        inputs[name] = rows
+    return select(connection, table, inputs)

@@ -1,0 +1,141 @@
+"""Receipts as the API answers them, read into rows: one batch per answer, one entry per receipt in it.
+
+A receipt that can't be read becomes a BadReceipt with the shift dates it could belong to, so that it costs
+those dates and no others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+
+from clopos_assets.ingest.versions import Version, version_of
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
+from clopos_assets.tables.rows import Row, RowError, RowReader, read_shift_date, read_time, read_whole
+
+_RECEIPTS = RowReader(RECEIPTS)
+_LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One receipt of a batch: where it belongs, its version, and where its rows are."""
+
+    receipt_id: int
+    venue_id: int
+    shift_date: str
+    version: Version
+    batch: "Batch"
+    row: int
+    first_line: int
+    end_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class BadReceipt:
+    """A receipt that can't be filed, and why. `first` and `last` bound its shift date, inclusive; None: unknown."""
+
+    receipt_id: object
+    first: str | None
+    last: str | None
+    reason: str
+
+    def concerns(self, shift_date: str) -> bool:
+        """Whether the receipt could belong to the shift date."""
+        return (self.first is None or self.first <= shift_date) and (self.last is None or shift_date <= self.last)
+
+    def __str__(self) -> str:
+        return f"receipt {self.receipt_id}: {self.reason}"
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """The receipts of one answer as Arrow, with an entry for each."""
+
+    entries: list[Entry] = field(default_factory=list)
+    bad: list[BadReceipt] = field(default_factory=list)
+    receipts: pa.Table = field(default_factory=RECEIPTS.schema.empty_table)
+    lines: pa.Table = field(default_factory=RECEIPT_PRODUCTS.schema.empty_table)
+
+
+def read_batch(
+    items: Sequence[Mapping[str, object]],
+    *,
+    asked_venue: int | None,
+    window: tuple[int, int],
+    fetched_at: datetime,
+) -> Batch:
+    """Read the receipts of one answer, in which lines were asked for.
+
+    `window` is the days before and after a shift date in which its receipts are created: where a receipt's
+    own shift date can't be read, it tells which dates it may belong to.
+    """
+    batch = Batch()
+    rows: list[Row] = []
+    lines: list[Row] = []
+    for item in items:
+        try:
+            shift_date = read_shift_date(item.get("shift_date"))
+        except RowError as error:
+            first, last = _possible_dates(item, window)
+            batch.bad.append(BadReceipt(item.get("id"), first, last, f"shift_date: {error}"))
+            continue
+        try:
+            row = _RECEIPTS.read(item)
+            receipt_id, venue_id = read_whole(item["id"]), read_whole(item["venue_id"])
+            if asked_venue is not None and venue_id != asked_venue:
+                raise RowError(f"venue {asked_venue} was asked for, and venue {venue_id} answered")
+            own = _read_lines(item, receipt_id, venue_id)
+        except RowError as error:
+            batch.bad.append(BadReceipt(item.get("id"), shift_date, shift_date, str(error)))
+            continue
+        version = version_of((shift_date, row, own))
+        batch.entries.append(
+            Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), len(lines) + len(own))
+        )
+        rows.append(row)
+        lines.extend(own)
+    batch.receipts = _RECEIPTS.to_arrow(rows, fetched_at)
+    batch.lines = _LINES.to_arrow(lines, fetched_at)
+    return batch
+
+
+def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> list[Row]:
+    lines = item.get("receipt_products")
+    if not isinstance(lines, list):
+        raise RowError("receipt_products is missing, though lines were asked for")
+    own: dict[object, Row] = {}
+    for line in lines:
+        if not isinstance(line, dict):
+            raise RowError("receipt_products holds something that is not a line")
+        try:
+            row = _LINES.read(line, receipt_id, venue_id)
+        except RowError as error:
+            raise RowError(f"line {line.get('id')}: {error}") from None
+        if own.setdefault(row[0], row) != row:
+            raise RowError(f"line {row[0]} stands twice with different content")
+    return list(own.values())
+
+
+def _possible_dates(item: Mapping[str, object], window: tuple[int, int]) -> tuple[str | None, str | None]:
+    try:
+        created = read_time(item.get("created_at")).date()
+    except RowError:
+        return None, None
+    before, after = window
+    return (created - timedelta(days=after)).isoformat(), (created + timedelta(days=before)).isoformat()
+
+
+def gather_rows(entries: Sequence[Entry]) -> tuple[pa.Table, pa.Table]:
+    """The receipts and lines of the entries, from whichever batches hold them."""
+    by_batch: dict[Batch, list[Entry]] = {}
+    for entry in entries:
+        by_batch.setdefault(entry.batch, []).append(entry)
+    receipts = [RECEIPTS.schema.empty_table()]
+    lines = [RECEIPT_PRODUCTS.schema.empty_table()]
+    for batch, held in by_batch.items():
+        lines_held = [i for entry in held for i in range(entry.first_line, entry.end_line)]
+        receipts.append(batch.receipts.take(pa.array([entry.row for entry in held], type=pa.int64())))
+        lines.append(batch.lines.take(pa.array(lines_held, type=pa.int64())))
+    return pa.concat_tables(receipts), pa.concat_tables(lines)

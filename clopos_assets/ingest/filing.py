@@ -1,0 +1,228 @@
+"""Filing receipts under their shift date: the plan of a partition, moves between partitions, and the writes.
+
+Order is what keeps receipts from being lost: a destination is written before the source lets go; lines before
+their receipts, whose file names the versions it holds and so says that both are written.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clopos_assets.ingest.answers import Entry, gather_rows
+from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made
+from clopos_assets.ingest.versions import Versions, read_versions, write_versions
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
+from clopos_assets.tables.rows import unknown_fields
+
+MASS_REMOVAL_RECEIPTS = 5
+MASS_REMOVAL_SHARE = 0.05
+
+
+@dataclass
+class Stored:
+    """What a partition holds: venue by receipt id, versions, and the rows when they are needed."""
+
+    venues: dict[int, int]
+    versions: Versions
+    exists: bool
+
+    @classmethod
+    def load(cls, lake: Lake, shift_date: str) -> "Stored":
+        """Read a partition's ids and versions; an empty one while it is not materialized."""
+        rows = lake.read(RECEIPTS, shift_date, ["id", "venue_id"])
+        if rows is None:
+            return cls({}, {}, exists=False)
+        ids, venues = (rows.column(name).to_pylist() for name in ("id", "venue_id"))
+        return cls(
+            dict(zip(ids, venues, strict=True)),
+            read_versions(lake, RECEIPTS, shift_date),
+            exists=True,
+        )
+
+
+@dataclass
+class Plan:
+    """What is to become of a partition: entries that enter or are refreshed, and receipts that leave.
+
+    `leaving` maps a receipt to the shift date the API says it has now, None where it is no more. What is
+    stored and not named here stays as it is.
+    """
+
+    shift_date: str
+    stored: Stored
+    entries: dict[int, Entry] = field(default_factory=dict)
+    leaving: dict[int, str | None] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
+    facts: Facts = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def guard(self, *, allow_mass_removal: bool) -> None:
+        """Refuse to let a large part of the partition leave at once. Raises IngestError."""
+        if not allow_mass_removal and is_mass_removal(len(self.leaving), len(self.stored.venues)):
+            raise IngestError(mass_removal_message(self.shift_date, len(self.leaving), len(self.stored.venues)))
+
+
+def is_mass_removal(leaving: int, stored: int) -> bool:
+    """More than five receipts and more than five percent: what a wrong brand or venue looks like."""
+    return leaving > MASS_REMOVAL_RECEIPTS and leaving > MASS_REMOVAL_SHARE * stored
+
+
+def mass_removal_message(shift_date: str, leaving: int, stored: int) -> str:
+    """Why a partition is left alone, and what to do."""
+    return (
+        f"{leaving} or more of the {stored} receipts of shift date {shift_date} would leave at once: check "
+        "CLOPOS_BRAND and CLOPOS_VENUE_IDS, or set CLOPOS_ALLOW_MASS_REMOVAL=true and run again if they are right"
+    )
+
+
+class Filing:
+    """Carries out the plans of a run whose shift dates are locked, and of dates outside that moves touch."""
+
+    def __init__(self, lake: Lake, plans: Mapping[str, Plan], made: Made, *, allow_mass_removal: bool) -> None:
+        self._lake = lake
+        self._plans = dict(plans)
+        self._made = made
+        self._allow = allow_mass_removal
+        self._failed: set[str] = set()
+
+    def carry_out(self, locked: set[str], elsewhere: list[Entry]) -> None:
+        """Write every plan. `locked` are the dates this run holds; `elsewhere` are receipts that the API
+        files under another date than the one they were sought in.
+
+        Facts and failures go to `made`. Raises IngestError or LakeError where nothing more can be written.
+        """
+        for entry in elsewhere:
+            plan = self._plans.get(entry.shift_date)
+            if plan is not None:
+                plan.entries[entry.receipt_id] = entry
+        strangers = [entry for entry in elsewhere if entry.shift_date not in self._plans]
+        sources = self._sources(strangers)
+        outside = {entry.shift_date for entry in strangers} | (sources.keys() - self._plans.keys())
+        # Dates that are not made yet are locked too: one that is being made now must not miss the note.
+        with self._lake.locked(outside - locked, seconds=OUTSIDE_LOCK_SECONDS):
+            for shift_date in sorted(outside):
+                stored = Stored.load(self._lake, shift_date)
+                if stored.exists:
+                    self._plans[shift_date] = Plan(shift_date, stored)
+            for entry in strangers:
+                plan = self._plans.get(entry.shift_date)
+                if plan is not None:
+                    plan.entries[entry.receipt_id] = entry
+                else:
+                    self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
+            for shift_date, leaving in sources.items():
+                self._plans[shift_date].leaving.update(leaving)
+            for shift_date in outside & self._plans.keys():
+                self._plans[shift_date].guard(allow_mass_removal=self._allow)
+            self._write_all()
+
+    def _sources(self, strangers: list[Entry]) -> dict[str, dict[int, str]]:
+        """Where the receipts of the plans stand besides: shift date → receipt → the date it has now."""
+        placed = {
+            entry.receipt_id: entry.shift_date
+            for entry in [*strangers, *(e for plan in self._plans.values() for e in plan.entries.values())]
+        }
+        sources: dict[str, dict[int, str]] = {}
+        for shift_date, ids in self._lake.find(RECEIPTS, "id", placed).items():
+            leaving = {i: placed[i] for i in ids if placed[i] != shift_date}
+            if leaving:
+                sources[shift_date] = leaving
+        return sources
+
+    def _write_all(self) -> None:
+        plans = sorted(self._plans.values(), key=lambda plan: plan.shift_date)
+        # Destinations first: with what leaves them still inside, where they are sources too.
+        for plan in plans:
+            if plan.entries or not plan.leaving:
+                self._write(plan, keep_leaving=True)
+        for plan in plans:
+            if plan.leaving:
+                unplaced = sorted(d for d in plan.leaving.values() if d in self._failed)
+                if unplaced:
+                    self._fail(plan.shift_date, f"receipts move from here to {unplaced[0]}, which was not made")
+                else:
+                    self._write(plan, keep_leaving=False)
+
+    def _write(self, plan: Plan, *, keep_leaving: bool) -> None:
+        if plan.shift_date in self._failed:
+            return
+        stored = plan.stored
+        fresh = [
+            entry for receipt_id, entry in plan.entries.items() if stored.versions.get(receipt_id) != entry.version
+        ]
+        replaced = {entry.receipt_id for entry in fresh}
+        gone = set() if keep_leaving else plan.leaving.keys() & stored.venues.keys()
+        for name, count in {
+            "receipts_added": len(replaced - stored.venues.keys()),
+            "receipts_changed": len(replaced & stored.venues.keys()),
+            "receipts_removed": sum(plan.leaving[receipt_id] is None for receipt_id in gone),
+            "receipts_moved_away": sum(plan.leaving[receipt_id] is not None for receipt_id in gone),
+        }.items():
+            plan.counts[name] += count
+        try:
+            if fresh or gone or not stored.exists:
+                self._replace(plan, fresh, drop=replaced | gone)
+        except ContractError as error:
+            self._fail(plan.shift_date, str(error))
+            return
+        except LakeError:
+            self._failed.add(plan.shift_date)
+            raise
+        self._lake.stop_waiting(plan.shift_date, plan.settled | plan.entries.keys())
+        if not (keep_leaving and plan.leaving):
+            self._record(plan)
+
+    def _replace(self, plan: Plan, fresh: list[Entry], *, drop: set[int]) -> None:
+        shift_date, stored = plan.shift_date, plan.stored
+        receipts, lines = gather_rows(fresh)
+        if stored.exists:
+            dropped = pa.array(drop, type=pa.int64())
+            kept = self._lake.read(RECEIPTS, shift_date)
+            kept_lines = self._lake.read(RECEIPT_PRODUCTS, shift_date)
+            if kept is not None and kept_lines is not None:
+                receipts = pa.concat_tables([_without(kept, "id", dropped), receipts])
+                lines = pa.concat_tables([_without(kept_lines, "receipt_id", dropped), lines])
+        versions = {i: v for i, v in stored.versions.items() if i not in drop}
+        versions.update((entry.receipt_id, entry.version) for entry in fresh)
+        RECEIPTS.check(receipts)  # before the lines are written: both or neither
+        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, {})
+        self._lake.replace(RECEIPTS, shift_date, receipts, write_versions(versions))
+        plan.stored = Stored.load(self._lake, shift_date)
+
+    def _record(self, plan: Plan) -> None:
+        receipts = self._lake.read(RECEIPTS, plan.shift_date, ["status", "deleted_at", "total", "extra"])
+        lines = self._lake.read(RECEIPT_PRODUCTS, plan.shift_date, ["extra"])
+        assert receipts is not None  # just written, or found unchanged, under lock
+        assert lines is not None
+        closed = pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at")))
+        self._made.add(
+            RECEIPTS,
+            plan.shift_date,
+            {
+                "rows": receipts.num_rows,
+                "closed_receipts": pc.sum(closed).as_py() or 0,
+                "open_receipts": receipts.num_rows - (pc.sum(closed).as_py() or 0),
+                "receipts_total": pc.sum(receipts.column("total")).as_py() or Decimal(0),
+                "unknown_fields": unknown_fields(receipts.column("extra")),
+                **plan.facts,
+                **plan.counts,
+            },
+        )
+        self._made.add(
+            RECEIPT_PRODUCTS,
+            plan.shift_date,
+            {"rows": lines.num_rows, "unknown_fields": unknown_fields(lines.column("extra"))},
+        )
+
+    def _fail(self, shift_date: str, reason: str) -> None:
+        self._failed.add(shift_date)
+        self._made.fail(shift_date, reason)
+
+
+def _without(rows: pa.Table, column: str, ids: pa.Array) -> pa.Table:
+    return rows.filter(pc.invert(pc.is_in(rows.column(column), value_set=ids)))

@@ -1,0 +1,70 @@
+"""What every making shares: its scope, how it tells of progress, and what it reports per shift date."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from clopos_assets.tables import Table
+
+Facts = dict[str, int | float | str | Decimal]
+"""Figures of one partition, by name; texts where they are not figures."""
+Progress = Callable[[str, int, int], None]
+"""Called with what is being read, how many of it are done, and how many there are."""
+
+LOCK_SECONDS = 3600.0
+"""How long a run waits for another that makes the same shift date: longer than one date usually takes."""
+OUTSIDE_LOCK_SECONDS = 60.0
+"""The same for a date outside the run's range; short, because the holder may in turn wait for this run."""
+
+
+class IngestError(Exception):
+    """A shift date can't be made from what the API said. The message says whether running again helps."""
+
+
+def no_progress(_what: str, _done: int, _of: int) -> None:
+    """For those who don't watch."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is read: venues (None: the token's own, "all": every venue of the brand) and the listing's window.
+
+    The list filters on `created_at`; a shift date is sought in the days from `days_before` before it to
+    `days_after` after it, both inclusive.
+    """
+
+    venue_ids: str | tuple[int, ...] | None
+    days_before: int
+    days_after: int
+    zone: ZoneInfo
+    allow_mass_removal: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def venue_header(self, venue_id: int) -> int | None:
+        """The venue to name in a request about one of its receipts; None where the token's own is read."""
+        return None if self.venue_ids is None else venue_id
+
+    def local_now(self) -> datetime:
+        """Now as the API reports times: in the venues' zone, without it."""
+        return self.clock().astimezone(self.zone).replace(tzinfo=None)
+
+
+@dataclass
+class Made:
+    """What a making did: facts per table and shift date, and the shift dates that failed, with the reason.
+
+    Dates outside the range that was asked for stand here too, where a receipt moved from or to them.
+    """
+
+    facts: dict[str, dict[str, Facts]] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+
+    def add(self, table: Table, shift_date: str, facts: Mapping[str, int | float | str | Decimal]) -> None:
+        """Record a finished partition; a later write of the same partition adds to its facts."""
+        self.facts.setdefault(table.name, {}).setdefault(shift_date, {}).update(facts)
+
+    def fail(self, shift_date: str, reason: str) -> None:
+        """Record a shift date that failed; the first reason stands."""
+        self.bad.setdefault(shift_date, reason)

@@ -1,0 +1,229 @@
+"""Making `receipts` and `receipt_products`: one listing of a stretch of days, and by id what left it."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TypeVar
+
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposUnavailable
+from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
+from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
+from clopos_assets.ingest.made import (
+    LOCK_SECONDS,
+    Facts,
+    IngestError,
+    Made,
+    Progress,
+    Scope,
+    no_progress,
+)
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import RECEIPTS
+
+ASKED_AT_ONCE = 16
+"""Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
+T = TypeVar("T")
+
+
+@dataclass
+class _Listed:
+    """What the listing of a run says: entries by receipt id, what can't be filed, and what it cost."""
+
+    entries: dict[int, Entry] = field(default_factory=dict)
+    bad: list[BadReceipt] = field(default_factory=list)
+    requests: int = 0
+    venues: frozenset[int] | None = None
+
+
+async def make_receipts(
+    lake: Lake,
+    clopos: Clopos,
+    scope: Scope,
+    shift_dates: Sequence[str],
+    progress: Progress = no_progress,
+) -> Made:
+    """Make receipts and their lines for shift dates, listing each stretch of consecutive ones once.
+
+    A shift date that can't be made is in `bad` of the result, with the reason, and leaves its partition as it
+    was; the others are written.
+    """
+    made = Made()
+    stretches = _stretches(shift_dates)
+    try:
+        with lake.locked(shift_dates, seconds=LOCK_SECONDS):
+            for stretch in stretches:
+                listed = await _list(clopos, scope, stretch, progress)
+                plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
+                filing = Filing(lake, plans, made, allow_mass_removal=scope.allow_mass_removal)
+                filing.carry_out(set(shift_dates), elsewhere)
+    except (CloposError, LakeError, IngestError) as error:
+        for shift_date in shift_dates:
+            if shift_date not in made.facts.get(RECEIPTS.name, {}):
+                made.fail(shift_date, str(error))
+    return made
+
+
+def _stretches(shift_dates: Iterable[str]) -> list[list[str]]:
+    """Shift dates as runs of consecutive days, ascending."""
+    stretches: list[list[str]] = []
+    for shift_date in sorted(set(shift_dates)):
+        day_before = (date.fromisoformat(shift_date) - timedelta(days=1)).isoformat()
+        if stretches and stretches[-1][-1] == day_before:
+            stretches[-1].append(shift_date)
+        else:
+            stretches.append([shift_date])
+    return stretches
+
+
+async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:
+    first = date.fromisoformat(stretch[0]) - timedelta(days=scope.days_before)
+    last = date.fromisoformat(stretch[-1]) + timedelta(days=scope.days_after)
+    before = clopos.requests
+    venues = await _venues(clopos, scope)
+    listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
+    for number, venue_id in enumerate(venues, 1):
+        fetched_at = scope.clock()
+
+        def convert(items: list[dict[str, object]], venue_id: int | None = venue_id) -> Batch:
+            return read_batch(
+                items,
+                asked_venue=venue_id,
+                window=(scope.days_before, scope.days_after),
+                fetched_at=fetched_at,  # noqa: B023 - called before the loop goes on
+            )
+
+        listing = await clopos.list_receipts(created_from=first, created_to=last, venue_id=venue_id, convert=convert)
+        for variants in listing.conflicts.values():
+            batch = convert(variants)
+            listed.bad += batch.bad
+            listed.bad += [
+                BadReceipt(
+                    entry.receipt_id,
+                    entry.shift_date,
+                    entry.shift_date,
+                    "the listing holds it twice in one answer, with different content",
+                )
+                for entry in batch.entries
+            ]
+        for batch in listing.parts:
+            listed.bad += batch.bad
+            for entry in batch.entries:
+                other = listed.entries.setdefault(entry.receipt_id, entry)
+                if other is not entry:
+                    reason = f"venues {other.venue_id} and {entry.venue_id} both list it"
+                    listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
+        progress("listing venues", number, len(venues))
+    listed.requests = clopos.requests - before
+    return listed
+
+
+async def _venues(clopos: Clopos, scope: Scope) -> Sequence[int | None]:
+    if scope.venue_ids is None:
+        return [None]
+    if not isinstance(scope.venue_ids, str):
+        return list(scope.venue_ids)
+    ids = [venue.get("id") for venue in await clopos.list_venues()]
+    if not ids or not all(isinstance(venue_id, int) for venue_id in ids):
+        raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
+    return sorted({int(str(venue_id)) for venue_id in ids})
+
+
+async def _plan_all(
+    lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: _Listed, made: Made
+) -> tuple[dict[str, Plan], list[Entry]]:
+    plans: dict[str, Plan] = {}
+    elsewhere: list[Entry] = []
+    pages, odd = divmod(listed.requests, len(stretch))
+    for number, shift_date in enumerate(stretch):
+        wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
+        if wrong:
+            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            made.fail(shift_date, f"{wrong[0]}{more}: nothing of this shift date was changed")
+            continue
+        facts: Facts = {"list_requests": pages + (number < odd)}
+        try:
+            plan, strangers = await _plan(lake, clopos, scope, shift_date, listed, facts)
+        except (CloposUnavailable, CloposAnswerError, IngestError) as error:
+            made.fail(shift_date, str(error))
+            continue
+        plans[shift_date] = plan
+        elsewhere += strangers
+    return plans, elsewhere
+
+
+async def _plan(
+    lake: Lake, clopos: Clopos, scope: Scope, shift_date: str, listed: _Listed, facts: Facts
+) -> tuple[Plan, list[Entry]]:
+    """What the listing, and the API by id, say of one shift date; and receipts found to have another one."""
+    stored = Stored.load(lake, shift_date)
+    plan = Plan(shift_date, stored, facts=facts)
+    elsewhere: list[Entry] = []
+    for receipt_id, entry in listed.entries.items():
+        if entry.shift_date == shift_date:
+            plan.entries[receipt_id] = entry
+        elif receipt_id in stored.venues:
+            plan.leaving[receipt_id] = entry.shift_date
+            elsewhere.append(entry)
+    waiting = lake.waiting(shift_date)
+    # A venue that is not read now says nothing about its receipts: they stay as they are.
+    missing = {
+        receipt_id: venue_id
+        for receipt_id, venue_id in stored.venues.items()
+        if receipt_id not in listed.entries and (listed.venues is None or venue_id in listed.venues)
+    }
+    asked = missing | {i: venue for i, venue in waiting.items() if i not in listed.entries}
+    before = clopos.requests
+    for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
+        for receipt_id, found in zip(
+            [receipt_id for receipt_id, _ in part],
+            await ask_all(ask_receipt(clopos, scope, *one) for one in part),
+            strict=True,
+        ):
+            if found is not None and found.shift_date == shift_date:
+                plan.entries[receipt_id] = found
+                continue
+            if receipt_id in stored.venues:
+                plan.leaving[receipt_id] = None if found is None else found.shift_date
+            if found is not None:
+                elsewhere.append(found)
+        if not scope.allow_mass_removal and is_mass_removal(len(plan.leaving), len(stored.venues)):
+            raise IngestError(mass_removal_message(shift_date, len(plan.leaving), len(stored.venues)))
+    plan.guard(allow_mass_removal=scope.allow_mass_removal)
+    plan.settled = set(waiting)
+    facts["by_id_requests"] = clopos.requests - before
+    facts["requests"] = int(facts["list_requests"]) + clopos.requests - before
+    return plan, elsewhere
+
+
+async def ask_all(questions: Iterable[Coroutine[object, object, T]]) -> list[T]:
+    """All answers, in order; where one raises, the others end before it is raised here."""
+    answers = await asyncio.gather(*questions, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+def _parts(items: Sequence[tuple[int, int]], size: int) -> Iterable[Sequence[tuple[int, int]]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: int) -> Entry | None:
+    """What the API says of one receipt by its id: its entry, or None where it is no more.
+
+    Raises IngestError where the receipt can't be read.
+    """
+    header = scope.venue_header(venue_id)
+    fetched_at = scope.clock()
+    item = await clopos.get_receipt(receipt_id, header)
+    if item is None:
+        return None
+    batch = read_batch([item], asked_venue=header, window=(scope.days_before, scope.days_after), fetched_at=fetched_at)
+    if batch.bad:
+        raise IngestError(str(batch.bad[0]))
+    entry = batch.entries[0]
+    if entry.receipt_id != receipt_id:
+        raise IngestError(f"receipt {receipt_id} was asked for, and receipt {entry.receipt_id} answered")
+    return None if batch.receipts.column("deleted_at")[0].is_valid else entry

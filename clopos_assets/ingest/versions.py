@@ -1,0 +1,41 @@
+"""Which version of a receipt something belongs to: a hash of all its listed fields, kept in a file's notes.
+
+The receipts' file says which versions it holds; the stock operations' file says for which versions of the
+receipts they were read. Equal versions need no request.
+"""
+
+import base64
+import hashlib
+import struct
+import zlib
+from collections.abc import Mapping
+
+import msgspec
+
+from clopos_assets.lake import Lake
+from clopos_assets.tables import Table
+
+Version = bytes
+Versions = dict[int, Version]
+
+_NOTE = "versions"
+_PAIR = struct.Struct("<q8s")
+
+
+def version_of(content: object) -> Version:
+    """The version of a receipt: its shift date, row and lines, as read (times of reading left out)."""
+    return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=8).digest()
+
+
+def write_versions(versions: Mapping[int, Version]) -> dict[str, str]:
+    """The note to file with a partition."""
+    packed = b"".join(_PAIR.pack(receipt_id, version) for receipt_id, version in sorted(versions.items()))
+    return {_NOTE: base64.b64encode(zlib.compress(packed)).decode()}
+
+
+def read_versions(lake: Lake, table: Table, shift_date: str) -> Versions:
+    """The versions filed with a partition; a receipt without one counts as changed."""
+    note = lake.notes(table, shift_date).get(_NOTE)
+    if note is None:
+        return {}
+    return dict(_PAIR.iter_unpack(zlib.decompress(base64.b64decode(note))))

@@ -1,0 +1,236 @@
+"""The lake: Parquet under one root, `{table}/shift_date=YYYY-MM-DD/part-0.parquet`.
+
+Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition is replaced whole: the new
+file is complete before it takes the old one's name, so a reader sees the old or the new, and a crash leaves
+the old. Beside the tables stand folders whose names begin with `_`: `_staging` (answers of an unfinished run),
+`_waiting` (receipts whose shift date is not made yet) and `_locks`.
+"""
+
+import errno
+import os
+import resource
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import filelock
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clopos_assets.tables import Kind, Table
+
+_PART = "part-0.parquet"
+_FOLDER = "shift_date="
+_NOTES = b"clopos_assets."
+_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.INSTANT}
+_ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
+
+
+class LakeError(Exception):
+    """The lake can't be read or written. A retry helps once what the message names is mended."""
+
+
+class BusyError(LakeError):
+    """Another run holds a shift date. A retry helps when it has finished."""
+
+
+class Lake:
+    """The tables under one root folder, created when first written to."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, table: Table, shift_date: str) -> Path:
+        """Where a partition's file is, or would be."""
+        return self.root / table.name / f"{_FOLDER}{shift_date}" / _PART
+
+    def has(self, table: Table, shift_date: str) -> bool:
+        """Whether the partition was materialized, be it with no rows."""
+        return self.path(table, shift_date).exists()
+
+    def dates(self, table: Table) -> list[str]:
+        """Materialized shift dates, ascending."""
+        return sorted(
+            file.parent.name.removeprefix(_FOLDER) for file in (self.root / table.name).glob(f"{_FOLDER}*/{_PART}")
+        )
+
+    def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """The partition's rows, or None while it is not materialized."""
+        try:
+            file = pq.ParquetFile(self.path(table, shift_date))
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(table, shift_date, error) from error
+        with file:
+            try:
+                rows = file.read(columns=list(columns) if columns is not None else None)
+            except (OSError, pa.ArrowException) as error:
+                raise self._unreadable(table, shift_date, error) from error
+        return rows.replace_schema_metadata(None)
+
+    def notes(self, table: Table, shift_date: str) -> dict[str, str]:
+        """What `replace` wrote beside the rows; empty while the partition is not materialized."""
+        try:
+            metadata = pq.read_metadata(self.path(table, shift_date)).metadata or {}
+        except FileNotFoundError:
+            return {}
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(table, shift_date, error) from error
+        return {
+            key.removeprefix(_NOTES).decode(): value.decode()
+            for key, value in metadata.items()
+            if key.startswith(_NOTES)
+        }
+
+    def replace(self, table: Table, shift_date: str, rows: pa.Table, notes: Mapping[str, str]) -> None:
+        """Make `rows` the whole partition, sorted by the key, with notes in the file's metadata.
+
+        Raises ContractError where the rows break the table's declaration, LakeError where the disk won't
+        take them; either leaves the partition as it was.
+        """
+        table.check(rows)
+        rows = rows.sort_by([(name, "ascending") for name in table.key])
+        metadata = {_NOTES + key.encode(): value.encode() for key, value in notes.items()}
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows.replace_schema_metadata(metadata), sink, **_encoding(table))
+        self._write(self.path(table, shift_date), sink.getvalue())
+
+    def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:
+        """In which partitions the ids stand: shift date → ids found. Reads one column of every partition."""
+        wanted = set(ids)
+        found: dict[str, set[int]] = {}
+        if not wanted:
+            return found
+        sought = pa.array(wanted, type=pa.int64())
+        for shift_date in self.dates(table):
+            rows = self.read(table, shift_date, [column])
+            if rows is not None:
+                stored = rows.column(0)
+                here = set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist())
+                if here:
+                    found[shift_date] = here
+        return found
+
+    @contextmanager
+    def locked(self, shift_dates: Iterable[str], *, seconds: float) -> Iterator[None]:
+        """Hold shift dates against other runs, waiting up to `seconds` in all; the holder's death frees them.
+
+        Taken in order of date, so that two runs never wait for each other. Raises BusyError.
+        """
+        dates = sorted(set(shift_dates))
+        _allow_open_files(len(dates))
+        give_up = time.monotonic() + seconds
+        with ExitStack() as held:
+            for shift_date in dates:
+                lock = filelock.FileLock(self._folder("_locks") / f"{shift_date}.lock")
+                try:
+                    held.enter_context(lock.acquire(timeout=max(0.0, give_up - time.monotonic())))
+                except filelock.Timeout:
+                    raise BusyError(
+                        f"shift date {shift_date} is being made by another run: run this one again when that has ended"
+                    ) from None
+                except OSError as error:
+                    raise self._unwritable(error) from error
+            yield
+
+    def stage(self, kind: str, shift_date: str, name: str, body: bytes) -> None:
+        """Keep an answer for the next run, should this one not finish."""
+        self._write(self.root / "_staging" / kind / shift_date / name, body, durable=False)
+
+    def staged(self, kind: str, shift_date: str, *, newer_than: float) -> dict[str, bytes]:
+        """Answers kept by a run that did not finish, by name; those from before a unix time are dropped."""
+        kept = {}
+        for file in (self.root / "_staging" / kind / shift_date).glob("*"):
+            if file.stat().st_mtime < newer_than or file.name.startswith("."):
+                file.unlink(missing_ok=True)
+            else:
+                kept[file.name] = file.read_bytes()
+        return kept
+
+    def unstage(self, kind: str, shift_date: str) -> None:
+        """Forget the kept answers of a shift date: they are in the lake now."""
+        folder = self.root / "_staging" / kind / shift_date
+        for file in folder.glob("*"):
+            file.unlink(missing_ok=True)
+        if folder.exists():
+            folder.rmdir()
+
+    def wait_for(self, shift_date: str, receipt_id: int, venue_id: int) -> None:
+        """Note that a receipt belongs to a shift date that is not made yet."""
+        self._write(self.root / "_waiting" / shift_date / f"{receipt_id}.{venue_id}", b"")
+
+    def waiting(self, shift_date: str) -> dict[int, int]:
+        """Receipts noted for a shift date, with their venue: receipt id → venue id."""
+        names = (file.name for file in (self.root / "_waiting" / shift_date).glob("[!.]*"))
+        return {int(receipt): int(venue) for receipt, venue in (name.split(".") for name in names)}
+
+    def stop_waiting(self, shift_date: str, receipt_ids: Iterable[int]) -> None:
+        """Drop notes whose receipts were filed, or are no more."""
+        settled = set(receipt_ids)
+        for file in (self.root / "_waiting" / shift_date).glob("[!.]*"):
+            if int(file.name.split(".")[0]) in settled:
+                file.unlink(missing_ok=True)
+
+    def _folder(self, name: str) -> Path:
+        folder = self.root / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return folder
+
+    def _write(self, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        # The name begins with a dot and has no .parquet at its end: no glob of a reader finds it.
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                file.write(body)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> LakeError:
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
+        return LakeError(
+            f"the lake {self.root} can't be written ({error.strerror}): {remedy}, or set CLOPOS_LAKE, and run again"
+        )
+
+    def _unreadable(self, table: Table, shift_date: str, error: Exception) -> LakeError:
+        reason = str(error).splitlines()[0]
+        return LakeError(
+            f"{self.path(table, shift_date)} can't be read ({reason}): remove it and make the shift date again"
+        )
+
+
+def _encoding(table: Table) -> dict[str, object]:
+    """Writer options: what took less than half the default writer's bytes and scan time when measured."""
+    dictionary = [column.name for column in table.columns if column.repeats]
+    split = {
+        column.name: "DELTA_BINARY_PACKED" if column.kind in _ENCODED_DELTA else "BYTE_STREAM_SPLIT"
+        for column in table.columns
+        if not column.repeats and column.kind in _ENCODED_DELTA | _ENCODED_SPLIT
+    }
+    return {
+        "compression": "zstd",
+        "store_decimal_as_integer": True,
+        "use_dictionary": dictionary,
+        "column_encoding": split,
+    }
+
+
+def _allow_open_files(count: int) -> None:
+    """A lock is an open file: a range of some years needs more of them than a shell usually allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = count + 256
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

@@ -1,0 +1,322 @@
+"""The stand-in for Clopos' Open API v2 as an ASGI application over a `World`, under `/open-api` like the
+vendor's.
+
+Answers follow the vendor's pages word for word where they speak. Guesses, where they are silent: an unknown
+or malformed `x-venue` answers 404 `not_found` "Venue not found" (other statuses by `Quirks`); wrong
+credentials answer 401 with a `message` alone; the switched-off module answers 401; a staff user without
+permission answers 403; `time` is always 0, so that equal worlds give equal bytes; `timestamp` and `unix` are
+the world's clock.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from clopos_assets.sandbox.limits import Limits, Verdict, tightest
+from clopos_assets.sandbox.listing import Listing
+from clopos_assets.sandbox.query import SORTS, InvalidParameter, read_id, read_list_query, read_relations
+from clopos_assets.sandbox.requests import RequestLog
+from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
+from clopos_assets.sandbox.world import Json, World, encode, stamp
+
+ROOT: Final = "/open-api"
+TEST_MODE_MISMATCH: Final = "Integrator is in test mode. But brand is not in test mode"
+
+Handler = Callable[[Request, int], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """Answers that the documents leave open, so that a client can be tried against either."""
+
+    refuse_large_limit: bool = False
+    unknown_venue_status: int = 404
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What a test or a running sandbox may do around each request.
+
+    `before` runs first (the history is advanced there). `answer_instead` may give an answer of its own, such
+    as a fault, in place of the API's; it is asked before authentication and its answers count against no
+    limit.
+    """
+
+    before: Callable[[], None] | None = None
+    answer_instead: Callable[[Request], Awaitable[Response | None]] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+    status: int
+    error: str | None
+    message: str
+    more: Json = field(default_factory=dict)
+
+    def response(self) -> Response:
+        body: Json = {"success": False}
+        if self.error is not None:
+            body["error"] = self.error
+        return _send({**body, "message": self.message, **self.more}, self.status)
+
+
+_NO_RECEIPT: Final = (404, "not_found", "Receipt not found")
+
+
+def make_app(
+    world: World,
+    limits: Limits | None = None,
+    *,
+    tokens: Tokens | None = None,
+    quirks: Quirks | None = None,
+    hooks: Hooks | None = None,
+    log: RequestLog | None = None,
+    more_routes: list[BaseRoute] | None = None,
+) -> Starlette:
+    """Builds the application; `more_routes` stand beside the API, outside its authentication and limits."""
+    api = _Api(
+        world,
+        limits or Limits(),
+        tokens or Tokens(),
+        quirks or Quirks(),
+        hooks or Hooks(),
+        log or RequestLog(),
+    )
+    app = Starlette(
+        routes=[*api.routes(), *(more_routes or [])],
+        exception_handlers={HTTPException: _answer_http_error},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Api:
+    def __init__(
+        self,
+        world: World,
+        limits: Limits,
+        tokens: Tokens,
+        quirks: Quirks,
+        hooks: Hooks,
+        log: RequestLog,
+    ) -> None:
+        self._world = world
+        self._limits = limits
+        self._tokens = tokens
+        self._quirks = quirks
+        self._hooks = hooks
+        self._log = log
+        self._listing = Listing(world)
+
+    def routes(self) -> list[BaseRoute]:
+        auth = self._wrap("/v2/auth", self._authenticate)
+        reads: dict[str, Handler] = {
+            "/v2/receipts": self._list_receipts,
+            "/v2/receipts/{id}": self._get_receipt,
+            "/v2/receipts/{id}/stock-operations": self._get_operations,
+            "/v2/venues": self._list_venues,
+        }
+        return [
+            Route(f"{ROOT}/v2/auth", auth, methods=["POST"]),
+            *(
+                Route(f"{ROOT}{path}", self._wrap(path, self._guard(handler)), methods=["GET"])
+                for path, handler in reads.items()
+            ),
+        ]
+
+    def _wrap(
+        self, template: str, answer: Callable[[Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Puts the hooks and the log around a route."""
+
+        async def endpoint(request: Request) -> Response:
+            if self._hooks.before is not None:
+                self._hooks.before()
+            instead = self._hooks.answer_instead
+            response = None if instead is None else await instead(request)
+            if response is None:
+                response = await answer(request)
+            self._log.add(request, template, response.status_code)
+            return response
+
+        return endpoint
+
+    async def _authenticate(self, request: Request) -> Response:
+        verdict = self._limits.take_authentication(_address(request))
+        if not verdict.allowed:
+            return _too_many(verdict)
+        try:
+            response = self._issue_token(await request.body())
+        except _Refusal as refusal:
+            response = refusal.response()
+        response.headers.update(verdict.headers())
+        return response
+
+    def _issue_token(self, body: bytes) -> Response:
+        names = ("client_id", "client_secret", "brand", "integrator_id")
+        try:
+            sent = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            sent = None
+        values = sent if isinstance(sent, dict) else {}
+        if not all(isinstance(values.get(name), str) and values[name] for name in names):
+            missing = "Missing client_id, client_secret, brand, or integrator_id"
+            raise _Refusal(400, missing, "All four fields are required")
+        known, access = self._world.credentials, self._world.access
+        if values["integrator_id"] != known.integrator_id or not access.integrator_active:
+            raise _Refusal(400, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+        if any(values[name] != getattr(known, name) for name in ("client_id", "client_secret", "brand")):
+            raise _Refusal(401, None, "Invalid client credentials")
+        if not access.client_enabled:
+            raise _Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+        if access.integrator_is_test and not access.brand_is_test:
+            raise _Refusal(200, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+        token, expires_at = self._tokens.issue(
+            brand=known.brand, integrator_id=known.integrator_id, venue_id=self._world.main_venue_id()
+        )
+        return _send(
+            {
+                "success": True,
+                "token": token,
+                "token_type": "Bearer",
+                "expires_in": self._tokens.lifetime,
+                "expires_at": expires_at,
+                "message": "Authentication successful",
+            }
+        )
+
+    def _guard(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """Limits and authentication around a read, in the vendor's order: failures, token, tenant."""
+
+        async def answer(request: Request) -> Response:
+            address = _address(request)
+            failures = self._limits.look_at_failures(address)
+            if not failures.allowed:
+                return _too_many(failures)
+            verdict = failures
+            try:
+                claims = self._check_token(request.headers.get("x-token"))
+                verdict = self._limits.take_request(f"{claims['integrator_id']}:{claims['brand']}")
+                if verdict.allowed:
+                    response = handler(request, self._venue_of(request, claims))
+                else:
+                    response = _too_many(verdict)
+            except InvalidParameter as problem:
+                response = _Refusal(400, "invalid_parameter", str(problem)).response()
+            except _Refusal as refusal:
+                response = refusal.response()
+            if response.status_code >= 400:
+                self._limits.count_failure(address)
+                failures = self._limits.look_at_failures(address)
+            response.headers.update(tightest(verdict, failures).headers())
+            return response
+
+        return answer
+
+    def _check_token(self, token: str | None) -> dict[str, Any]:
+        if not token:
+            raise _Refusal(401, "unauthorized", "Missing authentication headers")
+        try:
+            claims = self._tokens.check(token)
+        except TokenInvalid:
+            raise _Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
+        except TokenExpired as expired:
+            more = {"expires_at": expired.expires_at}
+            raise _Refusal(401, "Token expired", "Authenticate again", more) from None
+        access, known = self._world.access, self._world.credentials
+        if claims["brand"] != known.brand:
+            raise _Refusal(401, "Invalid token", "The token belongs to another brand")
+        if claims["integrator_id"] != known.integrator_id or not access.integrator_active:
+            raise _Refusal(401, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+        if not access.client_enabled:
+            raise _Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+        if access.integrator_is_test and not access.brand_is_test:
+            raise _Refusal(401, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+        return claims
+
+    def _venue_of(self, request: Request, claims: dict[str, Any]) -> int:
+        sent = request.headers.get("x-venue")
+        if sent is None:
+            return int(claims["venue_id"])
+        known = {str(number): number for number in self._world.venue_ids()}
+        if sent not in known:
+            status = self._quirks.unknown_venue_status
+            error = {401: "unauthorized", 403: "forbidden"}.get(status, "not_found")
+            raise _Refusal(status, error, "Venue not found")
+        return known[sent]
+
+    def _list_receipts(self, request: Request, venue_id: int) -> Response:
+        self._check_permission()
+        query = read_list_query(request.url.query, refuse_large_limit=self._quirks.refuse_large_limit)
+        rows, total = self._listing.page(venue_id, query)
+        return self._succeed(rows, {"total": total, "sorts": list(SORTS)})
+
+    def _get_receipt(self, request: Request, venue_id: int) -> Response:
+        receipt = self._find(request, venue_id)
+        return self._succeed(self._listing.shape(receipt, read_relations(request.url.query)))
+
+    def _get_operations(self, request: Request, venue_id: int) -> Response:
+        with self._world.lock:
+            receipt = self._find(request, venue_id)
+            operations = self._world.operations_as_sent(receipt["id"])
+        # The vendor's example of this endpoint shows `data` alone.
+        return _respond(b'{"data":' + operations + b"}")
+
+    def _list_venues(self, _: Request, __: int) -> Response:
+        venues = self._world.venues
+        return self._succeed(venues, {"total": len(venues)})
+
+    def _find(self, request: Request, venue_id: int) -> Json:
+        self._check_permission()
+        receipt_id = read_id(request.path_params["id"])
+        try:
+            receipt = self._world.get_receipt(receipt_id)
+        except LookupError:
+            raise _Refusal(*_NO_RECEIPT) from None
+        if int(receipt["venue_id"]) != venue_id:
+            raise _Refusal(*_NO_RECEIPT)
+        return receipt
+
+    def _check_permission(self) -> None:
+        if not self._world.access.may_read_receipts:
+            raise _Refusal(403, "forbidden", "The staff user of this client may not read receipts")
+
+    def _succeed(self, data: object, more: Json | None = None) -> Response:
+        moment = self._world.now.replace(tzinfo=ZoneInfo(self._world.zone)).astimezone(UTC)
+        ending = {"time": 0, "timestamp": stamp(moment.replace(tzinfo=None)), "unix": int(moment.timestamp())}
+        return _send({"success": True, "data": data, **(more or {}), **ending})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else "unknown"
+
+
+def _too_many(verdict: Verdict) -> Response:
+    message = f"Rate limit of {verdict.limit} requests exceeded, try again in {verdict.reset} seconds"
+    response = _Refusal(429, "Too Many Requests", message).response()
+    response.headers.update(verdict.headers())
+    return response
+
+
+def _send(body: Json, status: int = 200) -> Response:
+    return _respond(encode(body), status)
+
+
+def _respond(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+async def _answer_http_error(_: Request, problem: Exception) -> Response:
+    assert isinstance(problem, HTTPException)
+    error = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "error")
+    message = "Route not found" if problem.status_code == 404 else str(problem.detail)
+    return _Refusal(problem.status_code, error, message).response()

@@ -1,0 +1,169 @@
+"""The environment, read and checked once: every `CLOPOS_*` variable, its default and what it takes.
+
+Nothing else reads these variables. A malformed one stops with a line that names it; credentials may be
+missing until a run needs them, so that the definitions always load.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
+CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
+
+
+class SettingsError(Exception):
+    """A variable is malformed, or missing where it is needed. No retry helps until it is set right."""
+
+
+def _read_date(value: object) -> object:
+    if isinstance(value, str):
+        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a calendar day has no zone
+    return value
+
+
+def _read_time(value: object) -> object:
+    if isinstance(value, str):
+        return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007 - a wall-clock time of the venue
+    return value
+
+
+def _read_zone(value: object) -> object:
+    if isinstance(value, str):
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, OSError) as error:
+            raise ValueError("unknown time zone") from error
+    return value
+
+
+def _read_venues(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip() == "all":
+            return "all"
+        ids = tuple(int(part) for part in value.split(","))
+        if len(set(ids)) != len(ids) or min(ids) < 1:
+            raise ValueError("not a list of distinct venue ids")
+        return ids
+    return value
+
+
+def _read_base_url(value: object) -> object:
+    if isinstance(value, str):
+        parts = urlsplit(value)
+        loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+            raise ValueError("neither https nor loopback")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("more than an address")
+        return value.rstrip("/")
+    return value
+
+
+def _read_lake(value: object) -> object:
+    if isinstance(value, str):
+        if "://" in value:
+            raise ValueError("not a folder")
+        return Path(value).expanduser().absolute()
+    return value
+
+
+def _default_lake() -> Path:
+    return Path(os.environ.get("DAGSTER_HOME") or ".").expanduser().absolute() / "lake"
+
+
+class Settings(BaseSettings):
+    """What the environment says. Times of day are the venues' local time in `timezone`."""
+
+    # An empty variable means "not set", as in an .env file with the value left out.
+    model_config = SettingsConfigDict(
+        env_prefix="CLOPOS_",
+        env_ignore_empty=True,
+        enable_decoding=False,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+    )
+
+    client_id: str | None = Field(None, description="the client id that Clopos gave you")
+    client_secret: SecretStr | None = Field(None, description="the client secret that Clopos gave you")
+    brand: str | None = Field(None, description="the brand's name at Clopos")
+    integrator_id: str | None = Field(None, description="the integrator id that Clopos gave you")
+    venue_ids: Annotated[Literal["all"] | tuple[int, ...] | None, BeforeValidator(_read_venues)] = Field(
+        None, description="venue ids separated by commas, such as 1,2, or the word all"
+    )
+    base_url: Annotated[str, BeforeValidator(_read_base_url)] = Field(
+        VENDOR_BASE_URL,
+        description="the API's address without the version: https, or http to this machine only",
+    )
+    api_version: Literal["v2"] = Field("v2", description="v2")
+    lake: Annotated[Path, BeforeValidator(_read_lake)] = Field(default_factory=_default_lake, description="a folder")
+    start_date: Annotated[date, BeforeValidator(_read_date)] = Field(
+        date(2025, 1, 1), description="a date as YYYY-MM-DD, such as 2025-01-01"
+    )
+    timezone: Annotated[ZoneInfo, BeforeValidator(_read_zone)] = Field(
+        ZoneInfo("Asia/Baku"), description="a time zone by its IANA name, such as Asia/Baku"
+    )
+    shift_end: Annotated[time, BeforeValidator(_read_time)] = Field(
+        time(6, 0), description="a time of day as HH:MM, such as 06:00"
+    )
+    list_days_before: int = Field(2, ge=0, le=366, description="a number of days from 0 to 366")
+    list_days_after: int = Field(1, ge=0, le=366, description="a number of days from 0 to 366")
+    requests_per_window: int = Field(300, ge=1, le=1_000_000, description="a whole number from 1")
+    window_seconds: float = Field(
+        60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
+    )
+    allow_mass_removal: bool = Field(False, description="true or false")
+
+    @classmethod
+    def read(cls, **given: Any) -> "Settings":  # noqa: ANN401 - each field checks its own type
+        """The settings of this process; `given` wins over the environment.
+
+        Raises SettingsError, one line for all that is wrong.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            wrong = {str(detail["loc"][0]) for detail in error.errors()}
+            raise SettingsError("; ".join(_describe(name, given) for name in sorted(wrong))) from None
+
+    def missing_credentials(self) -> list[str]:
+        """Names of the variables without which the API can't be asked, in the order of the table."""
+        return [variable(name) for name in CREDENTIALS if not getattr(self, name)]
+
+    def require_credentials(self) -> tuple[str, str, str, str]:
+        """Client id, client secret, brand and integrator id. Raises SettingsError where one is missing."""
+        missing = self.missing_credentials()
+        if missing:
+            verb = "is" if len(missing) == 1 else "are"
+            raise SettingsError(
+                f"{', '.join(missing)} {verb} not set: set the credentials that Clopos gave you, "
+                "or run `clopos-assets sandbox` for some that work on this machine"
+            )
+        secret = self.client_secret
+        given = (self.client_id, secret.get_secret_value() if secret else None, self.brand, self.integrator_id)
+        return cast("tuple[str, str, str, str]", given)
+
+
+def variable(field: str) -> str:
+    """The name of the environment variable behind a field of Settings."""
+    return f"CLOPOS_{field.upper()}"
+
+
+def _describe(field: str, given: Mapping[str, object]) -> str:
+    name = variable(field)
+    info = Settings.model_fields.get(field)
+    if info is None:
+        return f"{name} is not a setting"
+    got = given.get(field, os.environ.get(name))
+    # A secret is never shown, nor an address that may carry a password.
+    shown = "a value that is not shown" if "secret" in field or "@" in str(got) else repr(got)
+    return f"{name} is malformed: it takes {info.description}, and got {shown}"

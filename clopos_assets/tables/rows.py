@@ -1,0 +1,249 @@
+"""Reading an API object into a row of a declared table: exact, strict about types, nothing lost.
+
+Knows declarations and plain Python values (numbers as int or Decimal), not HTTP and not the lake.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+
+from clopos_assets.tables.columns import PRECISION, SCALE, STEP, Column, Kind, Table
+
+Row = tuple[object, ...]
+
+_EXACT: Final = Context(prec=400, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
+_TOO_LARGE: Final = Decimal(10) ** (PRECISION - SCALE)
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?")
+_SHOWN: Final = 40
+_CANONICAL: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
+
+
+class RowError(ValueError):
+    """An API object does not fit its table. Final for that object; the message names field and value."""
+
+
+def write_json(value: object) -> str:
+    """Canonical JSON text: keys sorted, decimals as exact numbers, letters unescaped."""
+    return _CANONICAL.encode(value).decode()
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"a whole number of {value.bit_length()} bits"  # Python refuses to write the longest ones out
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def read_decimal(value: object) -> Decimal:
+    """DECIMAL(18,6) from a JSON number or numeric string, rounded half-even to six decimals."""
+    if type(value) is str:
+        if not _NUMBER.fullmatch(value):
+            raise RowError(f"{_shown(value)} is not a number")
+        value = Decimal(value)
+    elif type(value) is int:
+        if abs(value) >= 10**PRECISION:  # Decimal of a huge int is slow to make, and fits nowhere
+            raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
+        value = Decimal(value)
+    if type(value) is not Decimal:
+        raise RowError(f"{_shown(value)} is not a number")
+    if not abs(value) < _TOO_LARGE:
+        raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
+    try:
+        rounded = value.quantize(STEP, context=_EXACT)
+    except InvalidOperation:
+        raise RowError(f"{_shown(value)} is not a number that can be kept") from None
+    if not abs(rounded) < _TOO_LARGE:
+        raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
+    return rounded if rounded else Decimal("0.000000")  # no negative zero
+
+
+def read_whole(value: object) -> int:
+    """BIGINT from a whole JSON number or numeric string."""
+    if type(value) is not int:
+        number = read_decimal(value)
+        value = int(number)
+        if value != number:
+            raise RowError(f"{_shown(number)} is not a whole number")
+    if not -(2**63) <= value < 2**63:
+        raise RowError(f"{_shown(value)} does not fit BIGINT")
+    return value
+
+
+def read_flag(value: object) -> bool:
+    """BOOLEAN from true, false, 0 or 1."""
+    if type(value) is bool:
+        return value
+    if value in (0, 1, "0", "1"):
+        return value in (1, "1")
+    raise RowError(f"{_shown(value)} is neither true, false, 0 nor 1")
+
+
+def read_text(value: object) -> str:
+    """VARCHAR; a number or structure where text is documented is kept as its JSON text."""
+    return value if type(value) is str else write_json(value)
+
+
+def read_time(value: object) -> datetime:
+    """TIMESTAMP without zone from `YYYY-MM-DD HH:mm:ss`, in the zone the API reports it in."""
+    if type(value) is str and _TIME.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    raise RowError(f"{_shown(value)} is not a time as YYYY-MM-DD HH:mm:ss")
+
+
+def read_shift_date(value: object) -> str:
+    """A business day from `YYYY-MM-DD`, as the partition's key."""
+    if type(value) is str and re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        try:
+            return datetime.fromisoformat(value).date().isoformat()
+        except ValueError:
+            pass
+    raise RowError(f"{_shown(value)} is not a date as YYYY-MM-DD")
+
+
+_PAYMENT: Final[dict[str, Callable[[object], object]]] = {
+    "id": read_whole,
+    "name": read_text,
+    "amount": read_decimal,
+}
+
+
+def _read_payments(value: object) -> list[dict[str, object]]:
+    if not isinstance(value, list) or not all(isinstance(payment, dict) for payment in value):
+        raise RowError(f"{_shown(value)} is not a list of payments")
+    payments = []
+    for payment in value:
+        read: dict[str, object] = {}
+        for name, reader in _PAYMENT.items():
+            given = payment.get(name)
+            try:
+                read[name] = None if given is None else reader(given)
+            except RowError as error:
+                raise RowError(f"{name} {error}") from None
+        payments.append(read)
+    return payments
+
+
+_READERS: Final[dict[Kind, Callable[[object], object]]] = {
+    Kind.ID: read_whole,
+    Kind.WHOLE: read_whole,
+    Kind.FLAG: read_flag,
+    Kind.TEXT: read_text,
+    Kind.JSON: write_json,
+    Kind.DECIMAL: read_decimal,
+    Kind.TIME: read_time,
+    Kind.PAYMENTS: _read_payments,
+}
+
+
+class RowReader:
+    """Reads API objects into rows of one table, `fetched_at` left out (it says when, not what).
+
+    `given` names the columns whose value comes from the row's surroundings, in the order `read` takes them.
+    """
+
+    def __init__(self, table: Table, given: Sequence[str] = ()) -> None:
+        self.table = table
+        columns = [column for column in table.columns if column.name != "fetched_at"]
+        self.names = tuple(column.name for column in columns)
+        self._extra = self.names.index("extra")
+        self._steps = [self._step(column) for column in columns if column.source]
+        self._slots = [self.names.index(column.name) for column in columns if column.source]
+        self._given = [self.names.index(name) for name in given]
+        nested: dict[str, dict[str, object]] = {}
+        known = set(table.also_known)
+        for column in columns:
+            if column.source:
+                known.add(column.source[0])
+                known.update([column.v1_source] if column.v1_source else [])
+            if len(column.source) > 1:
+                branch = nested
+                for key in column.source[:-1]:
+                    branch = branch.setdefault(key, {})  # type: ignore[assignment]  # a tree of dicts
+                branch[column.source[-1]] = {}
+        whole = {column.source[0] for column in columns if len(column.source) == 1}
+        self._known = frozenset(known)
+        # Of an object that has a column of its own, as JSON text, nothing is left over.
+        self._nested = {key: branch for key, branch in nested.items() if key not in whole}
+        self._payments = [column.name for column in columns if column.kind is Kind.PAYMENTS]
+
+    @staticmethod
+    def _step(column: Column) -> tuple[str, Callable[[object], object], bool, tuple[str, ...], str | None]:
+        return column.source[0], _READERS[column.kind], column.required, column.source[1:], column.v1_source
+
+    def read(self, item: Mapping[str, object], *given: object) -> Row:
+        """The row of one API object. Raises RowError that names the field."""
+        row: list[object] = [None] * len(self.names)
+        for slot, (key, reader, required, path, other) in zip(self._slots, self._steps, strict=True):
+            value = item.get(key)
+            for part in path:
+                value = value.get(part) if isinstance(value, dict) else None
+            if value is None and other is not None:
+                value = item.get(other)
+            if value is not None:
+                try:
+                    row[slot] = reader(value)
+                except RowError as error:
+                    raise RowError(f"{'.'.join((key, *path))}: {error}") from None
+            elif required:
+                raise RowError(f"{'.'.join((key, *path))} is missing")
+        for slot, value in zip(self._given, given, strict=True):
+            row[slot] = value
+        extra = self._left_over(item)
+        row[self._extra] = write_json(extra) if extra else None
+        return tuple(row)
+
+    def _left_over(self, item: Mapping[str, object]) -> dict[str, object]:
+        extra = {key: item[key] for key in item.keys() - self._known}
+        for key, branch in self._nested.items():
+            left = _beyond(item.get(key), branch)
+            if left is not None:
+                extra[key] = left
+        for name in self._payments:
+            payments = item.get(name)
+            if isinstance(payments, list):
+                rest = [{k: v for k, v in payment.items() if k not in _PAYMENT} for payment in payments]
+                if any(rest):
+                    extra[name] = rest
+        return extra
+
+    def to_arrow(self, rows: Iterable[Row], fetched_at: datetime) -> pa.Table:
+        """Rows as the table's Arrow, with the instant at which they were read."""
+        listed = list(rows)
+        columns: Iterable[Sequence[object]] = zip(*listed, strict=True) if listed else ((),) * len(self.names)
+        arrays = [
+            pa.array(values, type=self.table.schema.field(name).type)
+            for name, values in zip(self.names, columns, strict=True)
+        ]
+        instant = self.table.schema.field("fetched_at").type
+        arrays.append(pa.array([fetched_at] * len(listed), type=instant))
+        return pa.Table.from_arrays(arrays, schema=self.table.schema)
+
+
+def unknown_fields(extra: pa.ChunkedArray) -> str:
+    """The names of undocumented fields in a column `extra`, comma-separated; empty where there is none."""
+    names = {name for text in extra.drop_null().to_pylist() for name in msgspec.json.decode(text)}
+    return ", ".join(sorted(names))
+
+
+def _beyond(value: object, known: Mapping[str, object]) -> object:
+    """What a nested object holds besides the known paths and its `id`; None where nothing."""
+    if not isinstance(value, dict):
+        return value  # not the documented object, or null: keep what was said
+    left = {}
+    for key, inner in value.items():
+        if key == "id":
+            continue
+        branch = known.get(key)
+        rest = inner if branch is None else _beyond(inner, branch) if isinstance(branch, dict) and branch else None
+        if rest is not None:
+            left[key] = rest
+    return left or None

@@ -1,0 +1,1 @@
+"""Tests of the Clopos client against real HTTP on loopback."""
