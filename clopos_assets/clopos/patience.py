@@ -30,7 +30,7 @@ def tries(connection: Connection, name: str, on_wait: Callable[[float, str], Non
     Raises CloposUnavailable after `connection.attempts`, or where the pause asked for is longer than ten minutes.
     """
     backoff = wait_exponential_jitter(
-        initial=connection.backoff_seconds, max=connection.backoff_max_seconds, jitter=connection.backoff_seconds
+        multiplier=connection.backoff_seconds, max=connection.backoff_max_seconds, jitter=connection.backoff_seconds
     )
 
     def pause(state: RetryCallState) -> float:

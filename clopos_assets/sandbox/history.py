@@ -31,8 +31,9 @@ _Event = tuple[_Order, Callable[[datetime], None]]
 class History:
     """Plays a brand from 06:00 of its start date on; `world` is what the API serves.
 
-    `movements` lists what the API does not show (deliveries, waste, counts) if `options.keep_movements` is
-    set, else it stays empty. `advance` may be called from any thread.
+    `stock_rooms` are the venues' stocks, in the venues' order. `movements` lists what the API does not show
+    (deliveries, waste, counts) if `options.keep_movements` is set, else it stays empty. `advance` may be
+    called from any thread.
     """
 
     def __init__(self, options: HistoryOptions, *, credentials: Credentials | None = None) -> None:
@@ -51,7 +52,7 @@ class History:
             credentials=credentials,
         )
         self.world.products = _show_products()
-        self._rooms = [
+        self.stock_rooms = [
             StockRoom(
                 seed=options.seed,
                 venue_index=venue.index,
@@ -92,7 +93,7 @@ class History:
         while self._planned_until < end:
             day = self._planned_until
             for venue in self._venues:
-                room = self._rooms[venue.index]
+                room = self.stock_rooms[venue.index]
                 # Every venue's storeroom has a minute of its own.
                 early = datetime.combine(day, time(7)) + timedelta(minutes=venue.index)
                 late = datetime.combine(day, time(23, 30)) + timedelta(minutes=venue.index % 29)
@@ -166,12 +167,12 @@ class History:
         self.world.delete_receipt(plan.receipt_id)
 
     def _restore(self, plan: ReceiptPlan, at: datetime) -> None:
-        room = self._rooms[plan.venue.index]
+        room = self.stock_rooms[plan.venue.index]
         for operation in self.world.operations(plan.receipt_id):
             room.restore(operation["product_id"], Decimal(operation["quantity"]), at)
 
     def _deduct(self, plan: ReceiptPlan, line: LinePlan, line_id: int, at: datetime, operations: list[Json]) -> None:
-        room = self._rooms[plan.venue.index]
+        room = self.stock_rooms[plan.venue.index]
         moment = stamp(at)
         for ingredient, quantity in _deductions(line):
             taken = room.deduct(ingredient, quantity, at)

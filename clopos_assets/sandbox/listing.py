@@ -40,11 +40,10 @@ class Listing:
 
     def shape(self, receipt: Json, relations: frozenset[str]) -> Json:
         """The receipt with the relations asked for; the world's own object is left alone."""
-        shaped = {key: value for key, value in receipt.items() if key != LINES}
-        if relations:
-            lines = receipt.get(LINES, [])
-            shaped[LINES] = [self._shape_line(line, relations) for line in lines]
-        return shaped
+        if not relations:
+            return {key: value for key, value in receipt.items() if key != LINES}
+        lines = [self._shape_line(line, relations) for line in receipt.get(LINES, ())]
+        return {**receipt, LINES: lines}
 
     def _order(self, venue_id: int, query: ListQuery) -> list[Json]:
         if self._version != self._world.version:

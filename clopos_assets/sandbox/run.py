@@ -1,5 +1,6 @@
 """A sandbox for a person: a restaurant that trades while it is looked at, served until it is interrupted."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -88,4 +89,6 @@ def run_sandbox(
         )
         if on_ready is not None:
             on_ready(sandbox_settings(options, listener.getsockname()[1], limits))
-        make_server(app).run(sockets=[listener])
+        # The server stops in good order first and raises the interrupt again afterwards.
+        with contextlib.suppress(KeyboardInterrupt):
+            make_server(app).run(sockets=[listener])

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -47,6 +47,8 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         lifespan="off",
         ws="none",
         loop="asyncio",
+        # Longer than clients keep an idle connection, so that none is cut just as it is used again.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
         server_header=False,
     )
@@ -95,12 +97,13 @@ class Sandbox:
         *,
         limits: LimitOptions | None = None,
         quirks: Quirks | None = None,
+        clock: Callable[[], float] = time.monotonic,
         port: int = 0,
     ) -> None:
         self.history = world if isinstance(world, History) else None
         self.world = world.world if isinstance(world, History) else world
         self.credentials = self.world.credentials
-        self.limits = Limits(limits)
+        self.limits = Limits(limits, clock)
         self.tokens = Tokens()
         self.hooks = Hooks()
         self.requests = RequestLog()

@@ -18,7 +18,7 @@ Row = tuple[object, ...]
 
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
 _TOO_LARGE: Final = Decimal(10) ** (PRECISION - SCALE)
-_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?")
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?")
 _SHOWN: Final = 40
 _CANONICAL: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
@@ -40,39 +40,39 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def _read_number(value: object) -> int | Decimal:
+    if type(value) is str and _NUMBER.fullmatch(value):
+        return Decimal(value)
+    if type(value) is int or type(value) is Decimal:
+        return value
+    raise RowError(f"{_shown(value)} is not a number")
+
+
 def read_decimal(value: object) -> Decimal:
     """DECIMAL(18,6) from a JSON number or numeric string, rounded half-even to six decimals."""
-    if type(value) is str:
-        if not _NUMBER.fullmatch(value):
-            raise RowError(f"{_shown(value)} is not a number")
-        value = Decimal(value)
-    elif type(value) is int:
-        if abs(value) >= 10**PRECISION:  # Decimal of a huge int is slow to make, and fits nowhere
-            raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
-        value = Decimal(value)
-    if type(value) is not Decimal:
-        raise RowError(f"{_shown(value)} is not a number")
-    if not abs(value) < _TOO_LARGE:
-        raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
+    number = _read_number(value)
+    # Compared before it is converted: Decimal of a huge int is slow to make, and fits nowhere.
+    if not -_TOO_LARGE < number < _TOO_LARGE:
+        raise RowError(f"{_shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
     try:
-        rounded = value.quantize(STEP, context=_EXACT)
+        rounded = Decimal(number).quantize(STEP, context=_EXACT)
     except InvalidOperation:
-        raise RowError(f"{_shown(value)} is not a number that can be kept") from None
-    if not abs(rounded) < _TOO_LARGE:
-        raise RowError(f"{_shown(value)} does not fit DECIMAL({PRECISION},{SCALE})")
+        raise RowError(f"{_shown(number)} is not a number that can be kept") from None
+    if not -_TOO_LARGE < rounded < _TOO_LARGE:
+        raise RowError(f"{_shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
     return rounded if rounded else Decimal("0.000000")  # no negative zero
 
 
 def read_whole(value: object) -> int:
     """BIGINT from a whole JSON number or numeric string."""
-    if type(value) is not int:
-        number = read_decimal(value)
-        value = int(number)
-        if value != number:
-            raise RowError(f"{_shown(number)} is not a whole number")
-    if not -(2**63) <= value < 2**63:
-        raise RowError(f"{_shown(value)} does not fit BIGINT")
-    return value
+    number = _read_number(value)
+    # Compared before it is converted: the int of a large exponent would have as many digits.
+    if not -(2**63) <= number < 2**63:
+        raise RowError(f"{_shown(number)} does not fit BIGINT")
+    whole = int(number)
+    if whole != number:
+        raise RowError(f"{_shown(number)} is not a whole number")
+    return whole
 
 
 def read_flag(value: object) -> bool:
@@ -237,13 +237,16 @@ def unknown_fields(extra: pa.ChunkedArray) -> str:
 def _beyond(value: object, known: Mapping[str, object]) -> object:
     """What a nested object holds besides the known paths and its `id`; None where nothing."""
     if not isinstance(value, dict):
-        return value  # not the documented object, or null: keep what was said
+        return value  # not the documented object: keep what was said
     left = {}
     for key, inner in value.items():
         if key == "id":
             continue
-        branch = known.get(key)
-        rest = inner if branch is None else _beyond(inner, branch) if isinstance(branch, dict) and branch else None
+        if key not in known:
+            left[key] = inner
+            continue
+        branch = known[key]
+        rest = _beyond(inner, branch) if isinstance(branch, dict) and branch else None
         if rest is not None:
             left[key] = rest
     return left or None

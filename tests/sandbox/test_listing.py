@@ -1,5 +1,6 @@
 """`GET /v2/receipts` and by id: paging, dates, sorting, relations, filters, venues, errors."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
@@ -85,7 +86,9 @@ def test_every_sort_that_the_answer_lists(month_asker: Asker, field: str, direct
 
 
 def test_sorts_are_complete_and_ties_keep_ascending_ids() -> None:
-    world = World([{"id": 1, "name": "x", "is_main": 1, "media": []}], now=_moment())
+    world = World(
+        [{"id": 1, "name": "x", "is_main": 1, "media": []}], now=datetime.fromisoformat("2026-01-19 15:00:00")
+    )
     for receipt_id in (5, 3, 9, 4):
         world.put_receipt(_receipt(receipt_id, closed_at=None if receipt_id == 9 else "2026-01-19 13:00:00"))
     with Sandbox(world) as sandbox, Asker(sandbox) as asker:
@@ -255,6 +258,23 @@ def test_an_insert_between_two_pages_repeats_a_row(vendor_world: World, asker: A
     assert (ids(third), third["total"]) == ([1], 3)
 
 
+def test_an_open_receipt_has_an_empty_list_of_operations(month_asker: Asker) -> None:
+    query = "/v2/receipts?limit=1&filters[0][0]=status&filters[0][1]=1"
+    (receipt,) = month_asker.get(query).json["data"]
+    answer = month_asker.get(f"/v2/receipts/{receipt['id']}/stock-operations")
+    assert (answer.status, answer.json) == (200, {"data": []})
+
+
+def test_by_id_takes_both_forms_of_with(month_asker: Asker) -> None:
+    (receipt,) = month_asker.get("/v2/receipts?limit=1&with[]=receipt_products").json["data"]
+    path = f"/v2/receipts/{receipt['id']}"
+    assert "receipt_products" not in month_asker.get(path).json["data"]
+    for form in ("with[]", "with[0]", "with[7]", "with%5B%5D"):
+        assert month_asker.get(f"{path}?{form}=receipt_products").json["data"] == receipt
+    refused = month_asker.get(f"{path}?with[]=stock_operations")
+    assert (refused.status, refused.json["error"]) == (400, "invalid_parameter")
+
+
 def test_a_deleted_receipt_leaves_everywhere(vendor_world: World, asker: Asker) -> None:
     vendor_world.delete_receipt(1)
     assert asker.get("/v2/receipts").json["total"] == 0
@@ -279,12 +299,6 @@ def test_php_indexes() -> None:
 def _lines(asker: Asker, relation: str) -> list[dict[str, Any]]:
     body = asker.get(f"/v2/receipts?limit=50&date[1]=2026-01-20&{relation}").json
     return [line for receipt in body["data"] for line in receipt["receipt_products"]]
-
-
-def _moment() -> Any:  # noqa: ANN401
-    from datetime import datetime
-
-    return datetime.fromisoformat("2026-01-19 15:00:00")
 
 
 def _receipt(receipt_id: int, **fields: object) -> dict[str, object]:

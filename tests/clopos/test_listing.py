@@ -1,0 +1,243 @@
+"""Reading a list whole while it changes, on a list in memory."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+from clopos_assets.clopos.listing import Item, Listing, Page, read_listing, read_page
+
+
+@dataclass
+class _Source:
+    """A list by ascending id; `change` runs before each page is served, with the number of the answer."""
+
+    rows: list[Item]
+    size: Callable[[int], int] = lambda answer: 2
+    change: Callable[["_Source", int], None] = lambda source, answer: None
+    asked: list[int] = field(default_factory=list)
+    total: Callable[[int], int] = lambda count: count
+
+    async def fetch(self, number: int) -> Page:
+        await asyncio.sleep(0)
+        answer = len(self.asked)
+        self.asked.append(number)
+        self.change(self, answer)
+        size = self.size(answer)
+        return Page(self.rows[(number - 1) * size : number * size], self.total(len(self.rows)))
+
+
+def _rows(*ids: int) -> list[Item]:
+    return [{"id": number, "total": number} for number in ids]
+
+
+def _ids(items: list[Item]) -> list[object]:
+    return [item["id"] for item in items]
+
+
+def _read(source: _Source, concurrency: int = 1) -> Listing[list[object]]:
+    return asyncio.run(
+        read_listing(
+            source.fetch,
+            _ids,
+            name="the list",
+            concurrency=concurrency,
+            pause_seconds=0.0,
+            count_requests=lambda: len(source.asked),
+        )
+    )
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 20])
+def test_pages_come_in_order_and_once(count: int, concurrency: int) -> None:
+    source = _Source(_rows(*range(1, count + 1)))
+    listing = _read(source, concurrency)
+    assert [number for part in listing.parts for number in part] == list(range(1, count + 1))
+    pages = max((count + 1) // 2, 1)
+    assert sorted(source.asked) == list(range(1, pages + 1))
+    assert (listing.total, listing.requests, listing.restarts, listing.conflicts) == (count, pages, 0, {})
+
+
+def test_pages_that_shrink_are_read_to_the_end() -> None:
+    source = _Source(_rows(*range(1, 8)), size=lambda answer: 3 if answer == 0 else 2)
+    listing = _read(source)
+    assert sorted(n for part in listing.parts for n in part) == list(range(1, 8))  # type: ignore[type-var]  # ids are ints
+    assert listing.restarts == 0
+
+
+def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
+    async def fetch(number: int) -> Page:
+        return Page(_rows(1, 2), 4)
+
+    with pytest.raises(CloposUnavailable, match="the list: the list was read 6 times .* 2 of 4 items came; run again"):
+        asyncio.run(
+            read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0, count_requests=lambda: 0)
+        )
+
+
+def test_an_empty_first_page_of_a_list_that_promises_more_starts_again() -> None:
+    source = _Source(_rows(1), total=lambda count: 5)
+    source.rows = []
+    with pytest.raises(CloposUnavailable, match="first page is empty and 5 items are promised"):
+        _read(source)
+    assert source.asked == [1] * 6
+
+
+def _delete_first(source: _Source, answer: int) -> None:
+    if answer == 1:
+        source.rows = source.rows[1:]
+
+
+def test_a_deletion_while_paging_starts_again() -> None:
+    source = _Source(_rows(1, 2, 3, 4, 5), change=_delete_first)
+    listing = _read(source)
+    assert listing.parts == [[2, 3], [4, 5]]
+    assert listing.restarts == 1
+
+
+def test_an_insert_while_paging_starts_again() -> None:
+    def insert(source: _Source, answer: int) -> None:
+        if answer == 2:
+            source.rows = [*source.rows, *_rows(6)]
+
+    listing = _read(_Source(_rows(1, 2, 3, 4, 5), change=insert))
+    assert listing.parts == [[1, 2], [3, 4], [5, 6]]
+    assert listing.restarts == 1
+
+
+def test_a_row_that_moved_to_another_page_is_one_row() -> None:
+    pages = {1: _rows(1, 2), 2: _rows(2, 3), 3: _rows(4)}
+
+    async def fetch(number: int) -> Page:
+        return Page(pages.get(number, []), 4)
+
+    listing = asyncio.run(
+        read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0, count_requests=lambda: 3)
+    )
+    assert sorted(n for part in listing.parts for n in part) == [1, 2, 3, 4]  # type: ignore[type-var]  # ids are ints
+    assert listing.restarts == 0
+
+
+def test_an_item_that_changed_between_pages_starts_again() -> None:
+    first: list[Item] = [{"id": 1, "total": 1}, {"id": 2, "total": 1}]
+    answers = iter([Page(first, 3), Page([{"id": 2, "total": 5}, {"id": 3}], 3), Page(first, 3), Page([{"id": 3}], 3)])
+
+    async def fetch(number: int) -> Page:
+        return next(answers)
+
+    listing = asyncio.run(
+        read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0, count_requests=lambda: 4)
+    )
+    assert (listing.parts, listing.restarts) == ([[1, 2], [3]], 1)
+
+
+@pytest.mark.parametrize("total", [2, 3])
+def test_two_contents_in_one_answer_are_reported(total: int) -> None:
+    """Whether the total counts ids or rows."""
+    rows: list[Item] = [{"id": 1, "venue_id": 1}, {"id": 1, "venue_id": 2}, {"id": 2, "venue_id": 1}]
+    listing = _read(_Source(rows, size=lambda answer: 3, total=lambda count: total))
+    assert listing.parts[0] == [2]
+    assert listing.conflicts == {1: rows[:2]}
+    assert listing.total == total
+
+
+def test_the_same_row_twice_in_one_answer_is_one_row() -> None:
+    listing = _read(_Source([{"id": 1, "a": 1}, {"a": 1, "id": 1}, {"id": 2}], size=lambda answer: 3))
+    assert listing.parts[0] == [1, 2]
+    assert listing.conflicts == {}
+
+
+def test_rows_beyond_repeated_ones_are_not_lost() -> None:
+    """The total counts ids, the pages count rows: the last id is on a page that the total does not promise."""
+    rows: list[Item] = [{"id": 1}, {"id": 1}, {"id": 2}, {"id": 3}]
+    listing = _read(_Source(rows, size=lambda answer: 3, total=lambda count: 3))
+    assert listing.parts == [[1, 2], [3]]
+
+
+def test_what_convert_raises_comes_out() -> None:
+    def convert(items: list[Item]) -> None:
+        if items and items[0]["id"] == 3:
+            raise LookupError("no such field")
+
+    source = _Source(_rows(*range(1, 10)))
+    with pytest.raises(LookupError, match="no such field"):
+        asyncio.run(
+            read_listing(
+                source.fetch, convert, name="x", concurrency=3, pause_seconds=0.0, count_requests=lambda: 0
+            )
+        )
+
+
+def test_endless_lists_are_refused() -> None:
+    source = _Source(_rows(1), total=lambda count: 10**9)
+    with pytest.raises(CloposAnswerError, match="fewer days"):
+        _read(source)
+    assert source.asked == [1]
+
+
+@pytest.mark.parametrize(
+    ("envelope", "message"),
+    [
+        ({"data": []}, "no whole number in total"),
+        ({"data": [], "total": "1"}, "no whole number in total"),
+        ({"data": [], "total": True}, "no whole number in total"),
+        ({"data": [], "total": -1}, "no whole number in total"),
+        ({"total": 1}, "not a list of objects"),
+        ({"data": {"id": 1}, "total": 1}, "not a list of objects"),
+        ({"data": [{"id": 1}, 2], "total": 1}, "not a list of objects"),
+        ({"data": [{"name": "x"}], "total": 1}, "no whole number in id"),
+        ({"data": [{"id": "1"}], "total": 1}, "no whole number in id"),
+        ({"data": [{"id": True}], "total": 1}, "no whole number in id"),
+    ],
+)
+def test_pages_not_as_documented(envelope: Item, message: str) -> None:
+    with pytest.raises(CloposAnswerError, match=message):
+        read_page(envelope, "GET /x")
+
+
+@given(
+    count=st.integers(0, 12),
+    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6),
+    is_steady=st.booleans(),
+    changes=st.dictionaries(st.integers(0, 25), st.one_of(st.none(), st.integers(0, 20)), max_size=6),
+    concurrency=st.integers(1, 3),
+)
+@example(count=4, sizes=[2], is_steady=True, changes={1: 0, 2: None}, concurrency=1)
+def test_a_listing_is_the_list_at_some_moment_or_an_error(
+    count: int, sizes: list[int], is_steady: bool, changes: dict[int, int | None], concurrency: int
+) -> None:
+    """Before an answer there is at most one change: an insert at the end (None), or the deletion at a place."""
+    moments = [set(range(1, count + 1))]
+    newest = count
+
+    def change(source: _Source, answer: int) -> None:
+        nonlocal newest
+        if answer not in changes:
+            return
+        place = changes[answer]
+        if place is None:
+            newest += 1
+            source.rows = [*source.rows, *_rows(newest)]
+        elif place < len(source.rows):
+            source.rows = source.rows[:place] + source.rows[place + 1 :]
+        moments.append({int(str(row["id"])) for row in source.rows})
+
+    source = _Source(
+        _rows(*range(1, count + 1)),
+        size=(lambda answer: sizes[0]) if is_steady else (lambda answer: sizes[answer % len(sizes)]),
+        change=change,
+    )
+    try:
+        listing = _read(source, concurrency)
+    except CloposUnavailable:
+        # Only pages of changing sizes, or a change in each reading, may defeat six readings.
+        assert not is_steady or len(changes) >= 6
+        return
+    ids = [number for part in listing.parts for number in part]
+    assert len(ids) == len(set(ids)) == listing.total
+    assert set(ids) in moments

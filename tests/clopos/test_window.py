@@ -1,0 +1,159 @@
+"""The arithmetic of the request window, with times that the test chooses."""
+
+import pytest
+
+from clopos_assets.clopos.window import Lease, RateLimit, Wait, Window
+
+UNTOLD = RateLimit()
+
+
+def _told(remaining: int, limit: int = 10, reset: float | None = 60) -> RateLimit:
+    return RateLimit(limit, remaining, reset)
+
+
+def _take(window: Window, now: float) -> Lease:
+    lease = window.reserve(now)
+    assert isinstance(lease, Lease)
+    return lease
+
+
+def _waits(window: Window, now: float) -> float:
+    wait = window.reserve(now)
+    assert isinstance(wait, Wait)
+    return wait.seconds
+
+
+def _known(requests: int = 10, remaining: int = 9) -> Window:
+    """A window of 60 s whose first answer came at 0."""
+    window = Window(requests, 60)
+    window.settle(_take(window, 0), 0, _told(remaining))
+    return window
+
+
+def test_one_request_until_the_first_answer() -> None:
+    window = Window(10, 60)
+    first = _take(window, 0)
+    assert 0 < _waits(window, 0) < 1
+    window.settle(first, 0.2, _told(9))
+    assert [_take(window, 0.2).number for _ in range(9)] == list(range(2, 11))
+
+
+def test_an_answer_that_never_came_teaches_nothing() -> None:
+    window = Window(10, 60)
+    window.give_up(_take(window, 0), 1)
+    _take(window, 1)
+    assert _waits(window, 1) < 1
+
+
+def test_a_server_without_the_headers_is_not_asked_one_by_one_for_ever() -> None:
+    window = Window(10, 60)
+    for _ in range(3):
+        lease = _take(window, 0)
+        assert isinstance(window.reserve(0), Wait)
+        window.settle(lease, 0, UNTOLD)
+    _take(window, 0)
+    _take(window, 0)
+
+
+def test_what_was_learned_is_stale_after_a_quiet_window() -> None:
+    window = _known()
+    _take(window, 60)
+    assert isinstance(window.reserve(60), Wait)
+
+
+def test_a_slot_is_free_one_window_after_its_answer() -> None:
+    window = _known(requests=2)
+    lease = _take(window, 1)
+    window.settle(lease, 4, _told(8))
+    assert _waits(window, 10) == pytest.approx(50)
+    third = _take(window, 60)
+    assert _waits(window, 60) == pytest.approx(4)
+    window.cancel(third)
+    assert isinstance(window.reserve(60), Lease)
+
+
+def test_a_request_without_answer_holds_its_slot_one_window_longer() -> None:
+    window = _known(requests=2)
+    window.give_up(_take(window, 1), 31)
+    window.settle(_take(window, 60), 60, _told(8))
+    assert _waits(window, 61) == pytest.approx(30)
+
+
+def test_strangers_are_learned_and_forgotten() -> None:
+    window = Window(10, 60)
+    window.settle(_take(window, 0), 0, _told(3))  # 7 used, 1 of them ours
+    leases = [_take(window, 1) for _ in range(3)]
+    assert isinstance(window.reserve(1), Wait)
+    for lease in leases:
+        window.settle(lease, 2, _told(3, reset=None))
+    assert _waits(window, 3) == pytest.approx(57)
+    assert [type(window.reserve(62)) for _ in range(5)] == [Lease] + [Wait] * 4
+
+
+def test_our_own_requests_under_way_are_not_taken_for_strangers() -> None:
+    window = _known()
+    leases = [_take(window, 1) for _ in range(8)]
+    for lease in leases:
+        window.settle(lease, 2, _told(1))  # each answer counts all nine of ours
+    assert isinstance(window.reserve(2), Lease)
+
+
+def test_slots_that_end_under_an_answer_are_not_taken_for_strangers() -> None:
+    window = _known()
+    for _ in range(4):
+        window.settle(_take(window, 1), 1, _told(5))
+    late = _take(window, 59)
+    window.settle(late, 63, _told(4, reset=None))  # counted at 59: five of ours and itself
+    assert [type(window.reserve(63)) for _ in range(9)] == [Lease] * 9
+
+
+def test_remaining_0_waits_for_the_reset() -> None:
+    window = _known()
+    window.settle(_take(window, 1), 1, _told(0, reset=20))
+    assert _waits(window, 2) == pytest.approx(19)
+
+
+def test_a_refusal_closes_the_window_for_all() -> None:
+    window = _known()
+    one, other = _take(window, 1), _take(window, 1)
+    window.refuse(one, 2, _told(5, reset=30))
+    window.settle(other, 3, _told(5, reset=0))
+    assert _waits(window, 3) == pytest.approx(29)
+
+
+def test_a_refusal_without_a_reset_closes_it_for_one_window() -> None:
+    window = _known()
+    window.refuse(_take(window, 1), 2, UNTOLD)
+    assert _waits(window, 2) == pytest.approx(60)
+
+
+def test_the_setting_is_a_ceiling() -> None:
+    window = Window(3, 60)
+    window.settle(_take(window, 0), 0, _told(599, limit=600))
+    assert [type(window.reserve(0)) for _ in range(3)] == [Lease, Lease, Wait]
+
+
+def test_a_lower_limit_of_the_server_wins() -> None:
+    window = Window(300, 60)
+    window.settle(_take(window, 0), 0, _told(2, limit=3))
+    assert [type(window.reserve(0)) for _ in range(3)] == [Lease, Lease, Wait]
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"RateLimit-Limit": "300", "RateLimit-Remaining": "299", "RateLimit-Reset": "60"}, RateLimit(300, 299, 60.0)),
+        ({"RateLimit-Limit": "many", "RateLimit-Remaining": "-1", "RateLimit-Reset": "nan"}, UNTOLD),
+        ({"RateLimit-Limit": "0", "RateLimit-Reset": "1768835269"}, UNTOLD),
+        ({"RateLimit-Limit": "inf", "RateLimit-Remaining": "", "RateLimit-Reset": "Mon, 19 Jan 2026"}, UNTOLD),
+        ({}, UNTOLD),
+    ],
+)
+def test_headers(headers: dict[str, str], told: RateLimit) -> None:
+    assert RateLimit.read(headers) == told
+
+
+@pytest.mark.parametrize(("requests", "seconds"), [(0, 60), (1, 0), (1, float("inf"))])
+def test_a_window_of_nothing_is_refused(requests: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="at least one request"):
+        Window(requests, seconds)

@@ -1,0 +1,246 @@
+"""Promise 8 and bad input: one line that says what was wrong; good dates are written, bad ones left as they were."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clopos_assets.lake import Lake
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
+from tests.ingest.shop import Shop
+
+DAYS = ("2026-01-19", "2026-01-20")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"total": 10**12}, ["receipt 1", "total", "does not fit"]),
+        ({"total": "12,50"}, ["receipt 1", "total", "'12,50' is not a number"]),
+        ({"closed_at": "19.01.2026 12:30"}, ["receipt 1", "closed_at", "is not a time"]),
+        ({"closed_at": "2026-02-30 12:30:00"}, ["receipt 1", "closed_at", "is not a time"]),
+        ({"status": None}, ["receipt 1", "status is missing"]),
+        ({"lock": "perhaps"}, ["receipt 1", "lock", "neither true"]),
+        ({"payment_methods": [{"id": 1, "name": "Nağd", "amount": "x"}]}, ["receipt 1", "payment_methods", "amount"]),
+        ({"receipt_products": [{"id": 10, "product_id": 7, "total": 1}]}, ["receipt 1", "line 10", "count is missing"]),
+        ({"receipt_products": None}, ["receipt 1", "receipt_products is missing"]),
+        ({"venue_id": 2}, ["receipt 1", "venue 1 was asked for, and venue 2 answered"]),
+    ],
+)
+def test_a_receipt_that_can_not_be_read_costs_its_date_alone(
+    shop: Shop, change: dict[str, Any], words: list[str]
+) -> None:
+    receipts = [shop.world.receipt(i) | (change if i == 1 else {}) for i in (1, 2, 3)]
+    shop.answer("/receipts", json.dumps({"success": True, "data": receipts, "total": 3}, default=float))
+    made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert all(word in made.bad["2026-01-19"] for word in words), made.bad
+    assert "\n" not in made.bad["2026-01-19"]
+    assert shop.ids(RECEIPTS, "2026-01-19") is None
+    assert shop.ids(RECEIPTS, "2026-01-20") == [3]
+    shop.answer_truly()
+    assert not shop.make_receipts(*DAYS).bad
+
+
+def test_a_shift_date_that_can_not_be_read_costs_the_dates_it_may_be(shop: Shop) -> None:
+    shop.sell(4, "2026-01-23")
+    shop.world.update_receipt(1, shift_date="2026-13-45")
+    made = shop.make_receipts("2026-01-19", "2026-01-20", "2026-01-21", "2026-01-22", "2026-01-23")
+    assert sorted(made.bad) == ["2026-01-19", "2026-01-20", "2026-01-21"]  # created on the 19th
+    assert shop.ids(RECEIPTS, "2026-01-23") == [4]
+
+
+def test_one_id_twice_in_one_answer_with_different_content(shop: Shop) -> None:
+    receipts = [shop.world.receipt(i) for i in (1, 2, 3)]
+    shop.answer(
+        "/receipts",
+        json.dumps({"success": True, "data": [*receipts, receipts[0] | {"total": 1}], "total": 3}, default=float),
+    )
+    made = shop.make_receipts(*DAYS)
+    assert "receipt 1: the listing holds it twice" in made.bad["2026-01-19"]
+    assert shop.ids(RECEIPTS, "2026-01-20") == [3]
+
+
+def test_identical_repeats_are_one_row(shop: Shop) -> None:
+    receipts = [shop.world.receipt(i) for i in (1, 2, 3)]
+    shop.answer("/receipts", json.dumps({"success": True, "data": [*receipts, receipts[0]], "total": 3}, default=float))
+    assert not shop.make_receipts(*DAYS).bad
+    assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
+
+
+def test_one_id_in_two_venues(shop: Shop) -> None:
+    shop.world.venues.append({"id": 2, "name": "Filial 2", "is_main": 0, "media": []})
+    shop.venue_ids = None
+
+    shop.answer("/receipts", json.dumps({"success": True, "data": [shop.world.receipt(3)], "total": 1}, default=float))
+    assert not shop.make_receipts(*DAYS).bad
+    shop.venue_ids = (1, 2)
+    assert "venue 2 was asked for, and venue 1 answered" in shop.make_receipts(*DAYS).bad["2026-01-20"]
+
+
+def test_unknown_fields_are_kept_and_named(shop: Shop) -> None:
+    shop.world.update_receipt(1, mood="good", tags=[1])
+    made, _ = shop.make(*DAYS)
+    assert made.facts["receipts"]["2026-01-19"]["unknown_fields"] == "mood, tags"
+    rows = shop.lake.read(RECEIPTS, "2026-01-19", ["extra"])
+    assert rows is not None
+    assert rows.column("extra").to_pylist() == ['{"mood":"good","tags":[1]}', None]
+
+
+def test_operations_of_another_receipt(shop: Shop) -> None:
+    shop.deduct(1, receipt_id=2)
+    _, then = shop.make(*DAYS)
+    assert "receipt 1: stock operation 100: it belongs to receipt 2" in then.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-19") is None
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("<html>502 Bad Gateway</html>", "HTTP 200"),
+        ('{"data": [{"id": 1', "HTTP 200"),
+        ('{"data": {}}', "data"),
+        ('{"data": [{"id": 100, "receipt_id": 1}]}', "stock operation 100: product_id is missing"),
+    ],
+)
+def test_a_receipt_whose_operations_keep_failing_is_named_and_the_rest_is_kept(
+    shop: Shop, body: str, words: str
+) -> None:
+    shop.answer("/receipts/1/stock-operations", body)
+    _, then = shop.make(*DAYS)
+    reason = then.bad["2026-01-19"]
+    assert "receipt 1" in reason
+    assert words in reason
+    assert "\n" not in reason
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-19") is None
+    shop.answer_truly()
+    _, then = shop.make(*DAYS)
+    assert not then.bad
+    assert shop.asked() == {"list": 1, "operations": 1}  # receipt 2 was kept
+    assert not list((shop.lake.root / "_staging").rglob("*.json"))
+
+
+def test_an_api_that_is_down_is_not_asked_for_every_receipt(shop: Shop) -> None:
+    for receipt_id in range(100, 200):
+        shop.sell(receipt_id, "2026-01-19")
+    shop.make_receipts(*DAYS)
+    shop.sandbox.requests.reset()
+    shop.answer("/stock-operations", '{"success": false, "message": "down"}', 503)
+    then = shop.make_operations(*DAYS)
+    assert sorted(then.bad) == list(DAYS)
+    assert shop.asked()["operations"] < 100
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, {"success": False, "message": "Wrong credentials"}, "CLOPOS_CLIENT_SECRET"),
+        (400, {"success": False, "error": "Invalid integrator_id"}, "CLOPOS_INTEGRATOR_ID"),
+        (200, {"success": False, "error": "Integrator is in test mode. But brand is not in test mode"}, "CLOPOS_BRAND"),
+    ],
+)
+def test_refused_credentials_fail_every_date_with_one_reason(
+    shop: Shop, status: int, body: dict[str, Any], words: str
+) -> None:
+    shop.answer("/auth", json.dumps(body), status)
+    made = shop.make_receipts(*DAYS)
+    assert sorted(made.bad) == list(DAYS)
+    assert len(set(made.bad.values())) == 1
+    assert words in made.bad["2026-01-19"]
+    assert shop.sandbox.credentials.client_secret not in made.bad["2026-01-19"]
+
+
+def test_an_unknown_venue_is_named(shop: Shop) -> None:
+    shop.venue_ids = (1, 99)
+    made = shop.make_receipts(*DAYS)
+    assert "99" in made.bad["2026-01-19"]
+    assert "CLOPOS_VENUE_IDS" in made.bad["2026-01-19"]
+
+
+def test_a_listing_that_never_completes_fails(shop: Shop) -> None:
+    shop.answer("/receipts", json.dumps({"success": True, "data": [shop.world.receipt(3)], "total": 2}, default=float))
+    made = shop.make_receipts(*DAYS)
+    assert sorted(made.bad) == list(DAYS)
+    assert "1 of 2" in made.bad["2026-01-19"]
+    assert shop.ids(RECEIPTS, "2026-01-20") is None
+
+
+def test_a_move_to_a_date_that_fails_keeps_the_receipt_where_it_was(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.world.move_receipt(1, date(2026, 1, 20))
+    shop.world.update_receipt(3, total="many")
+    made, then = shop.make(*DAYS)
+    assert list(made.bad) == ["2026-01-20"]
+    assert not then.bad
+    # The date that can't be made still takes in what moved there; the rest of it stays as it was.
+    assert shop.stands(1)["receipts"] == ["2026-01-20"]
+    assert shop.ids(RECEIPTS, "2026-01-20") == [1, 3]
+
+
+def test_a_lake_that_is_not_writable(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    shop.lake = Lake(tmp_path / "file" / "lake")
+    made = shop.make_receipts(*DAYS)
+    assert "CLOPOS_LAKE" in made.bad["2026-01-19"]
+    assert "\n" not in made.bad["2026-01-19"]
+
+
+def test_operations_without_receipts_say_what_to_do(shop: Shop) -> None:
+    assert "materialize receipts first" in shop.make_operations("2026-01-19").bad["2026-01-19"]
+
+
+KILLED = """
+    import sys
+    from pathlib import Path
+    from clopos_assets.sandbox import Sandbox
+    from tests.ingest.shop import Shop
+
+    class Remote:  # the sandbox of the other process, as far as a shop needs it
+        def __init__(self, url, credentials, world):
+            self.url, self.credentials, self.world = url, credentials, world
+
+    from clopos_assets.sandbox import Credentials, World
+    from tests.ingest.shop import NOW
+    shop = Shop(Path(sys.argv[2]), Remote(sys.argv[1], Credentials(), World([{"id": 1}], now=NOW)))
+    shop.make_operations("2026-01-19")
+"""
+
+
+def test_a_process_killed_in_mid_run_is_continued(shop: Shop, tmp_path: Path) -> None:
+    for receipt_id in range(100, 160):
+        shop.sell(receipt_id, "2026-01-19")
+    shop.make_receipts("2026-01-19")
+    shop.sandbox.requests.reset()
+
+    async def stall(request: Any) -> None:
+        number = shop.asked().get("operations", 0)
+        while number >= 20 and child.poll() is None:
+            await __import__("asyncio").sleep(0.01)
+
+    shop.sandbox.hooks.answer_instead = stall
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(KILLED), shop.sandbox.url, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+    )
+    kept = shop.lake.root / "_staging"
+    deadline = time.monotonic() + 60
+    while len(list(kept.rglob("*.json"))) < 10 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    finished = len(list(kept.rglob("*.json")))
+    assert 10 <= finished < 62
+    shop.answer_truly()
+    shop.sandbox.requests.reset()
+    assert not shop.make_operations("2026-01-19").bad  # the killed run's lock is free
+    assert shop.asked() == {"operations": 62 - finished}
+    assert len(shop.ids(STOCK_OPERATIONS, "2026-01-19") or []) == 62

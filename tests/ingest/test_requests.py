@@ -1,0 +1,130 @@
+"""Promise 3: requests are spent once."""
+
+from datetime import timedelta
+
+import pytest
+
+from clopos_assets.tables import STOCK_OPERATIONS
+from tests.ingest.shop import Shop
+
+DAYS = ("2026-01-19", "2026-01-20")
+
+
+def test_a_range_lists_its_stretch_once(shop: Shop) -> None:
+    made, then = shop.make(*DAYS)
+    assert not made.bad
+    assert not then.bad
+    assert shop.asked() == {"list": 1, "operations": 3}
+    queries = [r.query for r in shop.sandbox.requests.latest() if r.route == "/v2/receipts"]
+    assert queries == [
+        "page=1&sort[0]=id&sort[1]=1&limit=200&date[0]=2026-01-17&date[1]=2026-01-21"
+        "&with[0]=receipt_products&with[1]=receipt_products.modificators"
+    ]
+
+
+def test_made_again_it_lists_only_and_writes_nothing(shop: Shop) -> None:
+    shop.make(*DAYS)
+    before = {file: file.stat().st_mtime_ns for file in shop.lake.root.rglob("*.parquet")}
+    made, then = shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+    assert {file: file.stat().st_mtime_ns for file in shop.lake.root.rglob("*.parquet")} == before
+    assert made.facts["receipts"]["2026-01-19"]["receipts_changed"] == 0
+    assert then.facts["stock_operations"]["2026-01-19"]["requests_spared"] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"order_status": "CANCELLED"},
+        {"fiscal_id": "F1"},
+        {"lock": True},
+        {"undocumented": 1},
+        {"updated_at": "2026-01-19 12:30:01"},
+    ],
+)
+def test_any_listed_field_that_differs_costs_one_request(shop: Shop, change: dict[str, object]) -> None:
+    shop.make(*DAYS)
+    shop.world.put_receipt(shop.world.receipt(1) | change)
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1, "operations": 1}
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+
+
+def test_a_line_that_differs_costs_one_request(shop: Shop) -> None:
+    shop.make(*DAYS)
+    receipt = shop.world.receipt(1)
+    receipt["receipt_products"][0]["is_gift"] = True
+    shop.world.put_receipt(receipt)
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1, "operations": 1}
+
+
+def test_order_of_keys_and_scale_of_numbers_are_no_difference(shop: Shop) -> None:
+    shop.make(*DAYS)
+    receipt = shop.world.receipt(1)
+    receipt["total"] = "12.500"
+    shop.world.put_receipt(dict(reversed(receipt.items())))
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+
+
+def test_open_receipts_and_those_without_lines_are_asked_sparingly(shop: Shop) -> None:
+    shop.sell(4, "2026-01-19", status=1, closed_at=None, payment_methods=[])
+    shop.sell(5, "2026-01-19", receipt_products=[])
+    shop.world.put_operations(5, [])
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1, "operations": 4}  # all closed ones, once
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+
+
+@pytest.mark.parametrize(("hours", "again"), [(23, 1), (25, 0)])
+def test_closed_with_lines_but_no_operation_is_asked_again_for_a_day(shop: Shop, hours: int, again: int) -> None:
+    closed_at = shop.world.now - timedelta(hours=hours)
+    shop.sell(4, "2026-01-24", closed_at=closed_at.strftime("%Y-%m-%d %H:%M:%S"))
+    shop.world.put_operations(4, [])
+    shop.make("2026-01-24")
+    shop.make("2026-01-24")
+    assert shop.asked().get("operations", 0) == again
+
+
+def test_operations_posted_late_are_found_within_a_day(shop: Shop) -> None:
+    closed_at = shop.world.now - timedelta(hours=1)
+    shop.sell(4, "2026-01-24", closed_at=closed_at.strftime("%Y-%m-%d %H:%M:%S"))
+    shop.world.put_operations(4, [])
+    shop.make("2026-01-24")
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-24") == []
+    shop.deduct(4)
+    shop.make("2026-01-24")
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-24") == [400]
+
+
+def test_refresh_all_asks_for_every_closed_receipt(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.deduct(1, total_cost=1)  # a change that nothing in the listing shows
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+    _, then = shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 3}
+    assert then.facts["stock_operations"]["2026-01-19"]["total_cost"] == 1 + shop.world.operations(2)[0]["total_cost"]
+
+
+def test_rows_keep_the_instant_at_which_their_version_was_first_read(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.world.pass_time(timedelta(hours=1))
+    shop.world.update_receipt(1, order_status="READY")
+    shop.make(*DAYS, refresh="all")
+    rows = shop.lake.read(STOCK_OPERATIONS, "2026-01-19")
+    assert rows is not None
+    assert len(set(rows.column("fetched_at").to_pylist())) == 1  # operations of receipt 1 did not change
+
+
+def test_more_requests_than_one_page(shop: Shop) -> None:
+    for receipt_id in range(100, 560):
+        shop.sell(receipt_id, "2026-01-19")
+    made, then = shop.make("2026-01-19")
+    assert not made.bad
+    assert not then.bad
+    assert shop.asked() == {"list": 3, "operations": 462}
+    assert then.facts["stock_operations"]["2026-01-19"]["rows"] == 462
