@@ -9,7 +9,7 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.derived import derived_assets, derived_makers
 from clopos_assets.assets.raw import raw_assets, raw_makers
-from clopos_assets.automation import nightly_shift_schedule, shift_date_job, shift_dates
+from clopos_assets.automation import automate, shift_dates
 from clopos_assets.ingest import Progress
 from clopos_assets.settings import Settings
 
@@ -23,11 +23,6 @@ def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.D
         *raw_assets(access, partitions_def, line),
         *derived_assets(access, partitions_def, line),
     ]
-    job = shift_date_job(assets)
-    return dg.Definitions(
-        assets=assets,
-        jobs=[job],
-        schedules=[nightly_shift_schedule(settings, job, partitions_def)],
-        # One process per run: its steps share the quota's window and the token, and start at once.
-        executor=dg.in_process_executor,
-    )
+    # One process per run: its steps share the quota's window and the token, and start at once.
+    made = dg.Definitions(assets=assets, executor=dg.in_process_executor)
+    return dg.Definitions.merge(made, automate(settings, assets, partitions_def))

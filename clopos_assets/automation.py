@@ -19,27 +19,23 @@ def shift_dates(settings: Settings) -> dg.DailyPartitionsDefinition:
     )
 
 
-def shift_date_job(assets: Sequence[dg.AssetsDefinition]) -> object:
-    """Every table of one shift date, or of a range in a single run."""
-    return dg.define_asset_job(
+def automate(
+    settings: Settings, assets: Sequence[dg.AssetsDefinition], partitions_def: dg.DailyPartitionsDefinition
+) -> dg.Definitions:
+    """The job over all partitioned tables, and what starts it by itself."""
+    job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*assets),
         description="Every table of a shift date, or of a range of them in a single run.",
     )
 
-
-def nightly_shift_schedule(
-    settings: Settings, job: object, partitions_def: dg.DailyPartitionsDefinition
-) -> dg.ScheduleDefinition:
-    """The shift that just ended, at the moment at which it ended; skips while there are no credentials."""
-
     @dg.schedule(
         name="nightly_shift_schedule",
-        job=job,  # type: ignore[arg-type]  # an asset job is resolved when the definitions are
+        job=job,
         cron_schedule=f"{settings.shift_end.minute} {settings.shift_end.hour} * * *",
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Makes the shift date whose shift has just ended.",
+        description="Makes the shift date whose shift has just ended; skips while there are no credentials.",
     )
     def nightly_shift_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         missing = settings.missing_credentials()
@@ -50,4 +46,4 @@ def nightly_shift_schedule(
             return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
         return dg.RunRequest(run_key=ended[-1], partition_key=ended[-1])
 
-    return nightly_shift_schedule
+    return dg.Definitions(jobs=[job], schedules=[nightly_shift_schedule])

@@ -45,7 +45,7 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def select(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> pa.Table:
-    """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register).
+    """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register); rows come by key.
 
     Raises ContractError where the result does not have the declared columns, or a sum does not fit.
     """
@@ -68,7 +68,8 @@ def select(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[
 
 def _cast(table: Table, result: pa.Table) -> pa.Table:
     columns = [result.column(field.name).cast(field.type) for field in table.schema]
-    return pa.Table.from_arrays(columns, schema=table.schema).combine_chunks()
+    rows = pa.Table.from_arrays(columns, schema=table.schema)
+    return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
 def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> pa.Table:

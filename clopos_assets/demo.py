@@ -74,7 +74,7 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
     live.catch_up()
     with Sandbox(history, limits=LimitOptions(RAISED_QUOTA, RAISED_QUOTA, RAISED_QUOTA)) as sandbox:
         sandbox.hooks.before = live.catch_up
-        with _environment(options, sandbox.settings(), restaurant.start_date):
+        with _environment(options, sandbox.settings(), restaurant.start_date + timedelta(days=_WARM_UP_DAYS)):
             settings = Settings.read()
             days = shift_dates(settings).get_partition_keys()[-options.days :]
             begun = time.monotonic()
@@ -101,7 +101,7 @@ def _restaurant(options: DemoOptions) -> _Restaurant:
                     f"{options.home} holds another restaurant (venues {restaurant.venues}, receipts per day "
                     f"{restaurant.receipts_per_day}, seed {restaurant.seed}): name another folder with --home"
                 )
-            if restaurant.start_date > today - timedelta(days=options.days + 1):
+            if restaurant.start_date > today - timedelta(days=options.days + _WARM_UP_DAYS):
                 raise DemoError(
                     f"the restaurant in {options.home} opened on {restaurant.start_date}: ask for fewer --days, "
                     "or name another folder with --home"

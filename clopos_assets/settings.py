@@ -117,7 +117,7 @@ class Settings(BaseSettings):
     )
     list_days_before: int = Field(2, ge=0, le=366, description="a number of days from 0 to 366")
     list_days_after: int = Field(1, ge=0, le=366, description="a number of days from 0 to 366")
-    requests_per_window: int = Field(300, ge=1, le=1_000_000, description="a whole number from 1")
+    requests_per_window: int = Field(300, ge=1, description="a whole number from 1")
     window_seconds: float = Field(
         60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
     )

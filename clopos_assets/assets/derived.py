@@ -58,19 +58,12 @@ def _make(access: Access, table: Table, _context: dg.AssetExecutionContext, shif
                 # Held while inputs are read, so that an older reading never overwrites a newer.
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = compute(access.lake, connection, table, shift_date)
-                    _replace(access, table, shift_date, rows)
+                    if access.lake.read(table, shift_date) != rows:  # what stands there already is left alone
+                        access.lake.replace(table, shift_date, rows, {})
                 made.add(table, shift_date, _facts(table, rows))
             except (ComputeError, ContractError, LakeError, duckdb.OutOfMemoryException) as error:
                 made.fail(shift_date, str(error).splitlines()[0])
     return made
-
-
-def _replace(access: Access, table: Table, shift_date: str, rows: pa.Table) -> None:
-    """Write the partition, unless it holds just these rows already."""
-    stored = access.lake.read(table, shift_date)
-    ordered = rows.sort_by([(name, "ascending") for name in table.key])
-    if stored is None or not stored.equals(ordered):
-        access.lake.replace(table, shift_date, rows, {})
 
 
 def _facts(table: Table, rows: pa.Table) -> Facts:

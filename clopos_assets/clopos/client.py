@@ -45,8 +45,9 @@ class StockAnswer:
 class Clopos:
     """A client, to be used as an async context manager. Quota and tokens may be shared with others.
 
-    `on_wait` is told, in seconds and words, of each wait of a request for the quota or for its next try. All reads
-    raise CloposRefused and CloposAnswerError (final) and CloposUnavailable (a later run may succeed).
+    `on_wait` is told, in seconds and words, of each pause before another try, and of each wait of a request for the
+    quota that lasts a second or more. All reads raise CloposRefused and CloposAnswerError (final) and
+    CloposUnavailable (a later run may succeed).
     """
 
     def __init__(
@@ -79,6 +80,11 @@ class Clopos:
     def requests(self) -> int:
         """Requests sent that count against the quota: repeats are in, authentications are not."""
         return self._requests
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long requests were kept waiting for the quota, by whichever client shares it."""
+        return self._quota.waited_seconds
 
     async def list_receipts(
         self,

@@ -67,6 +67,7 @@ class Quota:
         self._waiting = 0
         self._waiting_since = 0.0
         self._waited_seconds = 0.0
+        self._logged_until = float("-inf")
 
     @property
     def waited_seconds(self) -> float:
@@ -77,7 +78,7 @@ class Quota:
 
     @asynccontextmanager
     async def slot(self, on_wait: Callable[[float, str], None] | None = None) -> AsyncIterator[Slot]:
-        """A place in the window, waited for; `on_wait` is told the seconds and the reason when the wait begins.
+        """A place in the window, waited for; `on_wait` is told, once, of a wait of a second or more.
 
         Raises CloposUnavailable where the wait is, or would be, longer than five windows; a later run may succeed.
         """
@@ -96,12 +97,16 @@ class Quota:
         outcome = self._try_to_reserve()
         if isinstance(outcome, Lease):
             return outcome
-        since = self._begin_wait(outcome)
+        since = self._begin_wait()
+        is_told = False
         try:
-            if on_wait is not None:
-                on_wait(outcome.seconds, outcome.reason)
             while isinstance(outcome, Wait):
                 self._refuse_endless_wait(self._clock() - since + outcome.seconds)
+                if not is_told and outcome.seconds >= _WORTH_A_WORD_SECONDS:
+                    is_told = True
+                    self._log_once(outcome)
+                    if on_wait is not None:
+                        on_wait(outcome.seconds, outcome.reason)
                 await self._sleep(outcome.seconds)
                 outcome = self._try_to_reserve()
             return outcome
@@ -112,14 +117,12 @@ class Quota:
         with self._lock:
             return self._window.reserve(self._clock())
 
-    def _begin_wait(self, wait: Wait) -> float:
+    def _begin_wait(self) -> float:
         with self._lock:
             now = self._clock()
             self._waiting += 1
             if self._waiting == 1:
                 self._waiting_since = now
-                if wait.seconds >= _WORTH_A_WORD_SECONDS:
-                    _log.info("waiting about %.0f s: %s", wait.seconds, wait.reason)
             return now
 
     def _end_wait(self) -> None:
@@ -127,6 +130,16 @@ class Quota:
             self._waiting -= 1
             if self._waiting == 0:
                 self._waited_seconds += self._clock() - self._waiting_since
+
+    def _log_once(self, wait: Wait) -> None:
+        """One line for all that wait for the same opening."""
+        with self._lock:
+            now = self._clock()
+            is_news = now >= self._logged_until
+            if is_news:
+                self._logged_until = now + wait.seconds
+        if is_news:
+            _log.info("waiting about %.0f s: %s", wait.seconds, wait.reason)
 
     def _refuse_endless_wait(self, seconds: float) -> None:
         bound = _LONGEST_WAIT_WINDOWS * self._window.seconds

@@ -19,6 +19,7 @@ from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, m
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
     OUTSIDE_LOCK_SECONDS,
+    Facts,
     IngestError,
     Made,
     Progress,
@@ -70,6 +71,7 @@ class _Day:
     failed: dict[int, str] = field(default_factory=dict)
     requests: int = 0
     answered: int = 0
+    waited_seconds: float = 0.0
     left: int = 0
 
     @property
@@ -165,8 +167,12 @@ class _Making:
                 raise IngestError(_failure(day))
             self._write(day, keep_orphans=True)
             self._record(day)
-            spared = len(day.closed) - day.answered
-            self._made.add(STOCK_OPERATIONS, shift_date, {"requests": day.requests, "requests_spared": max(0, spared)})
+            costs: Facts = {
+                "requests": day.requests,
+                "requests_spared": max(0, len(day.closed) - day.answered),
+                "waited_seconds": day.waited_seconds,
+            }
+            self._made.add(STOCK_OPERATIONS, shift_date, costs)
             self._lake.unstage(self._staged_in, shift_date)
         except (IngestError, LakeError, ContractError, CloposError) as error:
             self._made.fail(shift_date, str(error))
@@ -236,7 +242,7 @@ class _Making:
         return self._lake.staged(self._staged_in, day.shift_date, newer_than=time.time() - STAGED_SECONDS)
 
     async def _ask(self, day: _Day, needed: Sequence[_Receipt], staged: dict[str, bytes]) -> None:
-        before = self._clopos.requests
+        before, waited = self._clopos.requests, self._clopos.waited_seconds
         waiting: Iterator[_Receipt] = iter(needed)
         done = 0
 
@@ -258,6 +264,7 @@ class _Making:
             for _ in range(min(len(needed), ASKED_AT_ONCE)):
                 workers.create_task(work())
         day.requests = self._clopos.requests - before
+        day.waited_seconds = self._clopos.waited_seconds - waited
         if self._down is not None:
             raise IngestError(self._down)
         if len(day.failed) > FAILURES_BORNE:

@@ -34,6 +34,7 @@ class _Listed:
     entries: dict[int, Entry] = field(default_factory=dict)
     bad: list[BadReceipt] = field(default_factory=list)
     requests: int = 0
+    waited_seconds: float = 0.0
     venues: frozenset[int] | None = None
 
 
@@ -80,7 +81,7 @@ def _stretches(shift_dates: Iterable[str]) -> list[list[str]]:
 async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:
     first = date.fromisoformat(stretch[0]) - timedelta(days=scope.days_before)
     last = date.fromisoformat(stretch[-1]) + timedelta(days=scope.days_after)
-    before = clopos.requests
+    before, waited = clopos.requests, clopos.waited_seconds
     venues = await _venues(clopos, scope)
     listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
     for number, venue_id in enumerate(venues, 1):
@@ -115,7 +116,7 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                     reason = f"venues {other.venue_id} and {entry.venue_id} both list it"
                     listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
         progress("listing venues", number, len(venues))
-    listed.requests = clopos.requests - before
+    listed.requests, listed.waited_seconds = clopos.requests - before, clopos.waited_seconds - waited
     return listed
 
 
@@ -142,7 +143,11 @@ async def _plan_all(
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
             made.fail(shift_date, f"{wrong[0]}{more}: nothing of this shift date was changed")
             continue
-        facts: Facts = {"list_requests": pages + (number < odd)}
+        # The stretch shares one listing: each date bears its part, so that sums over dates are true.
+        facts: Facts = {
+            "list_requests": pages + (number < odd),
+            "waited_seconds": listed.waited_seconds / len(stretch),
+        }
         try:
             plan, strangers = await _plan(lake, clopos, scope, shift_date, listed, facts)
         except (CloposUnavailable, CloposAnswerError, IngestError) as error:
@@ -174,7 +179,7 @@ async def _plan(
         if receipt_id not in listed.entries and (listed.venues is None or venue_id in listed.venues)
     }
     asked = missing | {i: venue for i, venue in waiting.items() if i not in listed.entries}
-    before = clopos.requests
+    before, waited = clopos.requests, clopos.waited_seconds
     for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
         for receipt_id, found in zip(
             [receipt_id for receipt_id, _ in part],
@@ -194,6 +199,7 @@ async def _plan(
     plan.settled = set(waiting)
     facts["by_id_requests"] = clopos.requests - before
     facts["requests"] = int(facts["list_requests"]) + clopos.requests - before
+    facts["waited_seconds"] = float(facts["waited_seconds"]) + clopos.waited_seconds - waited
     return plan, elsewhere
 
 

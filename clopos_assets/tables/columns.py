@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from functools import cached_property
+from itertools import zip_longest
 from typing import Final
 
 import pyarrow as pa
@@ -131,7 +132,7 @@ class Table:
     def check(self, rows: pa.Table) -> None:
         """Refuse rows whose types, keys or NULLs break the declaration. Raises ContractError."""
         if not rows.schema.equals(self.schema):
-            raise ContractError(f"{self.name}: columns are {rows.schema}, declared are {self.schema}")
+            raise ContractError(f"{self.name}: {_first_difference(rows.schema, self.schema)}")
         for column in self.columns:
             if column.required and rows.column(column.name).null_count:
                 raise ContractError(f"{self.name}: {column.name} is NULL in some row")
@@ -141,3 +142,16 @@ class Table:
             first = repeated.slice(0, 1).to_pylist()[0]
             key = ", ".join(f"{name} {first[name]}" for name in self.key)
             raise ContractError(f"{self.name}: more than one row for {key}")
+
+
+def _first_difference(got: pa.Schema, declared: pa.Schema) -> str:
+    for place, (found, wanted) in enumerate(zip_longest(got, declared), start=1):
+        if found is None or wanted is None or not found.equals(wanted):
+            return f"column {place} is {_in_words(found)}, declared is {_in_words(wanted)}"
+    return "columns are not as declared"
+
+
+def _in_words(field: pa.Field | None) -> str:
+    if field is None:
+        return "none"
+    return f"{field.name} {field.type}{'' if field.nullable else ' not null'}"

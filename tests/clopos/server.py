@@ -5,6 +5,8 @@ It knows HTTP only; what it answers is a function of the test. It shares no code
 
 import asyncio
 import json
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -139,6 +141,9 @@ class Server:
         if reply.fault == "silent":
             return False
         if reply.fault == "reset":
+            # Without lingering the kernel sends a reset instead of an orderly end.
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             writer.transport.abort()
             return False
         lines = [f"HTTP/1.1 {reply.status} Scripted", f"Content-Type: {reply.content_type}"]

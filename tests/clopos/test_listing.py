@@ -74,7 +74,7 @@ def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
     async def fetch(number: int) -> Page:
         return Page(_rows(1, 2), 4)
 
-    with pytest.raises(CloposUnavailable, match="the list: the list was read 6 times .* 2 of 4 items came; run again"):
+    with pytest.raises(CloposUnavailable, match=r"the list: the list was read 6 times .* 2 of 4 items came; run again"):
         asyncio.run(
             read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0, count_requests=lambda: 0)
         )
@@ -167,9 +167,7 @@ def test_what_convert_raises_comes_out() -> None:
     source = _Source(_rows(*range(1, 10)))
     with pytest.raises(LookupError, match="no such field"):
         asyncio.run(
-            read_listing(
-                source.fetch, convert, name="x", concurrency=3, pause_seconds=0.0, count_requests=lambda: 0
-            )
+            read_listing(source.fetch, convert, name="x", concurrency=3, pause_seconds=0.0, count_requests=lambda: 0)
         )
 
 

@@ -49,8 +49,9 @@ def test_it_cuts_off(connection: http.client.HTTPConnection) -> None:
 
 def test_it_resets(connection: http.client.HTTPConnection) -> None:
     connection.request("GET", "/reset")
-    with pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError) as caught:
         connection.getresponse()
+    assert caught.type is ConnectionResetError
 
 
 def test_it_says_nothing(connection: http.client.HTTPConnection) -> None:
@@ -70,10 +71,13 @@ def test_it_reports_a_broken_script() -> None:
     def fail(asked: Asked) -> Reply:
         raise LookupError("the script is wrong")
 
-    with pytest.raises(LookupError, match="the script is wrong"), Server(fail) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert raw.recv(1) == b""
+    server = Server(fail)
+    server.__enter__()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert raw.recv(1) == b""
+    with pytest.raises(LookupError, match="the script is wrong"):
+        server.__exit__(None, None, None)
 
 
 def test_it_writes_decimals_with_their_digits() -> None:

@@ -100,9 +100,7 @@ def test_who_waits_shares_the_failure(failure: CloposError) -> None:
     tokens = TokenCache(clock=desk.clock)
 
     async def run() -> list[object]:
-        return await asyncio.gather(
-            *(tokens.get(_connection(), desk.ask) for _ in range(4)), return_exceptions=True
-        )
+        return await asyncio.gather(*(tokens.get(_connection(), desk.ask) for _ in range(4)), return_exceptions=True)
 
     outcomes = asyncio.run(run())
     assert {(type(outcome), str(outcome)) for outcome in outcomes} == {(type(failure), str(failure))}

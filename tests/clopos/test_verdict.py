@@ -104,7 +104,13 @@ def test_status_table(
 
 @pytest.mark.parametrize(
     ("status", "reset", "retry_after", "wait"),
-    [(429, 17.0, None, 17.0), (429, 3.0, 9.0, 9.0), (429, None, None, 0.0), (503, 17.0, None, 0.0), (503, 1.0, 5.0, 5.0)],
+    [
+        (429, 17.0, None, 17.0),
+        (429, 3.0, 9.0, 9.0),
+        (429, None, None, 0.0),
+        (503, 17.0, None, 0.0),
+        (503, 1.0, 5.0, 5.0),
+    ],
 )
 def test_least_wait(status: int, reset: float | None, retry_after: float | None, wait: float) -> None:
     assert judge(status, None, rate_limit_reset=reset, retry_after=retry_after).wait_seconds == wait

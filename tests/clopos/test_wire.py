@@ -103,7 +103,7 @@ def test_nobody_listens() -> None:
         async with Wire(_connection(url)) as wire:
             await wire.send(_get("/x"))
 
-    with pytest.raises(NoAnswerError, match="Connect call failed|Connection refused"):
+    with pytest.raises(NoAnswerError, match=r"Connect call failed|Connection refused"):
         asyncio.run(run())
 
 
@@ -123,7 +123,12 @@ def test_a_closed_wire_says_so() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["https://integrations.clopos.com/open-api", "http://localhost:8000/open-api", "http://127.0.0.9/", "http://[::1]:1"],
+    [
+        "https://integrations.clopos.com/open-api",
+        "http://localhost:8000/open-api",
+        "http://127.0.0.9/",
+        "http://[::1]:1",
+    ],
 )
 def test_addresses(url: str) -> None:
     assert _connection(url).root == url.rstrip("/")

@@ -17,7 +17,7 @@ OPERATIONS: dict[int, list[Json]] = {int(key): items for key, items in _ANSWERS[
 DAYS = shift_dates(RECEIPTS)
 
 
-def _typed(column: str, value: Any) -> Any:  # noqa: ANN401 - a JSON value
+def _typed(column: str, value: Any) -> Any:
     if isinstance(value, str) and column not in _TEXT:
         return Decimal(value)
     return float(value) if isinstance(value, Decimal) else value

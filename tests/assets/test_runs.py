@@ -1,0 +1,173 @@
+"""What a run does in Dagster: one event per table and shift date, ranges in one run, and bad dates named."""
+
+import json
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from clopos_assets.lake import Lake
+from clopos_assets.tables import TABLES
+from tests.assets.conftest import Project, failure_of
+
+DAYS = ["2026-01-19", "2026-01-20"]
+
+
+@pytest.mark.parametrize("days", [DAYS[:1], DAYS])
+def test_one_event_per_table_and_shift_date(project: Project, days: list[str]) -> None:
+    assert project.run(days[0], days[-1] if len(days) > 1 else None).success
+    for name, table in TABLES.items():
+        events = project.materializations(name)
+        assert {day: len(recorded) for day, recorded in events.items()} == dict.fromkeys(days, 1)
+        for day in days:
+            rows = project.shop.lake.read(table, day)
+            assert rows is not None
+            assert events[day][0].metadata["dagster/partition_row_count"].value == rows.num_rows
+
+
+def test_events_tell_of_requests_and_amounts(project: Project) -> None:
+    project.run(*DAYS)
+    receipts, operations, daily = (
+        project.materializations(table)["2026-01-19"][0].metadata
+        for table in ("receipts", "stock_operations", "daily_cogs")
+    )
+    assert (receipts["requests"].value, receipts["receipts_added"].value) == (1, 2)
+    assert (operations["requests"].value, operations["requests_spared"].value) == (2, 0)
+    assert operations["waited_seconds"].value == 0
+    assert (daily["net_sales"].value, daily["cogs"].value) == (25.0, 1.28)
+    assert "| 1 | 25.00 | 1.28 | 23.72 | 5.12 |" in str(daily["venues"].value)
+    project.run(*DAYS)
+    again = project.materializations("stock_operations")["2026-01-19"][1].metadata
+    assert (again["requests"].value, again["requests_spared"].value) == (0, 2)
+
+
+def test_requests_of_a_range_sum_to_what_was_sent(project: Project) -> None:
+    project.run("2026-01-15", "2026-01-22")
+    counted = sum(
+        int(str(event.metadata["requests"].value))
+        for table in ("receipts", "stock_operations")
+        for events in project.materializations(table).values()
+        for event in events
+    )
+    # The brand's venues are asked for once, which counts as one more.
+    assert counted == sum(project.shop.asked().values()) + 1
+
+
+def test_refresh_all_by_run_config(project: Project) -> None:
+    project.run(*DAYS)
+    project.shop.deduct(1, total_cost=Decimal("1.64"))
+    assert project.run(*DAYS).success
+    assert project.shop.asked() == {"list": 1}
+    config = {"ops": {"stock_operations": {"config": {"refresh": "all"}}}}
+    assert project.run(*DAYS, run_config=config).success
+    assert project.shop.asked() == {"list": 1, "operations": 3}
+    assert cogs(project, "2026-01-19") == [Decimal("2.280000")]
+
+
+def test_a_bad_shift_date_does_not_cost_the_others(project: Project) -> None:
+    project.shop.world.update_receipt(1, total="many")
+    result = project.run("2026-01-18", "2026-01-20")
+    assert not result.success
+    reason = failure_of(result)
+    assert reason.startswith("1 of 3 shift dates not made. 2026-01-19: receipt 1: total: 'many' is not a number")
+    assert "\n" not in reason
+    for name in TABLES:
+        assert sorted(project.materializations(name)) == ["2026-01-18", "2026-01-20"], name
+    assert cogs(project, "2026-01-20") == [Decimal("0.640000")]
+
+
+def test_a_receipt_whose_operations_fail_costs_its_date_from_there_on(project: Project) -> None:
+    project.shop.answer("/receipts/1/stock-operations", json.dumps({"data": [{"id": 1}]}))
+    result = project.run(*DAYS)
+    assert "1 of 2 shift dates not made. 2026-01-19: stock operations of 1 of 2 closed receipts" in failure_of(result)
+    assert sorted(project.materializations("receipts")) == DAYS
+    for name in ("stock_operations", "line_cogs", "daily_cogs", "product_cogs", "ingredient_usage"):
+        assert list(project.materializations(name)) == ["2026-01-20"], name
+    project.shop.answer_truly()
+    assert project.run(*DAYS).success
+    assert project.shop.asked() == {"list": 1, "operations": 1}
+
+
+def test_only_what_was_selected_is_carried_on(project: Project) -> None:
+    project.shop.world.update_receipt(1, total="many")
+    job = project.definitions.resolve_job_def("shift_date_job").get_subset(op_selection=["receipts"])
+    start, end = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+    job.execute_in_process(instance=project.instance, raise_on_error=False, tags={start: DAYS[0], end: DAYS[1]})
+    assert list(project.materializations("receipts")) == ["2026-01-20"]
+    assert not project.materializations("stock_operations")
+
+
+@pytest.mark.parametrize("made_again", DAYS)
+def test_a_move_across_the_edge_of_a_run_is_recorded_for_both_dates(project: Project, made_again: str) -> None:
+    assert project.run(*DAYS).success
+    project.shop.world.move_receipt(1, date(2026, 1, 20))
+    assert project.run(made_again).success
+    for name in TABLES:
+        assert {day: len(events) for day, events in project.materializations(name).items()} == dict.fromkeys(DAYS, 2)
+    assert cogs(project, "2026-01-19") == [Decimal("0.640000")]
+    assert cogs(project, "2026-01-20") == [Decimal("1.280000")]
+
+
+def test_unknown_fields_are_reported_by_a_check_of_their_date(project: Project) -> None:
+    project.shop.world.update_receipt(1, mood="good")
+    result = project.run(*DAYS)
+    assert result.success
+    found = {
+        evaluation.partition: (evaluation.passed, evaluation.metadata.get("kept_in_extra"))
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.asset_key.to_user_string() == "receipts" and evaluation.partition
+    }
+    assert found["2026-01-20"] == (True, None)
+    assert found["2026-01-19"][0] is False
+    assert str(found["2026-01-19"][1]) == "TextMetadataValue(text='mood')"
+
+
+def test_a_missing_credential_names_its_variable(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clopos_assets.assembly import build_definitions
+    from clopos_assets.settings import Settings
+
+    monkeypatch.delenv("CLOPOS_BRAND")
+    project.definitions = build_definitions(Settings.read())
+    assert failure_of(project.run("2026-01-19")).startswith("CLOPOS_BRAND is not set")
+
+
+def test_cost_tables_without_raw_ones_say_what_to_do(project: Project) -> None:
+    result = project.run("2026-01-19", op_selection=["line_cogs"])
+    assert "materialize it first" in failure_of(result)
+
+
+def test_no_secret_in_any_event(project: Project) -> None:
+    project.shop.answer("/auth", '{"success": false, "message": "no sandbox-only here"}', 401)
+    result = project.run("2026-01-19")
+    assert not result.success
+    secret = project.shop.sandbox.credentials.client_secret
+    assert secret == "sandbox-only"
+    entries = [str(entry) for entry in project.instance.all_logs(result.run_id)]
+    assert entries
+    assert not [entry for entry in entries if secret in entry]
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_what_was(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.run(*DAYS)
+    before = project.shop.lake.read(TABLES["receipts"], "2026-01-19")
+    project.shop.world.update_receipt(1, order_status="READY")
+    with monkeypatch.context() as patch:
+        patch.setattr("clopos_assets.lake.os.fsync", _no_space)
+        reason = failure_of(project.run("2026-01-19"))
+    assert "free some space" in reason
+    assert "\n" not in reason
+    assert project.shop.lake.read(TABLES["receipts"], "2026-01-19") == before
+    assert project.run("2026-01-19").success
+
+
+def _no_space(_: int) -> None:
+    import errno
+
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def cogs(project: Project, shift_date: str) -> list[Decimal]:
+    """Cost of goods of the shift date, per venue."""
+    rows = Lake(project.settings.lake).read(TABLES["daily_cogs"], shift_date)
+    assert rows is not None
+    return list(rows.column("cogs").to_pylist())

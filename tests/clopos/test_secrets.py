@@ -1,0 +1,131 @@
+"""No secret and no token in a log record, a repr or an exception, whatever Clopos answers."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable
+from datetime import date
+
+import httpx
+import pytest
+
+from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.token import Grant
+from clopos_assets.clopos.wire import Answer, Request
+
+from .brand import SECRET, TOKEN, Brand, connect
+from .server import Asked, Reply, Server, reply_json
+
+_DAY = date(2026, 1, 19)
+_Answer = Callable[[Asked], Reply]
+
+
+def _echo(asked: Asked) -> str:
+    return f"you sent {asked.headers.get('x-token', '')} and {asked.body.decode()}, {SECRET}"
+
+
+def _say(status: int, error: str = "nonsense") -> _Answer:
+    return lambda asked: reply_json({"success": False, "error": error, "message": _echo(asked)}, status)
+
+
+def _write(status: int, **more: object) -> _Answer:
+    return lambda asked: Reply(status, _echo(asked).encode(), **more)  # type: ignore[arg-type]  # fields of Reply
+
+
+def _at_receipts(answer: _Answer) -> Callable[[Asked], Reply | None]:
+    return lambda asked: None if asked.path.endswith("/auth") else answer(asked)
+
+
+def _at_auth(answer: _Answer) -> Callable[[Asked], Reply | None]:
+    return lambda asked: answer(asked) if asked.path.endswith("/auth") else None
+
+
+_CASES: dict[str, Callable[[Asked], Reply | None]] = {
+    "wrong credentials": _at_auth(_say(401)),
+    "auth says no with 200": _at_auth(_say(200)),
+    "auth fails": _at_auth(_say(500)),
+    "auth breaks": _at_auth(lambda asked: Reply(fault="reset")),
+    "auth is no JSON": _at_auth(_write(200)),
+    "auth without token": _at_auth(lambda asked: reply_json({"success": True, "token": f"{SECRET}\n"})),
+    "bad parameter": _at_receipts(_say(400)),
+    "stale token": _at_receipts(_say(401, "Invalid token")),
+    "forbidden": _at_receipts(_say(403)),
+    "gateway": _at_receipts(_write(502, content_type="text/html")),
+    "fails": _at_receipts(_say(500)),
+    "undocumented": _at_receipts(lambda asked: reply_json({"message": _echo(asked)})),
+    "no page": _at_receipts(lambda asked: reply_json({"success": True, "data": [], "total": _echo(asked)})),
+    "cut": _at_receipts(_write(200, fault="cut")),
+    "silent": _at_receipts(lambda asked: Reply(fault="silent")),
+    "drip": _at_receipts(_write(200, fault="drip")),
+    "redirect": _at_receipts(
+        lambda asked: Reply(302, headers={"Location": f"https://u:{SECRET}@elsewhere.example/{TOKEN}1"})
+    ),
+}
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    links: list[BaseException] = []
+    while error is not None:
+        links.append(error)
+        error = error.__cause__ or error.__context__
+    return links
+
+
+@pytest.mark.parametrize("case", _CASES)
+def test_nothing_shows(case: str, caplog: pytest.LogCaptureFixture) -> None:
+    said: list[str] = []
+    with Server(Brand(intervene=_CASES[case]).answer) as server:
+
+        async def run() -> None:
+            clopos = connect(
+                server, attempts=2, timeout_seconds=0.3, on_wait=lambda seconds, reason: said.append(reason)
+            )
+            async with clopos:
+                try:
+                    await clopos.list_receipts(created_from=_DAY, created_to=_DAY, venue_id=7, convert=list)
+                finally:
+                    said.extend(repr(value) for value in [clopos, *vars(clopos).values()])
+
+        with caplog.at_level(logging.DEBUG), pytest.raises(CloposError) as caught:
+            asyncio.run(run(), debug=False)
+        assert server.asked
+    said.extend(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
+    for link in _chain(caught.value):
+        said.extend([str(link), repr(link), *traceback.format_exception(link)])
+        said.append(repr(vars(link)))
+    everything = "\n".join(said)
+    assert "/v2/" in str(caught.value)
+    assert SECRET not in everything
+    assert TOKEN not in everything
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_good_run_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with Server(Brand([{"id": 1}]).answer) as server:
+
+        async def run() -> None:
+            async with connect(server) as clopos:
+                await clopos.get_receipt(1, None)
+
+        with caplog.at_level(logging.DEBUG):
+            asyncio.run(run())
+        assert server.asked[0].body.count(SECRET.encode()) == 1
+    assert "authenticated for brand openapitest" in caplog.text
+    assert SECRET not in caplog.text
+    assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Connection("https://x.example", "client", SECRET, "brand", "i"),
+        Grant(TOKEN, 3600),
+        Request("POST", "/v2/auth", "POST /v2/auth", {"x-token": TOKEN}, SECRET.encode()),
+        Answer(200, httpx.Headers(), TOKEN.encode()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_reprs(value: object) -> None:
+    assert SECRET not in repr(value)
+    assert TOKEN not in repr(value)
