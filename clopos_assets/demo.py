@@ -29,6 +29,7 @@ RAISED_QUOTA = 1_000_000
 """The demo shows the product, not the wait: Clopos itself gives 300 requests a minute."""
 _WARM_UP_DAYS = 10
 _ZONE = "Asia/Baku"
+_SHIFT_END = timedelta(hours=6)
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
@@ -91,7 +92,7 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
 
 def _restaurant(options: DemoOptions) -> _Restaurant:
     remembered = options.home / "restaurant.json"
-    today = datetime.now(ZoneInfo(_ZONE)).date()
+    today = (datetime.now(ZoneInfo(_ZONE)) - _SHIFT_END).date()  # the shift date that is under way
     try:
         if remembered.exists():
             restaurant = msgspec.json.decode(remembered.read_bytes(), type=_Restaurant)

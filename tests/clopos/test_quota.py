@@ -115,6 +115,18 @@ def test_threads_with_loops_of_their_own_share_one_window() -> None:
     assert all(later - earlier >= 0.5 for earlier, later in zip(taken, taken[5:], strict=False))
 
 
+def test_a_429_closes_the_window_of_every_client() -> None:
+    clock = _Clock()
+    answers = iter([reply_json({"success": False, "error": "limit"}, 429)])
+
+    def intervene(asked: Asked) -> Reply | None:
+        return None if asked.path.endswith("/auth") else next(answers, reply_json({"data": []}, headers=ROOM))
+
+    with Server(Brand(intervene=intervene).answer) as server:
+        assert _ask_many(server, _quota(clock), 1) == 2
+    assert 60 <= clock.now < 61
+
+
 class _SlidingWindow:
     """Answers by id, and refuses what exceeds `limit` in any `seconds`."""
 

@@ -199,6 +199,22 @@ def test_a_fault_is_tried_again(first: Reply) -> None:
     assert (grant.token, len(asked)) == ("t", 2)
 
 
+def test_a_429_without_a_reset_waits_out_the_minute() -> None:
+    class WaitedError(Exception):
+        pass
+
+    def on_wait(seconds: float, reason: str) -> None:
+        raise WaitedError(f"{seconds:.0f} s")
+
+    async def run(url: str) -> None:
+        connection = _connection(url=url)
+        async with Wire(connection) as wire:
+            await authenticate(wire, connection, on_wait)
+
+    with Server(lambda asked: Reply(429)) as server, pytest.raises(WaitedError, match="60 s"):
+        asyncio.run(run(server.url))
+
+
 def test_faults_end() -> None:
     with pytest.raises(CloposUnavailable, match=r"POST /v2/auth: given up after 3 tries, the last: HTTP 503"):
         _authenticate([Reply(503)] * 3)

@@ -103,6 +103,7 @@ def test_slots_that_end_under_an_answer_are_not_taken_for_strangers() -> None:
     for _ in range(4):
         window.settle(_take(window, 1), 1, _told(5))
     late = _take(window, 59)
+    assert isinstance(window.reserve(62), Wait)  # and clears away what ended
     window.settle(late, 63, _told(4, reset=None))  # counted at 59: five of ours and itself
     assert [type(window.reserve(63)) for _ in range(9)] == [Lease] * 9
 

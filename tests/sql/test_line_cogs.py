@@ -1,6 +1,6 @@
 """line_cogs: given these rows, expect those."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 
@@ -26,10 +26,10 @@ def test_a_line_with_all_its_columns(day: Day) -> None:
             "is_gift": False,
             "is_return": False,
             "deductions": 2,
-            "units_sold": D(2),
-            "net_sales": D("12.5"),
-            "cogs": D("5.75"),
-            "gross_profit": D("6.75"),
+            "units_sold": Decimal(2),
+            "net_sales": Decimal("12.5"),
+            "cogs": Decimal("5.75"),
+            "gross_profit": Decimal("6.75"),
         }
     ]
 
@@ -45,7 +45,7 @@ def test_several_operations_do_not_multiply_the_sale(day: Day) -> None:
         [operation(id_, 1, 11, total_cost="0.1") for id_ in range(901, 904)] + [operation(904, 1, 12, total_cost=1)],
     )["line_cogs"]
     assert pick(rows, "receipt_product_id deductions units_sold net_sales cogs") == [
-        (11, 3, 3, 9, D("0.3")),
+        (11, 3, 3, 9, Decimal("0.3")),
         (12, 1, 1, 4, 1),
     ]
 
@@ -88,7 +88,7 @@ def test_units_are_count_times_portion(day: Day, portion_size: object, units: in
 )
 def test_units_are_rounded_half_even(day: Day, count: str, portion_size: str, units: str) -> None:
     rows = day.cost([receipt(1)], [line(11, 1, count=count, portion_size=portion_size)])["line_cogs"]
-    assert pick(rows, "units_sold") == [(D(units),)]
+    assert pick(rows, "units_sold") == [(Decimal(units),)]
 
 
 def test_units_that_do_not_fit_are_refused(day: Day) -> None:
@@ -119,7 +119,9 @@ def test_signs_are_kept_as_delivered(day: Day) -> None:
         [line(11, 1, count=-1, total="-3.25")],
         [operation(901, 1, 11, quantity=-1, total_cost="-1.1")],
     )["line_cogs"]
-    assert pick(rows, "units_sold net_sales cogs gross_profit") == [(-1, D("-3.25"), D("-1.1"), D("-2.15"))]
+    assert pick(rows, "units_sold net_sales cogs gross_profit") == [
+        (-1, Decimal("-3.25"), Decimal("-1.1"), Decimal("-2.15"))
+    ]
 
 
 def test_a_line_without_operations_costs_nothing(day: Day) -> None:
@@ -155,12 +157,12 @@ def test_amounts_of_seventeen_digits(day: Day) -> None:
         [operation(901, 1, 11, total_cost="9999999999.999999"), operation(902, 1, 11, total_cost="0.000001")],
     )["line_cogs"]
     assert pick(rows, "net_sales cogs gross_profit") == [
-        (D("12345678901.123456"), D("10000000000"), D("2345678901.123456"))
+        (Decimal("12345678901.123456"), Decimal("10000000000"), Decimal("2345678901.123456"))
     ]
 
 
 def test_the_largest_amounts(day: Day) -> None:
-    most = D("999999999999.999999")
+    most = Decimal("999999999999.999999")
     rows = day.cost([receipt(1)], [line(11, 1, total=most)], [operation(901, 1, 11, total_cost=most)])["line_cogs"]
     assert pick(rows, "net_sales cogs gross_profit") == [(most, most, 0)]
     with pytest.raises(ContractError, match=r"^line_cogs: a figure is too large for its column"):

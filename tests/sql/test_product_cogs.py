@@ -1,6 +1,6 @@
 """product_cogs: given these rows, expect those."""
 
-from decimal import Decimal as D
+from decimal import Decimal
 
 import pytest
 
@@ -21,10 +21,10 @@ def test_a_product_with_all_its_columns(day: Day) -> None:
             "product_name": "Plov",
             "product_type": "DISH",
             "lines": 2,
-            "units_sold": D("2.5"),
-            "net_sales": D("31.25"),
-            "cogs": D("6.25"),
-            "gross_profit": D(25),
+            "units_sold": Decimal("2.5"),
+            "net_sales": Decimal("31.25"),
+            "cogs": Decimal("6.25"),
+            "gross_profit": Decimal(25),
             "food_cost_pct": 20.0,
             "unit_cost": 2.5,
         }
@@ -78,8 +78,10 @@ def test_a_ratio_of_large_sums_is_near_enough(day: Day) -> None:
         [operation(901, 1, 11, total_cost="9999999999.999999")],
     )["product_cogs"]
     (percentage, unit_cost), *_ = pick(rows, "food_cost_pct unit_cost")
-    assert percentage == pytest.approx(float(D("999999999999.9999") / D("12345678901.123457")), rel=1e-12, abs=0)
-    assert unit_cost == pytest.approx(float(D("9999999999.999999") / D("0.000003")), rel=1e-12, abs=0)
+    assert percentage == pytest.approx(
+        float(Decimal("999999999999.9999") / Decimal("12345678901.123457")), rel=1e-12, abs=0
+    )
+    assert unit_cost == pytest.approx(float(Decimal("9999999999.999999") / Decimal("0.000003")), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("column", ["count", "total"])
@@ -93,4 +95,4 @@ def test_a_sum_that_does_not_fit_is_refused(day: Day, column: str) -> None:
 def test_sums_of_seventeen_digits(day: Day) -> None:
     lines = [line(id_, 1, total="12345678901.123457") for id_ in range(11, 18)]
     rows = day.cost([receipt(1)], lines)["product_cogs"]
-    assert pick(rows, "net_sales gross_profit") == [(D("86419752307.864199"), D("86419752307.864199"))]
+    assert pick(rows, "net_sales gross_profit") == [(Decimal("86419752307.864199"), Decimal("86419752307.864199"))]

@@ -1,0 +1,194 @@
+"""What the client does about faults and stale tokens, and how it ends."""
+
+import asyncio
+import logging
+
+import pytest
+
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.token import TokenCache
+
+from .asking import always, failing_first, get_fifth, refuse, run_with
+from .brand import RATE, Brand, connect, make_receipts
+from .server import Reply, Server, reply_json
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refuse("Server error", 500),
+        Reply(502, b"<html><h1>502 Bad Gateway</h1></html>", "text/html"),
+        Reply(503),
+        refuse("timeout", 504),
+        Reply(200, b"<html>maintenance</html>", "text/html"),
+        Reply(200, b'{"success": true, "data": {"id": 5', "application/json"),
+        Reply(200, b'{"success": true}' * 100, fault="cut"),
+        Reply(fault="reset"),
+        Reply(fault="silent"),
+        refuse("limit", 429),
+    ],
+    ids=["500", "502", "503", "504", "html", "half", "cut", "reset", "silent", "429"],
+)
+def test_a_fault_is_tried_again(reply: Reply, caplog: pytest.LogCaptureFixture) -> None:
+    if reply.status == 429:
+        reply = reply_json({"success": False, "error": "limit"}, 429, {"RateLimit-Reset": "0.05"})
+    waits: list[float] = []
+
+    async def work(clopos: Clopos) -> tuple[Item | None, int]:
+        return await get_fifth(clopos), clopos.requests
+
+    brand = Brand(make_receipts(5), intervene=failing_first(reply, times=2))
+    with caplog.at_level(logging.DEBUG, "clopos_assets"):
+        (receipt, requests), server = run_with(brand, work, on_wait=lambda seconds, reason: waits.append(seconds))
+    assert receipt is not None
+    assert requests == server.count("/receipts/5") == 3
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [line.partition("; try ")[2].partition(" in ")[0] for line in warnings] == [
+        "2 of 4 follows",
+        "3 of 4 follows",
+    ]
+    assert len(waits) >= 2
+
+
+def test_slow_drips_are_given_up() -> None:
+    brand = Brand(intervene=always(Reply(body=b"x" * 1000, fault="drip")))
+    with pytest.raises(CloposUnavailable, match=r"given up after 2 tries, the last: no whole answer within 0.3 s"):
+        run_with(brand, get_fifth, attempts=2, timeout_seconds=0.3)
+
+
+def test_faults_end() -> None:
+    brand = Brand(intervene=always(Reply(502, b"<html>", "text/html")))
+    with Server(brand.answer) as server:
+
+        async def run() -> None:
+            async with connect(server) as clopos:
+                await clopos.get_receipt(5, 7)
+
+        with pytest.raises(CloposUnavailable, match=r"GET /v2/receipts/5 \(venue 7\): given up after 4 tries.*502"):
+            asyncio.run(run())
+        assert server.count("/receipts/5") == 4
+
+
+def test_a_retry_after_is_the_least_wait() -> None:
+    class WaitedError(Exception):
+        pass
+
+    def on_wait(seconds: float, reason: str) -> None:
+        raise WaitedError(f"{seconds:.0f} s: {reason}")
+
+    brand = Brand(intervene=always(Reply(503, headers={"Retry-After": "40"})))
+    with pytest.raises(WaitedError, match="40 s: HTTP 503"):
+        run_with(brand, get_fifth, on_wait=on_wait)
+
+
+def test_an_endless_retry_after_is_not_waited_for() -> None:
+    brand = Brand(intervene=always(Reply(503, headers={"Retry-After": "86400"})))
+    with pytest.raises(CloposUnavailable, match="given up after 1 try"):
+        run_with(brand, get_fifth)
+
+
+def test_answers_beyond_measure_are_refused() -> None:
+    brand = Brand(intervene=failing_first(Reply(body=b" " * 3000)))
+    with pytest.raises(CloposAnswerError, match=r"GET /v2/receipts/5: the answer is larger than 2,000 bytes"):
+        run_with(brand, get_fifth, max_body_bytes=2000)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_not_followed(status: int) -> None:
+    with Server(lambda asked: reply_json({"success": True, "data": {"id": 5}})) as elsewhere:
+        location = f"http://localhost:{elsewhere.port}/open-api/v2/receipts/5?token=hidden"
+        brand = Brand(intervene=always(Reply(status, headers={"Location": location})))
+        with pytest.raises(
+            CloposRefused, match=f"HTTP {status} redirects to localhost, which is not followed"
+        ) as caught:
+            run_with(brand, get_fifth)
+        assert elsewhere.asked == []
+    assert "hidden" not in str(caught.value)
+
+
+def test_requests_under_way_are_bounded() -> None:
+    """Each takes a connection for itself while it waits for its answer."""
+    brand = Brand(intervene=always(reply_json({"data": []}, delay=0.02, headers=RATE)))
+
+    async def work(clopos: Clopos) -> None:
+        await asyncio.gather(*(clopos.get_stock_operations(number, None) for number in range(60)))
+
+    _, server = run_with(brand, work)
+    assert server.count("/stock-operations") == 60
+    assert 1 < len({asked.connection for asked in server.asked}) <= 16
+
+
+# Tokens
+
+
+def test_a_token_that_expires_under_way_is_renewed_once_for_all() -> None:
+    brand = Brand(make_receipts(40))
+
+    async def work(clopos: Clopos) -> int:
+        assert await get_fifth(clopos) is not None
+        brand.accepted.clear()
+        found = await asyncio.gather(*(clopos.get_receipt(number, None) for number in range(1, 41)))
+        assert [receipt and receipt["id"] for receipt in found] == list(range(1, 41))
+        return clopos.requests
+
+    requests, server = run_with(brand, work)
+    assert server.count("/auth") == 2
+    assert 42 <= requests <= 41 + 16
+
+
+def test_tokens_and_quota_outlive_a_loop() -> None:
+    tokens, quota = TokenCache(), Quota(300, 60)
+    with Server(Brand(make_receipts(5)).answer) as server:
+
+        async def run() -> None:
+            async with connect(server, tokens=tokens, quota=quota) as clopos:
+                assert await get_fifth(clopos) is not None
+
+        asyncio.run(run())
+        asyncio.run(run())
+        assert server.count("/auth") == 1
+
+
+@pytest.mark.parametrize("words", ["Token expired", "Invalid token"])
+def test_a_token_refused_when_new_is_final(words: str) -> None:
+    brand = Brand(intervene=always(refuse(words, 401)))
+    with Server(brand.answer) as server:
+
+        async def run() -> None:
+            async with connect(server) as clopos:
+                await get_fifth(clopos)
+
+        with pytest.raises(CloposRefused, match=f"{words}.*just issued"):
+            asyncio.run(run())
+        assert (server.count("/auth"), server.count("/receipts/5")) == (2, 2)
+
+
+def test_wrong_credentials_are_sent_once() -> None:
+    brand = Brand()
+    with Server(brand.answer) as server:
+
+        async def run() -> list[object]:
+            async with connect(server, secret="wrong") as clopos:
+                outcomes = await asyncio.gather(
+                    *(clopos.get_receipt(number, None) for number in range(20)), return_exceptions=True
+                )
+                assert clopos.requests == 0
+                return list(outcomes)
+
+        outcomes = asyncio.run(run())
+        assert all(isinstance(outcome, CloposRefused) for outcome in outcomes)
+        assert "CLOPOS_CLIENT_SECRET" in str(outcomes[0])
+        assert [asked.path for asked in server.asked] == ["/open-api/v2/auth"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "retry_helps"),
+    [(CloposError, False), (CloposRefused, False), (CloposAnswerError, False), (CloposUnavailable, True)],
+)
+def test_errors_say_whether_a_retry_helps(kind: type[CloposError], retry_helps: bool) -> None:
+    assert kind("x").retry_helps is retry_helps

@@ -1,0 +1,104 @@
+"""Staging, where an unfinished run leaves its answers, and waiting, where receipts of unmade shift dates stand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from clopos_assets.lake import Lake
+from tests.lake.sample import DAY, OTHER_DAY, files_under
+
+LONG_AGO = 0.0
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def test_answers_are_kept_as_they_came(lake: Lake) -> None:
+    answers = {"101": b'[{"id":1}]', "102": b"", "103": bytes(range(256))}
+    for name, body in answers.items():
+        lake.stage("operations", DAY, name, body)
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == answers
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == answers
+    assert files_under(lake.root) == {f"_staging/operations/{DAY}/{name}" for name in answers}
+
+
+def test_a_later_answer_takes_the_place(lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"old")
+    lake.stage("operations", DAY, "101", b"new")
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {"101": b"new"}
+
+
+def test_kinds_and_dates_stand_apart(lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"a")
+    lake.stage("pages", DAY, "101", b"b")
+    lake.stage("operations", OTHER_DAY, "101", b"c")
+    lake.unstage("operations", DAY)
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {}
+    assert lake.staged("pages", DAY, newer_than=LONG_AGO) == {"101": b"b"}
+    assert lake.staged("operations", OTHER_DAY, newer_than=LONG_AGO) == {"101": b"c"}
+
+
+def test_old_answers_are_dropped(lake: Lake) -> None:
+    for name, seconds in (("old", 1000), ("edge", 2000), ("new", 3000)):
+        lake.stage("operations", DAY, name, b"x")
+        os.utime(lake.root / "_staging" / "operations" / DAY / name, (seconds, seconds))
+    assert lake.staged("operations", DAY, newer_than=2000.0) == {"edge": b"x", "new": b"x"}
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {"edge": b"x", "new": b"x"}
+
+
+def test_what_a_dead_writer_left_is_no_answer(lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"x")
+    left = lake.root / "_staging" / "operations" / DAY / ".102.0123456789abcdef"
+    left.write_bytes(b"half an ans")
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {"101": b"x"}
+    assert not left.exists()
+
+
+def test_nothing_staged_is_nothing(lake: Lake) -> None:
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {}
+    lake.unstage("operations", DAY)
+    assert not lake.root.exists()
+
+
+def test_unstaging_leaves_no_folder(lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"x")
+    lake.unstage("operations", DAY)
+    assert not (lake.root / "_staging" / "operations" / DAY).exists()
+
+
+def test_receipts_wait_for_their_shift_date(lake: Lake) -> None:
+    assert lake.waiting(DAY) == {}
+    lake.wait_for(DAY, 101, 1)
+    lake.wait_for(DAY, 102, 2)
+    lake.wait_for(DAY, 101, 1)
+    lake.wait_for(OTHER_DAY, 101, 1)
+    assert lake.waiting(DAY) == {101: 1, 102: 2}
+    assert lake.waiting(OTHER_DAY) == {101: 1}
+
+
+def test_settled_receipts_stop_waiting(lake: Lake) -> None:
+    for receipt_id in (101, 102, 103):
+        lake.wait_for(DAY, receipt_id, 1)
+    lake.stop_waiting(DAY, [101, 103, 999])
+    assert lake.waiting(DAY) == {102: 1}
+    lake.stop_waiting(DAY, [102])
+    assert lake.waiting(DAY) == {}
+    lake.stop_waiting(OTHER_DAY, [102])
+
+
+def test_a_half_written_note_does_not_wait(lake: Lake) -> None:
+    lake.wait_for(DAY, 101, 1)
+    (lake.root / "_waiting" / DAY / ".102.1.0123456789abcdef").write_bytes(b"")
+    assert lake.waiting(DAY) == {101: 1}
+    lake.stop_waiting(DAY, [101, 102])
+    assert lake.waiting(DAY) == {}
+
+
+def test_none_of_it_is_a_table(lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"x")
+    lake.wait_for(DAY, 101, 1)
+    assert {path.name for path in lake.root.iterdir()} == {"_staging", "_waiting"}
+    assert list(lake.root.glob("**/*.parquet")) == []

@@ -1,0 +1,136 @@
+"""The SQL files against the declarations, both ways, and the rules of style that a machine can hold."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from clopos_assets.compute import ComputeError, compute, query_of, select
+from clopos_assets.lake import Lake
+from clopos_assets.tables import LINE_COGS, RECEIPTS, TABLES, Column, ContractError, Kind, Table
+from tests.sql.day import Day, line, receipt
+
+FOLDER = Path(str(files("clopos_assets") / "sql"))
+DERIVED = [table for table in TABLES.values() if table.group != "raw"]
+every_file = pytest.mark.parametrize("table", DERIVED, ids=lambda table: table.name)
+
+
+def empty_inputs(table: Table) -> dict[str, pa.Table]:
+    return {name: TABLES[name].schema.empty_table() for name in table.inputs}
+
+
+def test_there_is_a_file_for_every_derived_table_and_no_other() -> None:
+    found = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
+    declared = {f"{table.group}/{table.name}.sql" for table in DERIVED}
+    assert {"missing": declared - found, "extra": found - declared} == {"missing": set(), "extra": set()}
+
+
+@every_file
+def test_the_result_is_as_declared(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """Names and order exactly; types too, but that a sum of decimals may be wider before it is checked to fit."""
+    inputs = empty_inputs(table)
+    for name, rows in inputs.items():
+        connection.register(name, rows)
+    try:
+        relation = connection.sql(query_of(table))
+        assert relation is not None
+        result = relation.to_arrow_table()
+    finally:
+        for name in inputs:
+            connection.unregister(name)
+    assert result.column_names == list(table.names)
+    wrong = [
+        f"{field.name}: {field.type}, declared is {declared.type}"
+        for field, declared in zip(result.schema, table.schema, strict=True)
+        if field.type != declared.type and field.type != pa.decimal128(38, 6)
+    ]
+    assert wrong == []
+    decimals = {column.name for column in table.columns if column.kind is Kind.DECIMAL}
+    assert {field.name for field in result.schema if pa.types.is_decimal(field.type)} == decimals
+
+
+@every_file
+def test_no_rows_give_no_rows_of_the_declared_types(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    rows = select(connection, table, empty_inputs(table))
+    assert rows.schema.equals(table.schema)
+    assert rows.num_rows == 0
+
+
+@every_file
+def test_the_header_gives_grain_and_inputs(table: Table) -> None:
+    first, second, *_ = query_of(table).splitlines()
+    assert first == f"-- {table.name}: {table.grain}"
+    assert second == f"-- inputs: {', '.join(table.inputs)} of one shift date"
+
+
+@every_file
+def test_every_input_is_read(table: Table) -> None:
+    body = "\n".join(query_of(table).splitlines()[2:])
+    read = set(re.findall(r"\b(?:from|join) (\w+)", body))
+    assert set(table.inputs) <= read
+    ctes = set(re.findall(r"\b(\w+) as \(\n", body))
+    assert read == set(table.inputs) | ctes, "reads what it does not declare, or has a step that nothing reads"
+
+
+@every_file
+def test_style(table: Table) -> None:
+    query = query_of(table)
+    body = "\n".join(query.splitlines()[2:])
+    code = re.sub(r"--.*|'[^']*'", "", body)
+    assert code == code.lower(), "key words and names are lower case"
+    assert not re.search(r"group by (all|\d)", code), "groups by names"
+    assert not re.search(r"order by (all|\d)", code), "orders by names"
+    assert not re.search(r"^\s*,", code, re.MULTILINE), "commas trail"
+    assert not re.search(r"\b(float|double|real)\b", code), "money stays DECIMAL until a ratio"
+    assert not re.search(r"\bavg\b", code), "avg on DECIMAL gives DOUBLE"
+    assert ";" not in code, "one select"
+    assert "\t" not in query
+    assert not re.search(r"[ ]+$", query, re.MULTILINE)
+    assert query.endswith("\n")
+    assert max(map(len, query.splitlines())) <= 120
+    final = re.split(r"^\)$|^\),$", code, flags=re.MULTILINE)[-1]
+    assert "*" not in re.sub(r"count\(\*\)|100 \*", "", final), "no select * past the import CTEs"
+    columns = re.search(r"^select\n(.*?)\nfrom ", final, re.MULTILINE | re.DOTALL)
+    assert columns is not None
+    assert all(
+        text.endswith(",") for text in columns.group(1).splitlines() if text.startswith("    ") and text[4] != " "
+    )
+
+
+def test_rows_come_by_key(day: Day) -> None:
+    rows = day.cost([receipt(1)], [line(id_, 1) for id_ in (13, 11, 12)])["line_cogs"]
+    assert [row["receipt_product_id"] for row in rows] == [11, 12, 13]
+
+
+def test_a_result_in_other_columns_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
+    """A declaration that the SQL does not follow."""
+    columns = (*LINE_COGS.columns, Column("added", Kind.WHOLE, "Not in the SQL"))
+    table = Table("line_cogs", "cost", "", LINE_COGS.key, "", columns, LINE_COGS.inputs)
+    with pytest.raises(ContractError, match=r"^line_cogs: its SQL gives .*, declared are .*'added'"):
+        select(connection, table, empty_inputs(table))
+
+
+def test_a_select_leaves_nothing_behind(connection: duckdb.DuckDBPyConnection) -> None:
+    def views() -> list[tuple[str, ...]]:
+        return connection.execute("select view_name from duckdb_views() where not internal").fetchall()
+
+    before = views()
+    select(connection, LINE_COGS, empty_inputs(LINE_COGS))
+    with pytest.raises(ContractError):
+        select(connection, Table("line_cogs", "cost", "", (), "", (), ()), empty_inputs(LINE_COGS))
+    assert views() == before
+    with pytest.raises(duckdb.CatalogException):
+        connection.execute("select * from stock_operations")
+
+
+def test_a_missing_input_is_named(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.replace(RECEIPTS, "2026-01-19", RECEIPTS.schema.empty_table(), {})
+    with pytest.raises(ComputeError) as caught:
+        compute(lake, connection, LINE_COGS, "2026-01-19")
+    assert str(caught.value) == (
+        "receipt_products of shift date 2026-01-19 is not materialized: materialize it first, or together"
+    )

@@ -1,0 +1,76 @@
+"""Real processes of the product: a sandbox, Dagster's command line, the command line of the package."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 180
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process' environment without what would make the tests depend on the machine's settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CLOPOS_", "DAGSTER_", "PYTEST_"))}
+    return kept | {"PYTHONUNBUFFERED": "1"} | more
+
+
+def run(arguments: Sequence[str], env: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run `python -m …` to its end; bounded."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Home:
+    """A Dagster home and lake of their own, with the settings of a running sandbox."""
+
+    path: Path
+    env: dict[str, str]
+
+    def dagster(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run Dagster's own command line."""
+        return run(["dagster", *arguments], self.env)
+
+    def materialize(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Materialize every asset as the documents say."""
+        return self.dagster("asset", "materialize", "-m", "clopos_assets.definitions", "--select", "*", *arguments)
+
+
+@contextmanager
+def sandbox_home(path: Path, *arguments: str) -> Iterator[Home]:
+    """A sandbox process, and a home whose settings are those it prints."""
+    command = [sys.executable, "-m", "clopos_assets", "sandbox", "--port", "0", *arguments]
+    with subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as sandbox:
+        try:
+            assert sandbox.stdout is not None
+            settings: dict[str, str] = {}
+            for line in sandbox.stdout:
+                if not line.startswith("export "):
+                    break
+                name, _, value = line.removeprefix("export ").strip().partition("=")
+                settings[name] = value
+            assert settings, "the sandbox printed no settings"
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
+            yield Home(path, environment(DAGSTER_HOME=str(path), **settings))
+        finally:
+            sandbox.terminate()

@@ -1,0 +1,103 @@
+"""Dagster's command line on a sandbox process: a partition, a range, a kill in mid-run, refusals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clopos_assets.lake import Lake
+from clopos_assets.tables import STOCK_OPERATIONS, TABLES
+from tests.system.processes import ROOT, Home, sandbox_home
+
+pytestmark = pytest.mark.system
+HISTORY = ("--start-date", "2026-01-01", "--now", "2026-01-25T12:00", "--receipts-per-day", "30")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with sandbox_home(tmp_path / "home", *HISTORY, "--requests-per-minute", "100000") as home:
+        yield home
+
+
+def test_a_partition_and_a_range(home: Home) -> None:
+    one = home.materialize("--partition", "2026-01-19")
+    assert one.returncode == 0, one.stderr[-3000:]
+    more = home.materialize("--partition-range", "2026-01-12...2026-01-19")
+    assert more.returncode == 0, more.stderr[-3000:]
+    lake = Lake(home.path / "lake")
+    for table in TABLES.values():
+        assert lake.dates(table) == [f"2026-01-{day}" for day in range(12, 20)], table.name
+
+
+def test_a_run_killed_half_way_is_continued(tmp_path: Path) -> None:
+    # A small quota makes the run long enough to be killed in the middle.
+    with sandbox_home(tmp_path / "home", *HISTORY, "--requests-per-minute", "40") as home:
+        command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "clopos_assets.definitions"]
+        command += ["--select", "*", "--partition", "2026-01-19"]
+        kept = home.path / "lake" / "_staging"
+        with subprocess.Popen(
+            command, env=home.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as killed:
+            deadline = time.monotonic() + 60
+            while len(list(kept.rglob("*.json"))) < 30 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            os.kill(killed.pid, signal.SIGKILL)
+        finished = len(list(kept.rglob("*.json")))
+        assert finished >= 30
+    with sandbox_home(tmp_path / "other", *HISTORY, "--requests-per-minute", "100000") as again:
+        again.env["CLOPOS_LAKE"] = str(home.path / "lake")
+        ended = again.materialize("--partition", "2026-01-19")
+        assert ended.returncode == 0, ended.stderr[-3000:]
+        lake = Lake(home.path / "lake")
+        assert lake.has(STOCK_OPERATIONS, "2026-01-19")
+        assert not list(kept.rglob("*.json"))
+
+
+def test_wrong_credentials_are_one_line(home: Home) -> None:
+    home.env["CLOPOS_CLIENT_SECRET"] = "not-the-secret"
+    ended = home.materialize("--partition", "2026-01-19")
+    assert ended.returncode != 0
+    lines = [line for line in ended.stderr.splitlines() if "Failure:" in line]
+    assert lines
+    assert all("CLOPOS_CLIENT_SECRET" in line and "2026-01-19" in line for line in lines)
+    assert "not-the-secret" not in ended.stderr + ended.stdout
+
+
+def test_a_malformed_setting_is_one_line(home: Home) -> None:
+    home.env["CLOPOS_START_DATE"] = "yesterday"
+    ended = home.materialize("--partition", "2026-01-19")
+    assert ended.returncode != 0
+    wanted = "CLOPOS_START_DATE is malformed: it takes a date as YYYY-MM-DD, such as 2025-01-01, and got 'yesterday'"
+    assert wanted in ended.stderr + ended.stdout
+
+
+def test_a_shift_date_outside_the_calendar_is_refused(home: Home) -> None:
+    ended = home.materialize("--partition", "2024-01-19")
+    assert ended.returncode != 0
+    assert "2024-01-19" in ended.stderr + ended.stdout
+    assert not (home.path / "lake").exists()
+
+
+def test_the_workspace_loads(home: Home) -> None:
+    ended = home.dagster("definitions", "validate", "-w", str(ROOT / "workspace.yaml"))
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_the_sandboxs_port_is_taken() -> None:
+    import socket
+
+    from tests.system.processes import environment, run
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = run(["clopos_assets", "sandbox", "--port", port, *HISTORY], environment())
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+    assert "--port" in ended.stderr

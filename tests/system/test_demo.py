@@ -1,0 +1,91 @@
+"""The demo as a newcomer runs it, and the lake as an analyst reads it."""
+
+import json
+import re
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+
+from tests.system.processes import environment, run
+
+pytestmark = pytest.mark.system
+SIZE = ("--days", "5", "--receipts-per-day", "12", "--venues", "2")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the demo has run once."""
+    folder = tmp_path_factory.mktemp("demo") / "home"
+    first = run(["clopos_assets", "demo", "--home", str(folder), *SIZE], environment(COLUMNS="120"))
+    assert first.returncode == 0, first.stderr
+    (folder / "first.txt").write_text(first.stdout)
+    return folder
+
+
+def test_it_prints_the_cost_of_each_venue_and_date(home: Path) -> None:
+    printed = (home / "first.txt").read_text()
+    rows = re.findall(r"│ (\d{4}-\d\d-\d\d) │ +(\d) │ +([\d,.]+) │ +([\d,.]+) │ +([\d,.]+) │ +([\d.]+) │", printed)
+    assert len(rows) == 10
+    stored = duckdb.sql(
+        f"select shift_date, venue_id, net_sales, cogs, gross_profit, food_cost_pct "
+        f"from read_parquet('{home}/lake/daily_cogs/**/*.parquet', hive_partitioning = true) order by all"
+    ).fetchall()
+    assert rows == [
+        (str(day), str(venue), f"{sales:,.2f}", f"{cogs:,.2f}", f"{profit:,.2f}", f"{percent:.2f}")
+        for day, venue, sales, cogs, profit, percent in stored
+    ]
+    assert f"Parquet: {home}/lake" in printed.replace("\n", "")
+
+
+def test_run_again_it_makes_no_needless_request(home: Path) -> None:
+    again = run(["clopos_assets", "demo", "--home", str(home), *SIZE], environment())
+    assert again.returncode == 0, again.stderr
+    counts = re.search(r"(\d+) requests \((\d+) list pages, (\d+) receipts by id, (\d+) stock operations", again.stdout)
+    assert counts is not None
+    # Receipts of the running day may close or change between the two runs; none of the shift dates is of it.
+    assert int(counts[4]) + int(counts[3]) <= 3
+    first = re.search(r"(\d+) stock operations", (home / "first.txt").read_text())
+    assert first is not None
+    assert int(first[1]) > 60
+
+
+def test_another_restaurant_needs_another_folder(home: Path) -> None:
+    other = run(["clopos_assets", "demo", "--home", str(home), "--seed", "2", *SIZE], environment())
+    assert other.returncode == 2
+    assert other.stderr.count("\n") == 1
+    assert "--home" in other.stderr
+
+
+def test_a_home_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = run(["clopos_assets", "demo", "--home", str(tmp_path / "file")], environment())
+    assert ended.returncode == 2
+    assert ended.stderr.count("\n") == 1
+
+
+def test_the_users_own_settings_do_not_reach_the_demo(home: Path) -> None:
+    env = environment(CLOPOS_BASE_URL="https://integrations.clopos.com/open-api", CLOPOS_VENUE_IDS="77")
+    ended = run(["clopos_assets", "demo", "--home", str(home), *SIZE], env)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("table", ["receipts", "receipt_products", "stock_operations", "line_cogs"])
+def test_three_readers_agree(home: Path, table: str) -> None:
+    pattern = f"{home}/lake/{table}/**/*.parquet"
+    by_duckdb = duckdb.sql(
+        f"from read_parquet('{pattern}', hive_partitioning = true, union_by_name = true)"
+    ).to_arrow_table()
+    by_polars = pl.read_parquet(pattern, hive_partitioning=True)
+    by_pandas = pd.read_parquet(f"{home}/lake/{table}", dtype_backend="pyarrow")
+    assert by_duckdb.num_rows == by_polars.height == len(by_pandas) > 50
+    column = "total" if table.startswith("receipt") else "total_cost" if table == "stock_operations" else "cogs"
+    sums = {str(duckdb.sql(f"select sum({column}) from by_duckdb").fetchall()[0][0])}
+    sums |= {str(by_polars[column].sum()), str(by_pandas[column].sum())}
+    assert len(sums) == 1, sums
+
+
+def test_the_folder_remembers_its_restaurant(home: Path) -> None:
+    assert json.loads((home / "restaurant.json").read_text())["seed"] == 1
