@@ -1,11 +1,12 @@
 """The demo: a sandbox and a real Dagster instance in one folder, the main job on them, and what came out."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +31,7 @@ RAISED_QUOTA = 1_000_000
 _WARM_UP_DAYS = 10
 _ZONE = "Asia/Baku"
 _SHIFT_END = timedelta(hours=6)
+_UI_ENDS_SECONDS = 10
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
@@ -210,8 +212,21 @@ def _print_requests(console: Console, counts: Mapping[tuple[str, str], int], sec
 def _serve_ui(console: Console, port: int) -> None:
     console.print(f"Dagster UI: http://127.0.0.1:{port} (Ctrl+C ends it)")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clopos_assets.definitions", "-p", str(port)]
-    with subprocess.Popen(command) as served:  # noqa: S603 - our own interpreter and arguments
-        try:
-            served.wait()
-        except KeyboardInterrupt:
-            served.wait(timeout=30)  # the interrupt reached it too
+    # A session of its own, so that whoever ends the demo ends all of the UI's processes, once.
+    served = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and arguments
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        served.wait()
+    except KeyboardInterrupt:
+        console.print("Ending the Dagster UI")
+    finally:
+        _end(served)
+
+
+def _end(served: subprocess.Popen[bytes]) -> None:
+    for ending in (signal.SIGTERM, signal.SIGKILL):
+        if served.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(served.pid, ending)
+            with suppress(subprocess.TimeoutExpired):
+                served.wait(timeout=_UI_ENDS_SECONDS)

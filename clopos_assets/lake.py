@@ -222,6 +222,7 @@ def _encoding(table: Table) -> dict[str, object]:
     }
     return {
         "compression": "zstd",
+        "compression_level": 3,  # a tenth smaller than the writer's own choice, 1, in the same time
         "store_decimal_as_integer": True,
         "use_dictionary": dictionary,
         "column_encoding": split,

@@ -164,6 +164,7 @@ def _describe(field: str, given: Mapping[str, object]) -> str:
     if info is None:
         return f"{name} is not a setting"
     got = given.get(field, os.environ.get(name))
-    # A secret is never shown, nor an address that may carry a password.
-    shown = "a value that is not shown" if "secret" in field or "@" in str(got) else repr(got)
+    # A secret is never shown, nor an address that may carry a password or a key.
+    is_hidden = "secret" in field or any(mark in str(got) for mark in "@?")
+    shown = "a value that is not shown" if is_hidden else repr(got)
     return f"{name} is malformed: it takes {info.description}, and got {shown}"

@@ -49,8 +49,10 @@ def _money(name: str, meaning: str, *, required: bool = False, v1: bool = False)
     return _field(name, Kind.DECIMAL, meaning, MONEY, required=required, v1=v1)
 
 
-def _number(name: str, meaning: str, unit: str | None = None, *, required: bool = False) -> Column:
-    return _field(name, Kind.DECIMAL, meaning, unit, required=required)
+def _number(
+    name: str, meaning: str, unit: str | None = None, *, required: bool = False, repeats: bool = False
+) -> Column:
+    return _field(name, Kind.DECIMAL, meaning, unit, required=required, repeats=repeats)
 
 
 def _time(name: str, meaning: str, *, required: bool = False, v1: bool = False) -> Column:
@@ -247,8 +249,8 @@ STOCK_OPERATIONS = Table(
         _number("quantity", "Deducted; negative where put back", "stock units", required=True),
         _number("before_quantity", "In stock before", "stock units", required=True),
         _number("after_quantity", "In stock after", "stock units", required=True),
-        _number("cost", "Unit cost applied", "currency per stock unit", required=True),
-        _number("before_cost", "Unit cost before", "currency per stock unit"),
+        _number("cost", "Unit cost applied", "currency per stock unit", required=True, repeats=True),
+        _number("before_cost", "Unit cost before", "currency per stock unit", repeats=True),
         _money("total_cost", "Cost of the quantity deducted", required=True),
         _time("operated_at", "When it was applied: when the receipt closed", required=True),
         _EXTRA,
