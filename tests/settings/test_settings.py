@@ -208,7 +208,7 @@ def test_a_given_value_is_checked_too() -> None:
 def test_settings_do_not_change() -> None:
     settings = Settings.read()
     with pytest.raises(ValueError, match="frozen"):
-        settings.brand = "another"  # type: ignore[misc]  # that it is refused is what is tested
+        settings.brand = "another"
 
 
 @pytest.fixture
