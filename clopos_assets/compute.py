@@ -3,7 +3,10 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from importlib.resources import files
 
 import duckdb
@@ -44,15 +47,23 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def select(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> pa.Table:
+def select(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    inputs: Mapping[str, object],
+    values: Mapping[str, object] | None = None,
+) -> pa.Table:
     """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register); rows come by key.
 
-    Raises ContractError where the result does not have the declared columns, or a sum does not fit.
+    `values` are bound to the parameters that the SQL names. Raises ContractError where the result does not have
+    the declared columns, or a sum does not fit.
     """
+    query = query_of(table)
+    bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
     for name, rows in inputs.items():
         connection.register(name, rows)
     try:
-        relation = connection.sql(query_of(table))
+        relation = connection.sql(query, params=bound) if bound else connection.sql(query)
         assert relation is not None  # a select always gives one
         result: pa.Table = relation.to_arrow_table()
         if tuple(result.column_names) != table.names:
@@ -72,8 +83,39 @@ def _cast(table: Table, result: pa.Table) -> pa.Table:
     return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
-def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> pa.Table:
-    """A table's rows for one shift date. Raises ComputeError where an input is not materialized."""
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say of standards and tolerances; the SQL knows them as parameters of these names."""
+
+    standard_days: int = 28
+    money_tolerance: Decimal = Decimal("0.01")
+    quantity_tolerance: Decimal = Decimal("0.000001")
+    cost_unit: Decimal = Decimal("0.01")
+    shift_end: time = time(6)
+
+    def values(self, shift_date: str) -> dict[str, object]:
+        """The parameters of one shift date; `shift_ended_at` is local time, the first moment after the shift."""
+        day = date.fromisoformat(shift_date)
+        return {
+            "shift_date": day,
+            "shift_ended_at": datetime.combine(day + timedelta(days=1), self.shift_end),
+            "money_tolerance": self.money_tolerance,
+            "quantity_tolerance": self.quantity_tolerance,
+            "cost_unit": self.cost_unit,
+        }
+
+    def window(self, shift_date: str) -> list[str]:
+        """The calendar days before the shift date that set its standards, ascending."""
+        day = date.fromisoformat(shift_date)
+        return [(day - timedelta(days=back)).isoformat() for back in range(self.standard_days, 0, -1)]
+
+
+def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules) -> pa.Table:
+    """A table's rows for one shift date, over its inputs and, as `trailing_{name}` with a column `shift_date`,
+    its trailing inputs as far as they are materialized.
+
+    Raises ComputeError where an input is not materialized.
+    """
     inputs = {}
     for name in table.inputs:
         rows = lake.read(TABLES[name], shift_date)
@@ -82,4 +124,16 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
                 f"{name} of shift date {shift_date} is not materialized: materialize it first, or together"
             )
         inputs[name] = rows
-    return select(connection, table, inputs)
+    for name in table.trailing:
+        inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], rules.window(shift_date))
+    return select(connection, table, inputs, rules.values(shift_date))
+
+
+def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:
+    dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
+    for shift_date in window:
+        rows = lake.read(table, shift_date)
+        if rows is not None:
+            day = pa.repeat(pa.scalar(date.fromisoformat(shift_date), type=pa.date32()), rows.num_rows)
+            dated.append(rows.append_column("shift_date", day))
+    return pa.concat_tables(dated)

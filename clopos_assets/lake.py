@@ -25,7 +25,7 @@ from clopos_assets.tables import Kind, Table
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _NOTES = b"clopos_assets."
-_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.INSTANT}
+_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
 _ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
 
 
