@@ -188,6 +188,8 @@ class Lake:
         unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)  # of a writer that was killed: a partition has one at a time
             with unfinished.open("wb") as file:
                 file.write(body)
                 if durable:

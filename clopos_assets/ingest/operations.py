@@ -4,17 +4,15 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
 from clopos_assets.ingest.answers import Entry
+from clopos_assets.ingest.day import ClosedReceipt, Day, read_operations
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
@@ -27,57 +25,17 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
-from clopos_assets.ingest.versions import Version, read_versions, write_versions
+from clopos_assets.ingest.versions import read_versions, write_versions
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, ContractError
-from clopos_assets.tables.rows import Row, RowError, RowReader, unknown_fields
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
+from clopos_assets.tables.rows import unknown_fields
 
 Refresh = Literal["changed", "all"]
 
-POSTING_TIME = timedelta(hours=24)
-"""How long after closing an empty answer may still be filled: until then it is asked for again."""
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
 """So many receipts of a shift date may fail before the API is taken to be down and no more are asked for."""
-
-_READER = RowReader(STOCK_OPERATIONS, given=("venue_id",))
-
-
-@dataclass(frozen=True, slots=True)
-class _Receipt:
-    receipt_id: int
-    venue_id: int
-    closed_at: datetime | None
-    has_lines: bool
-    version: Version
-
-    @property
-    def staged_as(self) -> str:
-        return f"{self.receipt_id}.{self.version.hex()}.json"
-
-
-@dataclass
-class _Day:
-    """A shift date while its operations are made."""
-
-    shift_date: str
-    closed: dict[int, _Receipt]
-    ids: set[int]
-    stored: pa.Table | None
-    versions: dict[int, Version]
-    rows: list[Row] = field(default_factory=list)
-    asked: set[int] = field(default_factory=set)
-    failed: dict[int, str] = field(default_factory=dict)
-    requests: int = 0
-    answered: int = 0
-    waited_seconds: float = 0.0
-    left: int = 0
-
-    @property
-    def orphans(self) -> set[int]:
-        """Receipts whose operations stand here though they themselves do not, any more."""
-        return self.versions.keys() - self.ids
 
 
 async def make_stock_operations(
@@ -159,12 +117,12 @@ class _Making:
         try:
             if self._down is not None:
                 raise IngestError(self._down)
-            day = self._load(shift_date)
+            day = Day.load(self._lake, shift_date)
             staged = self._staged(day)
-            needed = self._needed(day)
+            needed = list(day.closed.values()) if self._refresh == "all" else day.needed(self._scope.local_now())
             await self._ask(day, needed, staged)
             if day.failed:
-                raise IngestError(_failure(day))
+                raise IngestError(day.describe_failure())
             self._write(day, keep_orphans=True)
             self._record(day)
             costs: Facts = {
@@ -182,7 +140,7 @@ class _Making:
         if shift_date in self._made.bad:
             return
         try:
-            day = self._load(shift_date)
+            day = Day.load(self._lake, shift_date)
             if day.orphans:
                 missing = [d for d in self._lake.find(RECEIPTS, "id", day.orphans) if d in self._made.bad]
                 if missing:
@@ -192,58 +150,12 @@ class _Making:
         except (IngestError, LakeError, ContractError) as error:
             self._made.fail(shift_date, str(error))
 
-    def _load(self, shift_date: str) -> _Day:
-        receipts = self._lake.read(RECEIPTS, shift_date, ["id", "venue_id", "status", "deleted_at", "closed_at"])
-        lines = self._lake.read(RECEIPT_PRODUCTS, shift_date, ["receipt_id"])
-        if receipts is None or lines is None:
-            raise IngestError(
-                f"the receipts of shift date {shift_date} are not materialized: materialize receipts first"
-            )
-        versions = read_versions(self._lake, RECEIPTS, shift_date)
-        with_lines = set(lines.column("receipt_id").to_pylist())
-        closed = {
-            row["id"]: _Receipt(
-                row["id"],
-                row["venue_id"],
-                row["closed_at"],
-                row["id"] in with_lines,
-                versions.get(row["id"], b""),
-            )
-            for row in receipts.to_pylist()
-            if row["status"] == 2 and row["deleted_at"] is None
-        }
-        return _Day(
-            shift_date,
-            closed,
-            set(receipts.column("id").to_pylist()),
-            self._lake.read(STOCK_OPERATIONS, shift_date),
-            read_versions(self._lake, STOCK_OPERATIONS, shift_date),
-        )
-
-    def _needed(self, day: _Day) -> list[_Receipt]:
-        if self._refresh == "all" or day.stored is None:
-            return list(day.closed.values())
-        deducted = set(day.stored.column("receipt_id").to_pylist())
-        since = self._scope.local_now() - POSTING_TIME
-        return [
-            receipt
-            for receipt in day.closed.values()
-            if not receipt.version
-            or day.versions.get(receipt.receipt_id) != receipt.version
-            or (
-                receipt.has_lines
-                and receipt.receipt_id not in deducted
-                and receipt.closed_at is not None
-                and receipt.closed_at > since
-            )
-        ]
-
-    def _staged(self, day: _Day) -> dict[str, bytes]:
+    def _staged(self, day: Day) -> dict[str, bytes]:
         return self._lake.staged(self._staged_in, day.shift_date, newer_than=time.time() - STAGED_SECONDS)
 
-    async def _ask(self, day: _Day, needed: Sequence[_Receipt], staged: dict[str, bytes]) -> None:
+    async def _ask(self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes]) -> None:
         before, waited = self._clopos.requests, self._clopos.waited_seconds
-        waiting: Iterator[_Receipt] = iter(needed)
+        waiting: Iterator[ClosedReceipt] = iter(needed)
         done = 0
 
         async def work() -> None:
@@ -268,13 +180,13 @@ class _Making:
         if self._down is not None:
             raise IngestError(self._down)
         if len(day.failed) > FAILURES_BORNE:
-            self._down = f"not asked for, after too many failures: {_failure(day)}"
+            self._down = f"not asked for, after too many failures: {day.describe_failure()}"
 
-    async def _ask_one(self, day: _Day, receipt: _Receipt, kept: bytes | None) -> None:
+    async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
-            rows = _read(read_stock_operations(kept), receipt)
-            if rows or not self._may_still_post(receipt):
-                self._take(day, receipt, rows)
+            rows = read_operations(read_stock_operations(kept), receipt)
+            if rows or not receipt.may_still_post(self._scope.local_now()):
+                day.take(receipt, rows)
                 return
         header = self._scope.venue_header(receipt.venue_id)
         answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
@@ -282,15 +194,15 @@ class _Making:
             await self._ask_whether_gone(day, receipt, header)
             return
         day.answered += 1
-        rows = _read(answer.items, receipt)
+        rows = read_operations(answer.items, receipt)
         self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
-        self._take(day, receipt, rows)
+        day.take(receipt, rows)
 
-    async def _ask_whether_gone(self, day: _Day, receipt: _Receipt, header: int | None) -> None:
+    async def _ask_whether_gone(self, day: Day, receipt: ClosedReceipt, header: int | None) -> None:
         """The operations answered 404: file what the receipt says of itself, which may be that it is gone."""
         found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id)
         if found is not None and found.version == receipt.version:
-            self._take(day, receipt, [])  # it stands as listed; it just deducted nothing
+            day.take(receipt, [])  # it stands as listed; it just deducted nothing
             return
         plan = Plan(day.shift_date, Stored.load(self._lake, day.shift_date))
         elsewhere: list[Entry] = []
@@ -309,7 +221,7 @@ class _Making:
             allow_mass_removal=self._scope.allow_mass_removal,
         )
         filing.carry_out(self._locked, elsewhere)
-        fresh = self._load(day.shift_date)
+        fresh = Day.load(self._lake, day.shift_date)
         day.ids = fresh.ids
         again = fresh.closed.get(receipt.receipt_id)
         if again is None:
@@ -317,32 +229,14 @@ class _Making:
             return
         day.closed[receipt.receipt_id] = again
         answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
-        self._take(day, again, [] if answer is None else _read(answer.items, again))
+        day.take(again, [] if answer is None else read_operations(answer.items, again))
 
-    def _may_still_post(self, receipt: _Receipt) -> bool:
-        since = self._scope.local_now() - POSTING_TIME
-        return receipt.has_lines and receipt.closed_at is not None and receipt.closed_at > since
+    def _write(self, day: Day, *, keep_orphans: bool) -> None:
+        rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)
+        if day.stored is None or versions != day.versions or rows.sort_by("id") != day.stored.sort_by("id"):
+            self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, write_versions(versions))
 
-    @staticmethod
-    def _take(day: _Day, receipt: _Receipt, rows: list[Row]) -> None:
-        day.rows += rows
-        day.asked.add(receipt.receipt_id)
-
-    def _write(self, day: _Day, *, keep_orphans: bool) -> None:
-        wanted = day.closed.keys() - day.asked | (day.orphans if keep_orphans else set())
-        fresh = _READER.to_arrow(day.rows, self._scope.clock())
-        versions = {i: receipt.version for i, receipt in day.closed.items()}
-        versions |= {i: day.versions[i] for i in day.orphans} if keep_orphans else {}
-        if day.stored is None:
-            rows = fresh
-        else:
-            known = day.stored.filter(pc.is_in(day.stored.column("receipt_id"), value_set=_ids(wanted)))
-            rows = pa.concat_tables([known, _keep_times(day, fresh)])
-            if versions == day.versions and _same(rows, day.stored):
-                return
-        self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, write_versions(versions))
-
-    def _record(self, day: _Day) -> None:
+    def _record(self, day: Day) -> None:
         rows = self._lake.read(STOCK_OPERATIONS, day.shift_date, ["total_cost", "extra"])
         assert rows is not None  # written by this run, or found unchanged
         self._made.add(
@@ -355,47 +249,3 @@ class _Making:
                 "closed_receipts": len(day.closed),
             },
         )
-
-
-def _read(items: Sequence[dict[str, object]], receipt: _Receipt) -> list[Row]:
-    """The operations of one answer as rows. Raises IngestError that names receipt and field."""
-    rows: dict[object, Row] = {}
-    for item in items:
-        try:
-            row = _READER.read(item, receipt.venue_id)
-            if row[1] != receipt.receipt_id:
-                raise RowError(f"it belongs to receipt {row[1]}")
-            if rows.setdefault(row[0], row) != row:
-                raise RowError("it stands twice in one answer, with different content")
-        except RowError as error:
-            raise IngestError(f"receipt {receipt.receipt_id}: stock operation {item.get('id')}: {error}") from None
-    return list(rows.values())
-
-
-def _failure(day: _Day) -> str:
-    named = sorted(day.failed)
-    shown = ", ".join(str(receipt_id) for receipt_id in named[:10]) + (" …" if len(named) > 10 else "")
-    return (
-        f"stock operations of {len(named)} of {len(day.closed)} closed receipts could not be read "
-        f"(receipt {shown}): {day.failed[named[0]]}; what was read is kept for the next run"
-    )
-
-
-def _ids(receipt_ids: set[int]) -> pa.Array:
-    return pa.array(receipt_ids, type=pa.int64())
-
-
-def _keep_times(day: _Day, fresh: pa.Table) -> pa.Table:
-    """Rows that were read again and found the same keep the instant at which they were first read."""
-    assert day.stored is not None
-    before = day.stored.filter(pc.is_in(day.stored.column("receipt_id"), value_set=_ids(day.asked)))
-    known = {tuple(row.values())[:-1]: row["fetched_at"] for row in before.to_pylist()}
-    if not known:
-        return fresh
-    times = [known.get(tuple(row.values())[:-1], row["fetched_at"]) for row in fresh.to_pylist()]
-    at = fresh.schema.get_field_index("fetched_at")
-    return fresh.set_column(at, fresh.schema.field(at), pa.array(times, type=fresh.schema.field(at).type))
-
-
-def _same(rows: pa.Table, stored: pa.Table) -> bool:
-    return bool(rows.num_rows == stored.num_rows and rows.sort_by("id").equals(stored.sort_by("id")))

@@ -171,3 +171,10 @@ def cogs(project: Project, shift_date: str) -> list[Decimal]:
     rows = Lake(project.settings.lake).read(TABLES["daily_cogs"], shift_date)
     assert rows is not None
     return list(rows.column("cogs").to_pylist())
+
+
+def test_long_work_tells_how_far_it_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.assets.raw.TALK_EVERY_SECONDS", 0.0)
+    result = project.run(*DAYS)
+    said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
+    assert [text for text in said if "stock operations of 2026-01-19: 1 of 2, about" in text and "s left" in text]

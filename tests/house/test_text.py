@@ -18,7 +18,7 @@ _HOMES = "|".join(("home/" + r"\w", "Users/" + r"\w", "root/", "work/", "mnt/", 
 FORBIDDEN = {
     "a path of somebody's machine": re.compile(r"(?<![\w.:/~}*-])/(?:" + _HOMES + r")|\b[A-Z]:\\{1,2}Users\b"),
     "the address of a package index": re.compile(
-        r"(?i)\b(?:pypi|pythonhosted|test\.pypi)\.(?:org|io)\b|\b(?:extra[-_])?index[-_]url\b"
+        r"(?i)\b(?:pypi|pythonhosted|test\.pypi)\.(?:org|io)\b|\bindex[-_]url[\s=:\"']+\w+://"
     ),
 }
 
@@ -88,7 +88,7 @@ def test_no_text_file_holds(what: str) -> None:
         ("a path of somebody's machine", "C:" + "\\Users\\me"),
         ("the address of a package index", "https://pypi" + ".org/simple"),
         ("the address of a package index", "https://files.pythonhosted" + ".org/packages"),
-        ("the address of a package index", "pip install --index" + "-url x"),
+        ("the address of a package index", "pip install --extra-index" + "-url https://example.com"),
     ],
 )
 def test_what_is_forbidden_is_seen(what: str, line: str) -> None:
@@ -96,7 +96,8 @@ def test_what_is_forbidden_is_seen(what: str, line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["https://example.com/home/x", "tests/work/x", "~/home/x", "homework", "{root}/home/x"]
+    "line",
+    ["https://example.com/home/x", "tests/work/x", "~/home/x", "homework", "{root}/home/x", "--no-emit-index-url -o x"],
 )
 def test_what_is_allowed_is_not_seen(line: str) -> None:
     assert not any(pattern.search(line) for pattern in FORBIDDEN.values())

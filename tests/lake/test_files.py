@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
-import pandas as pd  # type: ignore[import-untyped]  # its stubs are a package of their own
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds

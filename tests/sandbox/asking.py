@@ -18,7 +18,7 @@ class Answer:
     body: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - whatever the server sent
+    def json(self) -> Any:
         return json.loads(self.body, parse_float=Decimal)
 
     @property

@@ -13,7 +13,7 @@ from clopos_assets.sandbox.query import InvalidParameter, read_list_query
 from .asking import Asker
 
 
-def ids(body: Any) -> list[int]:  # noqa: ANN401 - a decoded answer
+def ids(body: Any) -> list[int]:
     return [each["id"] for each in body["data"]]
 
 

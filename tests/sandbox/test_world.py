@@ -37,7 +37,7 @@ SAMPLE = """{
 TIME = datetime.fromisoformat("2026-01-21 10:00:00")
 
 
-def exact(text: str | bytes) -> Any:  # noqa: ANN401
+def exact(text: str | bytes) -> Any:
     """JSON with numbers kept as (value, digits), so that 28.250 is not 28.25."""
 
     def number(digits: str) -> tuple[str, Decimal]:

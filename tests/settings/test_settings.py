@@ -276,6 +276,8 @@ def test_the_secret_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
         "CLOPOS_CLIENT_SECRET is malformed: it takes the client secret that Clopos gave you, "
         "and got a value that is not shown"
     )
+    # Nor in what it was made from, which a debugger or an error tracker shows.
+    assert SECRET not in str(caught.value.__context__)
 
 
 @pytest.mark.parametrize(

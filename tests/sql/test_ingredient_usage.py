@@ -43,7 +43,7 @@ def test_venues_storages_and_products_stand_apart(day: Day) -> None:
             operation(902, 1, None, storage_id=4, total_cost=2),
             operation(903, 1, None, product_id=502, total_cost=4),
             operation(904, 2, None, venue_id=2, total_cost=8),
-            operation(905, 1, None, total_cost=16),
+            operation(905, 1, None, stock_id=9999, total_cost=16),
         ],
     )["ingredient_usage"]
     assert pick(rows, "venue_id storage_id product_id operations total_cost") == [

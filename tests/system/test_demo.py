@@ -29,7 +29,7 @@ def test_it_prints_the_cost_of_each_venue_and_date(home: Path) -> None:
     printed = (home / "first.txt").read_text()
     rows = re.findall(r"│ (\d{4}-\d\d-\d\d) │ +(\d) │ +([\d,.]+) │ +([\d,.]+) │ +([\d,.]+) │ +([\d.]+) │", printed)
     assert len(rows) == 10
-    stored = duckdb.sql(
+    stored = duckdb.execute(
         f"select shift_date, venue_id, net_sales, cogs, gross_profit, food_cost_pct "
         f"from read_parquet('{home}/lake/daily_cogs/**/*.parquet', hive_partitioning = true) order by all"
     ).fetchall()
@@ -75,15 +75,14 @@ def test_the_users_own_settings_do_not_reach_the_demo(home: Path) -> None:
 @pytest.mark.parametrize("table", ["receipts", "receipt_products", "stock_operations", "line_cogs"])
 def test_three_readers_agree(home: Path, table: str) -> None:
     pattern = f"{home}/lake/{table}/**/*.parquet"
-    by_duckdb = duckdb.sql(
-        f"from read_parquet('{pattern}', hive_partitioning = true, union_by_name = true)"
-    ).to_arrow_table()
+    source = f"read_parquet('{pattern}', hive_partitioning = true, union_by_name = true)"
+    ((rows,),) = duckdb.execute(f"select count(*) from {source}").fetchall()
     by_polars = pl.read_parquet(pattern, hive_partitioning=True)
     by_pandas = pd.read_parquet(f"{home}/lake/{table}", dtype_backend="pyarrow")
-    assert by_duckdb.num_rows == by_polars.height == len(by_pandas) > 50
+    assert rows == by_polars.height == len(by_pandas) > 50
     column = "total" if table.startswith("receipt") else "total_cost" if table == "stock_operations" else "cogs"
-    sums = {str(duckdb.sql(f"select sum({column}) from by_duckdb").fetchall()[0][0])}
-    sums |= {str(by_polars[column].sum()), str(by_pandas[column].sum())}
+    ((by_duckdb,),) = duckdb.execute(f"select sum({column}) from {source}").fetchall()
+    sums = {str(by_duckdb)} | {str(by_polars[column].sum()), str(by_pandas[column].sum())}
     assert len(sums) == 1, sums
 
 

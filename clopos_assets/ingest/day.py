@@ -1,0 +1,159 @@
+"""A shift date while its stock operations are made: its closed receipts, what the lake has of them, what came."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clopos_assets.ingest.made import IngestError
+from clopos_assets.ingest.versions import Version, Versions, read_versions
+from clopos_assets.lake import Lake
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.rows import Row, RowError, RowReader
+
+POSTING_TIME = timedelta(hours=24)
+"""How long after closing an empty answer may still be filled: until then it is asked for again."""
+
+_READER = RowReader(STOCK_OPERATIONS, given=("venue_id",))
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedReceipt:
+    """A receipt that has stock operations, as far as asking for them goes."""
+
+    receipt_id: int
+    venue_id: int
+    closed_at: datetime | None
+    has_lines: bool
+    version: Version
+
+    @property
+    def staged_as(self) -> str:
+        """The name under which its answer waits, should the run not finish."""
+        return f"{self.receipt_id}.{self.version.hex()}.json"
+
+    def may_still_post(self, now: datetime) -> bool:
+        """Whether an answer without operations may not be the last word; `now` is local."""
+        return self.has_lines and self.closed_at is not None and self.closed_at > now - POSTING_TIME
+
+
+@dataclass
+class Day:
+    """One shift date: `ids` are all its receipts, `stored` and `versions` the operations of the last making.
+
+    `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
+    not from an unfinished run; `left` counts receipts found gone.
+    """
+
+    shift_date: str
+    closed: dict[int, ClosedReceipt]
+    ids: set[int]
+    stored: pa.Table | None
+    versions: Versions
+    rows: list[Row] = field(default_factory=list)
+    asked: set[int] = field(default_factory=set)
+    failed: dict[int, str] = field(default_factory=dict)
+    requests: int = 0
+    answered: int = 0
+    waited_seconds: float = 0.0
+    left: int = 0
+
+    @classmethod
+    def load(cls, lake: Lake, shift_date: str) -> "Day":
+        """What the lake has. Raises IngestError while the receipts are not materialized."""
+        receipts = lake.read(RECEIPTS, shift_date, ["id", "venue_id", "status", "deleted_at", "closed_at"])
+        lines = lake.read(RECEIPT_PRODUCTS, shift_date, ["receipt_id"])
+        if receipts is None or lines is None:
+            raise IngestError(
+                f"the receipts of shift date {shift_date} are not materialized: materialize receipts first"
+            )
+        versions = read_versions(lake, RECEIPTS, shift_date)
+        with_lines = set(lines.column("receipt_id").to_pylist())
+        closed = {
+            row["id"]: ClosedReceipt(
+                row["id"], row["venue_id"], row["closed_at"], row["id"] in with_lines, versions.get(row["id"], b"")
+            )
+            for row in receipts.to_pylist()
+            if row["status"] == 2 and row["deleted_at"] is None
+        }
+        return cls(
+            shift_date,
+            closed,
+            set(receipts.column("id").to_pylist()),
+            lake.read(STOCK_OPERATIONS, shift_date),
+            read_versions(lake, STOCK_OPERATIONS, shift_date),
+        )
+
+    @property
+    def orphans(self) -> set[int]:
+        """Receipts whose operations stand here though they themselves do not, any more."""
+        return self.versions.keys() - self.ids
+
+    def needed(self, now: datetime) -> list[ClosedReceipt]:
+        """Receipts whose operations the lake does not have: new, changed, or perhaps not posted yet."""
+        if self.stored is None:
+            return list(self.closed.values())
+        deducted = set(self.stored.column("receipt_id").to_pylist())
+        return [
+            receipt
+            for receipt in self.closed.values()
+            if not receipt.version
+            or self.versions.get(receipt.receipt_id) != receipt.version
+            or (receipt.receipt_id not in deducted and receipt.may_still_post(now))
+        ]
+
+    def take(self, receipt: ClosedReceipt, rows: list[Row]) -> None:
+        """Keep the operations that came for a receipt."""
+        self.rows += rows
+        self.asked.add(receipt.receipt_id)
+
+    def assemble(self, fetched_at: datetime, *, keep_orphans: bool) -> tuple[pa.Table, Versions]:
+        """The partition's rows, and the versions of the receipts that they belong to."""
+        orphans = self.orphans if keep_orphans else set()
+        versions = {i: receipt.version for i, receipt in self.closed.items()}
+        versions |= {i: self.versions[i] for i in orphans}
+        fresh = _READER.to_arrow(self.rows, fetched_at)
+        if self.stored is None:
+            return fresh, versions
+        kept = _rows_of(self.stored, (self.closed.keys() - self.asked) | orphans)
+        return pa.concat_tables([kept, _keep_times(_rows_of(self.stored, self.asked), fresh)]), versions
+
+    def describe_failure(self) -> str:
+        """Which receipts could not be read, and why the first of them."""
+        named = sorted(self.failed)
+        shown = ", ".join(str(receipt_id) for receipt_id in named[:10]) + (" …" if len(named) > 10 else "")
+        return (
+            f"stock operations of {len(named)} of {len(self.closed)} closed receipts could not be read "
+            f"(receipt {shown}): {self.failed[named[0]]}; what was read is kept for the next run"
+        )
+
+
+def read_operations(items: Sequence[dict[str, object]], receipt: ClosedReceipt) -> list[Row]:
+    """The operations of one answer as rows. Raises IngestError that names receipt and field."""
+    rows: dict[object, Row] = {}
+    for item in items:
+        try:
+            row = _READER.read(item, receipt.venue_id)
+            if row[1] != receipt.receipt_id:
+                raise RowError(f"it belongs to receipt {row[1]}")
+            if rows.setdefault(row[0], row) != row:
+                raise RowError("it stands twice in one answer, with different content")
+        except RowError as error:
+            raise IngestError(f"receipt {receipt.receipt_id}: stock operation {item.get('id')}: {error}") from None
+    return list(rows.values())
+
+
+def _rows_of(operations: pa.Table, receipt_ids: set[int]) -> pa.Table:
+    return operations.filter(pc.is_in(operations.column("receipt_id"), value_set=pa.array(receipt_ids, pa.int64())))
+
+
+def _keep_times(before: pa.Table, fresh: pa.Table) -> pa.Table:
+    """Rows that were read again and found the same keep the instant at which they were first read."""
+    known = {tuple(row.values())[:-1]: row["fetched_at"] for row in before.to_pylist()}
+    if not known:
+        return fresh
+    times = [known.get(tuple(row.values())[:-1], row["fetched_at"]) for row in fresh.to_pylist()]
+    at = fresh.schema.get_field_index("fetched_at")
+    return fresh.set_column(at, fresh.schema.field(at), pa.array(times, type=fresh.schema.field(at).type))
