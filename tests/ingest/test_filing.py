@@ -258,6 +258,7 @@ def test_a_file_that_was_taken_away_comes_back_whole(shop: Shop, table: Table) -
     assert not then.bad
     assert shop.stands(1) == stands_in("2026-01-19")
     for other in (RECEIPTS, RECEIPT_PRODUCTS):
-        rows = shop.lake.read(other, "2026-01-19")
+        rows, known = shop.lake.read(other, "2026-01-19"), before[other.name]
         assert rows is not None
-        assert rows.drop_columns(["fetched_at"]) == before[other.name].drop_columns(["fetched_at"])
+        assert known is not None
+        assert rows.drop_columns(["fetched_at"]) == known.drop_columns(["fetched_at"])
