@@ -38,11 +38,10 @@ class Stored:
         if rows is None:
             return cls({}, {}, exists=False)
         ids, venues = (rows.column(name).to_pylist() for name in ("id", "venue_id"))
-        return cls(
-            dict(zip(ids, venues, strict=True)),
-            read_versions(lake, RECEIPTS, shift_date),
-            exists=True,
-        )
+        # Where somebody took the lines away, every receipt counts as changed, and brings its lines again.
+        whole = lake.has(RECEIPT_PRODUCTS, shift_date)
+        versions = read_versions(lake, RECEIPTS, shift_date) if whole else {}
+        return cls(dict(zip(ids, venues, strict=True)), versions, exists=True)
 
 
 @dataclass
@@ -184,8 +183,9 @@ class Filing:
             dropped = pa.array(drop, type=pa.int64())
             kept = self._lake.read(RECEIPTS, shift_date)
             kept_lines = self._lake.read(RECEIPT_PRODUCTS, shift_date)
-            if kept is not None and kept_lines is not None:
+            if kept is not None:
                 receipts = pa.concat_tables([_without(kept, "id", dropped), receipts])
+            if kept_lines is not None:
                 lines = pa.concat_tables([_without(kept_lines, "receipt_id", dropped), lines])
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)

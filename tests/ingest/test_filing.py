@@ -246,3 +246,19 @@ def test_a_long_range_files_every_date(shop: Shop) -> None:
     assert not then.bad
     assert all(shop.ids(STOCK_OPERATIONS, day) is not None for day in days)
     assert sum(len(shop.ids(RECEIPTS, day) or []) for day in days) == 82
+
+
+@pytest.mark.parametrize("table", [RECEIPTS, RECEIPT_PRODUCTS, STOCK_OPERATIONS])
+def test_a_file_that_was_taken_away_comes_back_whole(shop: Shop, table: Table) -> None:
+    shop.make(*DAYS)
+    before = {other.name: shop.lake.read(other, "2026-01-19") for other in (RECEIPTS, RECEIPT_PRODUCTS)}
+    shop.lake.path(table, "2026-01-19").unlink()
+    made, then = shop.make(*DAYS)
+    assert not made.bad
+    assert not then.bad
+    assert shop.stands(1) == stands_in("2026-01-19")
+    for other in (RECEIPTS, RECEIPT_PRODUCTS):
+        rows, known = shop.lake.read(other, "2026-01-19"), before[other.name]
+        assert rows is not None
+        assert known is not None
+        assert rows.drop_columns(["fetched_at"]) == known.drop_columns(["fetched_at"])
