@@ -11,6 +11,7 @@ from importlib.resources import files
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, ContractError, Table
@@ -126,7 +127,31 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
         inputs[name] = rows
     for name in table.trailing:
         inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], rules.window(shift_date))
-    return select(connection, table, inputs, rules.values(shift_date))
+    made = select(connection, table, inputs, rules.values(shift_date))
+    if table.name in _RECONCILED:
+        _reconcile(table, made, inputs["receipts"], inputs["stock_operations"])
+    return made
+
+
+_RECONCILED = {"daily_cogs": "cogs", "ingredient_usage": "total_cost"}
+
+
+def _reconcile(table: Table, made: pa.Table, receipts: pa.Table, operations: pa.Table) -> None:
+    """Refuse a table whose cost is not that of the deductions, venue by venue."""
+    closed = receipts.filter(pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at"))))
+    deducted = operations.filter(pc.is_in(operations.column("receipt_id"), value_set=closed.column("id")))
+    wanted, got = _by_venue(deducted, "total_cost"), _by_venue(made, _RECONCILED[table.name])
+    for venue_id in sorted(wanted.keys() | got.keys()):
+        if wanted.get(venue_id, 0) != got.get(venue_id, 0):
+            raise ContractError(
+                f"{table.name}: cost of goods of venue {venue_id} is {got.get(venue_id, 0)}, and its stock operations "
+                f"cost {wanted.get(venue_id, 0)}"
+            )
+
+
+def _by_venue(rows: pa.Table, column: str) -> dict[int, Decimal]:
+    summed = rows.group_by("venue_id").aggregate([(column, "sum")])
+    return dict(zip(summed.column("venue_id").to_pylist(), summed.column(f"{column}_sum").to_pylist(), strict=True))
 
 
 def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:

@@ -208,7 +208,9 @@ class Lake:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it") from error
+            raise LakeError(
+                f"{self.root / name} can't be read ({error.strerror}): allow this user to read it"
+            ) from error
 
     def kept_in(self, folder: str) -> list[str]:
         """Names of what is kept in a folder, ascending."""

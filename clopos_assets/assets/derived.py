@@ -40,7 +40,9 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
     def history(_: duckdb.DuckDBPyConnection, shift_date: str) -> pa.Table:
         findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
         if findings is None:
-            raise ComputeError(f"variance_findings of shift date {shift_date} is not materialized: materialize it first")
+            raise ComputeError(
+                f"variance_findings of shift date {shift_date} is not materialized: materialize it first"
+            )
         return follow_findings(access.lake.read(FINDING_HISTORY, shift_date), findings, datetime.now(UTC))
 
     special: dict[str, Maker] = {

@@ -71,9 +71,7 @@ def _formula_fit(lake: Lake, shift_date: str, findings: pa.Table) -> Facts:
     receipts = lake.read(RECEIPTS, shift_date, ["venue_id", "status", "deleted_at"])
     if receipts is None:
         return {}
-    venues = [
-        row["venue_id"] for row in receipts.to_pylist() if row["status"] == 2 and row["deleted_at"] is None
-    ]
+    venues = [row["venue_id"] for row in receipts.to_pylist() if row["status"] == 2 and row["deleted_at"] is None]
     facts: Facts = {}
     for name in ("receipt_adds_up", "lines_add_up"):
         found = findings.filter(pc.equal(findings.column("check_name"), name)).to_pylist()

@@ -23,10 +23,14 @@ _NAMED_REASONS = 5
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes some tables for shift dates: the plain function behind one step."""
+    """Makes some tables for shift dates: the plain function behind one step.
+
+    `judge` gives the checks that a later step would evaluate, for a run in which that step does not come.
+    """
 
     tables: tuple[Table, ...]
     make: Callable[[dg.AssetExecutionContext, Sequence[str]], Made]
+    judge: Callable[[Sequence[str]], Iterator[dg.AssetCheckEvaluation]] | None = None
 
     @property
     def names(self) -> set[str]:
@@ -115,6 +119,9 @@ def _finish_good(context: dg.AssetExecutionContext, later: Iterable[Maker], made
         if good and maker.names <= planned:
             then = maker.make(context, good)
             _record(context, then, [*then.facts.get(maker.tables[0].name, {})], maker.names)
+            if maker.judge is not None:
+                for evaluation in maker.judge([day for day in good if day not in then.bad]):
+                    context.log_event(evaluation)
             for shift_date, reason in then.bad.items():
                 made.fail(shift_date, reason)
 

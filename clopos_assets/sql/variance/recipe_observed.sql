@@ -7,19 +7,20 @@ with modified_lines as (
     where modificators is not null and modificators <> '[]' and json_array_length(modificators) > 0
 ),
 
--- Lines that may have deducted an ingredient more than once: fewer bits than operations, one bit per ingredient and
--- many ingredients per bit. Of all others an operation is what the line deducted, and nothing need be summed.
+-- Lines that may have deducted an ingredient more than once: each ingredient sets one bit of 61, and there are fewer
+-- bits than operations. Of the other lines every operation stands alone, and nothing needs to be added up.
 repeating_lines as (
     select receipt_product_id
     from stock_operations
+    where receipt_product_id is not null
     group by receipt_product_id
-    having count(*) > bit_count(bit_or(cast(1 as bigint) << (product_id % 61)))
+    having count(*) > bit_count(bit_or(cast(1 as bigint) << cast(hash(product_id) % 61 as bigint)))
 ),
 
 deductions as (
     select receipt_id, receipt_product_id, product_id as ingredient_id, quantity, total_cost, id as operation_id
     from stock_operations
-    where receipt_product_id not in (select receipt_product_id from repeating_lines where receipt_product_id is not null)
+    where receipt_product_id not in (select receipt_product_id from repeating_lines)
     union all
     select
         receipt_id,
@@ -191,9 +192,9 @@ recipes as (
         pairs.modified_lines,
         changes.previous_quantity_per_unit,
         changes.changed_on,
-        abs(cast(modes.quantity_per_unit as decimal(38, 6))) as now,
-        abs(cast(changes.previous_quantity_per_unit as decimal(38, 6))) as before,
-        sign(modes.quantity_per_unit) * sign(changes.previous_quantity_per_unit) > 0 as are_on_one_side,
+        abs(cast(modes.quantity_per_unit as decimal(38, 6))) as size,
+        abs(cast(changes.previous_quantity_per_unit as decimal(38, 6))) as previous_size,
+        sign(modes.quantity_per_unit) * sign(changes.previous_quantity_per_unit) > 0 as have_one_sign,
     from pairs
     inner join line_names on line_names.receipt_product_id = pairs.line_id
     inner join ingredient_names on ingredient_names.id = pairs.operation_id
@@ -217,7 +218,10 @@ select
     previous_quantity_per_unit,
     changed_on,
     coalesce(
-        are_on_one_side and (now between before * 900 and before * 1100 or before between now * 900 and now * 1100),
+        have_one_sign and (
+            size between previous_size * 900 and previous_size * 1100
+            or previous_size between size * 900 and size * 1100
+        ),
         false
     ) as is_thousandfold,
 from recipes

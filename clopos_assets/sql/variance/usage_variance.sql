@@ -41,7 +41,7 @@ measured as (
         pairs.venue_id,
         pairs.product_id,
         pairs.ingredient_id,
-        product_cogs.units_sold,
+        cast(product_cogs.units_sold as decimal(38, 6)) as units_sold,
         cast(coalesce(recipe_observed.quantity, 0) as decimal(38, 6)) as quantity,
         cast(coalesce(recipe_observed.total_cost, 0) as decimal(38, 6)) as cost,
         coalesce(days_of_window.standard_days, 0) as standard_days,
@@ -89,7 +89,6 @@ fractions as (
     from counted
 ),
 
--- factor × usage may take more than 128 bits: it is divided as on paper, digit by digit of the factor.
 divided as (
     select
         venue_id,
@@ -99,22 +98,39 @@ divided as (
         abs(price) // price_divisor as price_quotient,
         abs(price) % price_divisor as price_rest,
         price_divisor,
+        abs(factor) as factor,
         sign(factor) * sign(usage) as usage_side,
-        abs(usage) // usage_divisor * abs(factor) as usage_whole,
+        abs(usage) // usage_divisor as usage_quotient,
+        abs(usage) % usage_divisor as usage_rest,
+        usage_divisor,
+    from fractions
+),
+
+-- factor × usage may take more than 128 bits, so the rest is divided as on paper, digit by digit of the factor.
+multiplied as (
+    select
+        venue_id,
+        product_id,
+        ingredient_id,
+        price_side,
+        price_quotient,
+        price_rest,
+        price_divisor,
+        usage_side,
+        factor * usage_quotient as usage_whole,
         list_reduce(
             list_transform(
-                string_split(cast(abs(factor) as varchar), ''),
+                string_split(cast(factor as varchar), ''),
                 lambda digit: {'quotient': cast(digit as hugeint), 'rest': cast(0 as hugeint)}
             ),
             lambda done, digit: {
-                'quotient': 10 * done.quotient
-                    + (10 * done.rest + digit.quotient * (abs(usage) % usage_divisor)) // usage_divisor,
-                'rest': (10 * done.rest + digit.quotient * (abs(usage) % usage_divisor)) % usage_divisor,
+                'quotient': 10 * done.quotient + (10 * done.rest + digit.quotient * usage_rest) // usage_divisor,
+                'rest': (10 * done.rest + digit.quotient * usage_rest) % usage_divisor,
             },
             {'quotient': cast(0 as hugeint), 'rest': cast(0 as hugeint)}
         ) as usage_part,
         usage_divisor,
-    from fractions
+    from divided
 ),
 
 -- Half to even: up where more than half is left, or exactly half of it beside an odd quotient.
@@ -137,7 +153,7 @@ rounded as (
                 else 0
             end
         ) as usage_millionths,
-    from divided
+    from multiplied
 ),
 
 variances as (
