@@ -1,8 +1,9 @@
 """The findings as Dagster asset checks: one per check, on the table it is about, per shift date."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -34,32 +35,40 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
 
     @dg.multi_asset_check(name="variance_checks", specs=specs)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
-        by_date = {}
-        for shift_date in context.op_execution_context.partition_keys:
-            findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
-            if findings is None:
-                raise dg.Failure(
-                    f"variance_findings of shift date {shift_date} is not materialized: materialize it first",
-                    allow_retries=False,
-                )
-            by_date[shift_date] = findings
-        everything = pa.concat_tables(by_date.values())
-        for check in CHECKS:
-            if len(by_date) > 1:  # of a single date the result itself speaks
-                for shift_date, findings in by_date.items():
-                    result = evaluate(check, findings)
-                    yield dg.AssetCheckEvaluation(
-                        asset_key=dg.AssetKey(check.table),
-                        check_name=check.name,
-                        passed=result.passed,
-                        severity=result.severity,
-                        partition=shift_date,
-                        metadata=result.metadata,
-                        description=result.description,
-                    )
-            yield evaluate(check, everything)
+        days = context.op_execution_context.partition_keys
+        if len(days) > 1:  # of a single date the result itself speaks
+            yield from judge(access, days)
+        findings = pa.concat_tables([_findings(access, day) for day in days])
+        yield from (evaluate(check, findings) for check in CHECKS)
 
     return variance_checks
+
+
+def judge(access: Access, shift_dates: Sequence[str]) -> Iterator[dg.AssetCheckEvaluation]:
+    """Every check of every shift date. Raises dagster.Failure where the findings are not materialized."""
+    for shift_date in shift_dates:
+        findings = _findings(access, shift_date)
+        for check in CHECKS:
+            result = evaluate(check, findings)
+            yield dg.AssetCheckEvaluation(
+                asset_key=dg.AssetKey(check.table),
+                check_name=check.name,
+                passed=result.passed,
+                severity=result.severity,
+                partition=shift_date,
+                metadata=result.metadata,
+                description=result.description,
+            )
+
+
+def _findings(access: Access, shift_date: str) -> pa.Table:
+    findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
+    if findings is None:
+        raise dg.Failure(
+            f"variance_findings of shift date {shift_date} is not materialized: materialize it first",
+            allow_retries=False,
+        )
+    return findings
 
 
 def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
@@ -67,18 +76,19 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
     found = findings.filter(pc.equal(findings.column("check_name"), check.name))
     at_risk = pc.sum(found.column("amount_at_risk")).as_py() or Decimal(0)
     rows = sorted(found.to_pylist(), key=lambda row: row["amount_at_risk"] or Decimal(0), reverse=True)[:_WORST]
-    metadata: dict[str, dg.MetadataValue[object] | int | float] = {
-        "count": found.num_rows,
-        "amount_at_risk": float(at_risk),
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        "count": dg.MetadataValue.int(found.num_rows),
+        "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
     worst = [f"| {_amount(row['amount_at_risk'])} | {row['message'].replace('|', '/')} |" for row in rows]
-    shown = {"worst": dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))} if worst else {}
+    if worst:
+        metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))
     return dg.AssetCheckResult(
         asset_key=check.table,
         check_name=check.name,
         passed=check.severity == "INFO" or not found.num_rows,
         severity=dg.AssetCheckSeverity.ERROR if check.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
-        metadata={**metadata, **shown},
+        metadata=metadata,
         description=f"{found.num_rows} found, {_amount(at_risk)} at risk" if found.num_rows else None,
     )
 

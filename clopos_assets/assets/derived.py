@@ -9,6 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from clopos_assets.access import Access
+from clopos_assets.assets.checks import judge
 from clopos_assets.assets.figures import figures_of
 from clopos_assets.assets.making import Maker, run_step
 from clopos_assets.assets.specs import spec_of
@@ -45,7 +46,12 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
             )
         return follow_findings(access.lake.read(FINDING_HISTORY, shift_date), findings, datetime.now(UTC))
 
-    special: dict[str, Maker] = {
+    special = {
+        VARIANCE_FINDINGS.name: Maker(
+            (VARIANCE_FINDINGS,),
+            partial(_make, access, VARIANCE_FINDINGS, from_sql(VARIANCE_FINDINGS)),
+            judge=partial(judge, access),
+        ),
         STOCK_LEDGER.name: Maker((STOCK_LEDGER,), partial(_make_ledger, access)),
         FINDING_HISTORY.name: Maker((FINDING_HISTORY,), partial(_make, access, FINDING_HISTORY, history)),
     }

@@ -53,7 +53,7 @@ def run_step(
         raise dg.Failure(str(error), allow_retries=False) from None
     _record_outside(context, made, asked, step)
     if made.bad:
-        _finish_good(context, line[line.index(step) + 1 :], made, asked)
+        yield from _finish_good(context, line[line.index(step) + 1 :], made, asked)
         _record(context, made, [day for day in asked if day not in made.bad], step.names)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
     for table in step.tables:
@@ -107,7 +107,9 @@ def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Ite
         more, cursor = page.has_more and bool(page.records), page.cursor
 
 
-def _finish_good(context: dg.AssetExecutionContext, later: Iterable[Maker], made: Made, asked: Sequence[str]) -> None:
+def _finish_good(
+    context: dg.AssetExecutionContext, later: Iterable[Maker], made: Made, asked: Sequence[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
     """Carry the dates that did not fail through the makers that this run would have come to."""
     planned = {
         event.dagster_event.asset_key.to_user_string()
@@ -120,8 +122,7 @@ def _finish_good(context: dg.AssetExecutionContext, later: Iterable[Maker], made
             then = maker.make(context, good)
             _record(context, then, [*then.facts.get(maker.tables[0].name, {})], maker.names)
             if maker.judge is not None:
-                for evaluation in maker.judge([day for day in good if day not in then.bad]):
-                    context.log_event(evaluation)
+                yield from maker.judge([day for day in good if day not in then.bad])
             for shift_date, reason in then.bad.items():
                 made.fail(shift_date, reason)
 
