@@ -133,7 +133,8 @@ RECIPE_OBSERVED = Table(
         _count("lines", "Lines without modifiers that deducted the ingredient"),
         _decimal(
             "quantity_per_unit",
-            "Most frequent quantity per unit sold over those lines, the smallest of equally frequent ones",
+            "Most frequent quantity per unit sold over those lines, the smallest of equally frequent ones; NULL where "
+            "none of them sold units",
             "stock units per unit",
             required=False,
         ),
@@ -144,20 +145,21 @@ RECIPE_OBSERVED = Table(
         ),
         _decimal(
             "previous_quantity_per_unit",
-            "The same on the last shift date before, within the standard window",
+            "The same on the last shift date before that shows one, within the standard window",
             "stock units per unit",
             required=False,
         ),
         Column(
             "changed_on",
             Kind.DATE,
-            "Last shift date, this one included, on which it differed from the date before, within the standard window",
+            "Last shift date, this one included, on which it differed from the one before it; NULL where it did not "
+            "within the standard window",
             repeats=True,
         ),
         Column(
             "is_thousandfold",
             Kind.FLAG,
-            "It differs from the date before by a factor of about 1,000: grams for kilograms, or the other way",
+            "It differs from the one before by a factor of 900 to 1,100: grams for kilograms, or the other way",
             required=True,
         ),
     ),

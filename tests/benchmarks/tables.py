@@ -10,7 +10,7 @@ import re
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -68,7 +68,8 @@ _MADE_UP = {
     "stock_operations": """
         with deducted as (
             select
-                id, id // 4 as receipt_product_id, receipt_product_id // 3 as receipt_id, 1 + receipt_id % 10 as venue_id,
+                id, id // 4 as receipt_product_id, receipt_product_id // 3 as receipt_id,
+                1 + receipt_id % 10 as venue_id,
                 1000 + (hash(receipt_product_id) % 300 + 31 * (id % 4)) % 400 as product_id,
                 product_id * 10 + venue_id as stock_id,
                 cast((1 + product_id % 7) * 0.025 * (1 + receipt_product_id % 3) as decimal(18, 6)) as quantity,
@@ -129,7 +130,9 @@ def made_up(connection: duckdb.DuckDBPyConnection, table: Table, operations: int
     )
     rows: pa.Table = made.project(columns).to_arrow_table()
     if "fetched_at" in table.names:
-        fetched_at = pa.repeat(pa.scalar(datetime(2026, 2, 2, tzinfo=UTC), type=pa.timestamp("us", tz="UTC")), len(rows))
+        fetched_at = pa.repeat(
+            pa.scalar(datetime(2026, 2, 2, tzinfo=UTC), type=pa.timestamp("us", tz="UTC")), len(rows)
+        )
         rows = rows.append_column("fetched_at", fetched_at)
     return rows.cast(table.schema)
 
@@ -138,11 +141,13 @@ def make_lake(root: Path, operations: int) -> None:
     """One shift date of raw tables, ledger, cost tables and recipes; the window before it repeats its aggregates."""
     lake = Lake(root)
     with duckdb.connect() as connection:
+        quiet(connection)
         for table in RAW:
             lake.replace(table, SHIFT_DATE, made_up(connection, table, operations), {})
         connection.register("stock_operations", connection.read_parquet(str(lake.path(STOCK_OPERATIONS, SHIFT_DATE))))
         lake.replace(STOCK_LEDGER, SHIFT_DATE, made_up(connection, STOCK_LEDGER, operations), {})
     with connect() as connection:
+        quiet(connection)
         for table in (*COST, RECIPE_OBSERVED):
             lake.replace(table, SHIFT_DATE, run(connection, lake, table), {})
     for table in IN_WINDOW:
@@ -164,6 +169,11 @@ def inputs_of(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -
             empty = TABLES[name].schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))
             inputs[f"trailing_{name}"] = connection.from_arrow(empty)
     return inputs
+
+
+def quiet(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Without the bar that DuckDB draws while a query takes long."""
+    return connection.execute("set enable_progress_bar = false")
 
 
 def run(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table) -> pa.Table:
@@ -191,18 +201,18 @@ def seconds_of(action: Callable[[], object], repeats: int) -> float:
     return min(taken)
 
 
-def measure(root: Path, repeats: int) -> list[Figure]:
-    """A figure per table whose SQL is there."""
+def measure(root: Path, repeats: int, names: Collection[str]) -> list[Figure]:
+    """A figure per named table."""
     lake = Lake(root)
     figures = []
     with connect() as connection:
+        quiet(connection)
         operations = {"stock_operations": connection.read_parquet(str(lake.path(STOCK_OPERATIONS, SHIFT_DATE)))}
         base = seconds_of(partial(add_up, operations, query_of(RECIPE_OBSERVED)), repeats)
         for table in MEASURED:
-            try:
-                query = query_of(table)
-            except FileNotFoundError:
+            if table.name not in names:
                 continue
+            query = query_of(table)
             rows = run(connection, lake, table).num_rows
             taken = seconds_of(partial(run, connection, lake, table), repeats)
             own = seconds_of(partial(add_up, inputs_of(connection, lake, table), query), repeats)
@@ -230,9 +240,9 @@ def in_process_of_its_own(work: Callable[..., None], *arguments: object) -> None
         raise SystemExit(process.exitcode)
 
 
-def measure_and_show(root: Path, operations: int, repeats: int) -> None:
+def measure_and_show(root: Path, operations: int, repeats: int, names: Collection[str]) -> None:
     """One size, in figures."""
-    show(operations, measure(root, repeats))
+    show(operations, measure(root, repeats, names))
 
 
 def main() -> None:
@@ -240,6 +250,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operations", type=int, nargs="+", default=[1_000_000, 10_000_000], help="sizes")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the shortest counts")
+    every = [table.name for table in MEASURED]
+    parser.add_argument("--tables", nargs="+", choices=every, default=every, help="which of them", metavar="TABLE")
     parser.add_argument("--lake", type=Path, help="keep the lakes in this folder, and use those that are there")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -247,7 +259,7 @@ def main() -> None:
             root = (options.lake or Path(scratch)) / str(operations)
             if not root.exists():
                 in_process_of_its_own(make_lake, root, operations)
-            in_process_of_its_own(measure_and_show, root, operations, options.repeats)
+            in_process_of_its_own(measure_and_show, root, operations, options.repeats, options.tables)
 
 
 if __name__ == "__main__":

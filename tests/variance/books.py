@@ -6,6 +6,7 @@ tests speak of the findings alone.
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import duckdb
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from clopos_assets.compute import Rules, compute, select
 from clopos_assets.lake import Lake
-from clopos_assets.tables import COST, INGREDIENT_USAGE, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, TABLES
+from clopos_assets.tables import INGREDIENT_USAGE, LINE_COGS, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, TABLES
 from clopos_assets.tables.variance import RECIPE_OBSERVED, STOCK_LEDGER, VARIANCE_FINDINGS
 from tests.oracle import Json, cost_tables, raw_tables, shift_dates
 from tests.sql.day import as_arrow
@@ -21,22 +22,29 @@ from tests.tables.decoding import raw_arrow
 from tests.variance.findings_oracle import Limits, Row, ledger_rows
 
 FINDINGS = VARIANCE_FINDINGS
+# Of the cost tables those that findings are made from.
+COST = (LINE_COGS, INGREDIENT_USAGE)
 Answers = tuple[list[dict[str, Any]], dict[int, list[dict[str, Any]]]]
 
 
 def limits_of(rules: Rules) -> Limits:
     """The same rules in the oracle's words."""
-    figures = (rules.money_tolerance, rules.quantity_tolerance, rules.cost_unit)
-    money, quantity, cost_unit = (Limits.money.__class__(figure) for figure in figures)
-    return Limits(money, quantity, cost_unit, rules.shift_end, rules.standard_days)
+    return Limits(
+        money=Fraction(rules.money_tolerance),
+        quantity=Fraction(rules.quantity_tolerance),
+        cost_unit=Fraction(rules.cost_unit),
+        shift_end=rules.shift_end,
+        standard_days=rules.standard_days,
+    )
 
 
-def oracle_days(answers: Answers) -> dict[str, dict[str, list[Row]]]:
-    """Raw and cost rows by shift date, by the oracle."""
+def oracle_days(answers: Answers, since: str = "") -> dict[str, dict[str, list[Row]]]:
+    """Raw and cost rows by shift date, by the oracle, `since` one, inclusive."""
     receipts, operations = answers
     return {
         day: {**raw_tables(rows, operations), **cost_tables(rows, operations)}
         for day, rows in shift_dates(receipts).items()
+        if day >= since
     }
 
 
@@ -93,9 +101,8 @@ def findings_of_rows(
         "trailing_recipe_observed": dated(as_arrow(RECIPE_OBSERVED, recipes), day),
         "trailing_ingredient_usage": dated(as_arrow(INGREDIENT_USAGE, usage), day),
     }
-    for table in COST:
-        tables[table.name] = select(connection, table, {name: tables[name] for name in table.inputs})
-    sold, deducted = tables["line_cogs"].to_pylist(), tables[STOCK_OPERATIONS.name].to_pylist()
+    tables[LINE_COGS.name] = select(connection, LINE_COGS, {name: tables[name] for name in LINE_COGS.inputs})
+    sold, deducted = tables[LINE_COGS.name].to_pylist(), tables[STOCK_OPERATIONS.name].to_pylist()
     tables[RECIPE_OBSERVED.name] = as_arrow(RECIPE_OBSERVED, recipe_rows(sold, deducted))
     return select_findings(connection, tables, shift_date, rules)
 
@@ -119,13 +126,16 @@ class Books:
         self.connection = connection
         self.rules = rules
 
-    def make(self, answers: Answers) -> dict[str, list[Row]]:
-        """The findings of every shift date, all tables made in order of date."""
+    def make(self, answers: Answers, since: str = "") -> dict[str, list[Row]]:
+        """The findings of every shift date `since` one, inclusive, all tables made in order of date.
+
+        The lake must hold what is before that date.
+        """
         receipts, operations = answers
         days = shift_dates(receipts)
-        self._file(days, operations)
+        self._file(days, operations, since)
         found: dict[str, list[Row]] = {}
-        for day in days:
+        for day in (day for day in days if day >= since):
             for table in (*COST, FINDINGS):
                 if table is FINDINGS:
                     self._file_recipes(day)
@@ -134,15 +144,16 @@ class Books:
             found[day] = rows.to_pylist()
         return found
 
-    def _file(self, days: Mapping[str, Sequence[Json]], operations: Mapping[int, Sequence[Json]]) -> None:
+    def _file(self, days: Mapping[str, Sequence[Json]], operations: Mapping[int, Sequence[Json]], since: str) -> None:
         raw: dict[str, dict[str, list[Row]]] = {}
         for day, receipts in days.items():
-            tables = raw_arrow(receipts, operations)
-            for name, rows in tables.items():
-                self.lake.replace(TABLES[name], day, rows, {})
-            raw[day] = {STOCK_OPERATIONS.name: tables[STOCK_OPERATIONS.name].to_pylist()}
+            if day >= since:
+                for name, rows in raw_arrow(receipts, operations).items():
+                    self.lake.replace(TABLES[name], day, rows, {})
+            raw[day] = {STOCK_OPERATIONS.name: self._rows(STOCK_OPERATIONS.name, day)}
         for day, ledger in ledger_rows(raw).items():
-            self.lake.replace(STOCK_LEDGER, day, as_arrow(STOCK_LEDGER, ledger), {})
+            if day >= since:
+                self.lake.replace(STOCK_LEDGER, day, as_arrow(STOCK_LEDGER, ledger), {})
 
     def _file_recipes(self, day: str) -> None:
         lines, operations = self._rows("line_cogs", day), self._rows(STOCK_OPERATIONS.name, day)

@@ -86,12 +86,13 @@ def _ledger_row(operation: Row, previous: Row | None) -> Row:
     return row
 
 
-def history_findings(days: Mapping[str, Tables], limits: Limits) -> dict[str, list[Row]]:
-    """The findings of every shift date, from its raw tables and `line_cogs`."""
+def history_findings(days: Mapping[str, Tables], limits: Limits, since: str = "") -> dict[str, list[Row]]:
+    """The findings of every shift date `since` one, inclusive, from its raw tables and `line_cogs`."""
     ledger = ledger_rows(days)
     return {
         day: Day(day, {**tables, "stock_ledger": ledger[day]}, _window(days, day, limits), limits).findings()
         for day, tables in days.items()
+        if day >= since
     }
 
 
@@ -109,9 +110,7 @@ class Day:
         ended = date.fromisoformat(shift_date) + timedelta(days=1)
         self.ended_at = datetime.combine(ended, limits.shift_end)
         self.receipts = {row["id"]: row for row in tables["receipts"]}
-        self.closed = {
-            row["id"]: row for row in tables["receipts"] if row["status"] == 2 and row["deleted_at"] is None
-        }
+        self.closed = {row["id"]: row for row in tables["receipts"] if row["status"] == 2 and row["deleted_at"] is None}
         self.all_lines = {(row["receipt_id"], row["id"]) for row in tables["receipt_products"]}
         self.lines = tables["line_cogs"]
         self.operations = [row for row in tables["stock_operations"] if row["receipt_id"] in self.closed]

@@ -14,7 +14,7 @@ repeating_lines as (
     from stock_operations
     where receipt_product_id is not null
     group by receipt_product_id
-    having count(*) > bit_count(bit_or(cast(1 as bigint) << cast(hash(product_id) % 61 as bigint)))
+    having count(*) > bit_count(bit_or(cast(1 as bigint) << ((product_id % 61 + 61) % 61)))
 ),
 
 deductions as (
@@ -106,7 +106,7 @@ rounded as (
     from divided
 ),
 
--- A quotient that no decimal column holds comes from units next to 0, and is no recipe.
+-- Where no decimal column holds the quotient, next to nothing was sold: that is no recipe.
 frequencies as (
     select
         venue_id,
@@ -140,29 +140,52 @@ observations as (
     from modes
 ),
 
-steps as (
+latest as (
     select
         venue_id,
         product_id,
         ingredient_id,
-        shift_date,
-        quantity_per_unit,
-        lag(quantity_per_unit) over (
-            partition by venue_id, product_id, ingredient_id
-            order by shift_date
-        ) as previous_quantity_per_unit,
+        arg_max(quantity_per_unit, shift_date) as quantity_per_unit,
+        arg_max(quantity_per_unit, shift_date) filter (where shift_date < $shift_date) as previous_quantity_per_unit,
     from observations
+    group by venue_id, product_id, ingredient_id
 ),
 
+others as (
+    select venue_id, product_id, ingredient_id, max(observations.shift_date) as shift_date
+    from observations
+    inner join latest using (venue_id, product_id, ingredient_id)
+    where observations.quantity_per_unit <> latest.quantity_per_unit
+    group by venue_id, product_id, ingredient_id
+),
+
+-- The last change is the first date after the last one on which it was another.
 changes as (
+    select venue_id, product_id, ingredient_id, min(observations.shift_date) as changed_on
+    from observations
+    inner join others using (venue_id, product_id, ingredient_id)
+    where observations.shift_date > others.shift_date
+    group by venue_id, product_id, ingredient_id
+),
+
+sizes as (
     select
         venue_id,
         product_id,
         ingredient_id,
-        max(shift_date) filter (where quantity_per_unit <> previous_quantity_per_unit) as changed_on,
-        arg_max(quantity_per_unit, shift_date) filter (where shift_date < $shift_date) as previous_quantity_per_unit,
-    from steps
-    group by venue_id, product_id, ingredient_id
+        abs(cast(modes.quantity_per_unit as decimal(38, 6))) as size,
+        abs(cast(latest.previous_quantity_per_unit as decimal(38, 6))) as previous_size,
+    from modes
+    inner join latest using (venue_id, product_id, ingredient_id)
+    where sign(modes.quantity_per_unit) * sign(latest.previous_quantity_per_unit) > 0
+),
+
+slips as (
+    select venue_id, product_id, ingredient_id
+    from sizes
+    where
+        size between previous_size * 900 and previous_size * 1100
+        or previous_size between size * 900 and size * 1100
 ),
 
 line_names as (
@@ -190,16 +213,16 @@ recipes as (
         modes.quantity_per_unit,
         coalesce(modes.deviating_lines, 0) as deviating_lines,
         pairs.modified_lines,
-        changes.previous_quantity_per_unit,
+        latest.previous_quantity_per_unit,
         changes.changed_on,
-        abs(cast(modes.quantity_per_unit as decimal(38, 6))) as size,
-        abs(cast(changes.previous_quantity_per_unit as decimal(38, 6))) as previous_size,
-        sign(modes.quantity_per_unit) * sign(changes.previous_quantity_per_unit) > 0 as have_one_sign,
+        slips.ingredient_id is not null as is_thousandfold,
     from pairs
     inner join line_names on line_names.receipt_product_id = pairs.line_id
     inner join ingredient_names on ingredient_names.id = pairs.operation_id
     left join modes using (venue_id, product_id, ingredient_id)
+    left join latest using (venue_id, product_id, ingredient_id)
     left join changes using (venue_id, product_id, ingredient_id)
+    left join slips using (venue_id, product_id, ingredient_id)
 )
 
 select
@@ -217,11 +240,5 @@ select
     modified_lines,
     previous_quantity_per_unit,
     changed_on,
-    coalesce(
-        have_one_sign and (
-            size between previous_size * 900 and previous_size * 1100
-            or previous_size between size * 900 and size * 1100
-        ),
-        false
-    ) as is_thousandfold,
+    is_thousandfold,
 from recipes

@@ -35,7 +35,7 @@ days_of_window as (
     group by venue_id
 ),
 
--- Where there is no standard, its total and its divisor are NULL, and so is all that follows from them.
+-- Where there is no standard, its divisor is NULL, and so is all that depends on it.
 measured as (
     select
         pairs.venue_id,

@@ -2,8 +2,9 @@
 -- inputs: receipts, receipt_products, stock_operations, line_cogs, recipe_observed, stock_ledger of one shift date
 -- trailing: recipe_observed, ingredient_usage of the standard window
 --
--- One CTE per check, named after it, with the sentence that says it. NULL in a comparison is no finding. In the
--- sentences {expected}, {actual} and {difference} stand for figures that `sentences` writes out.
+-- One CTE per check, named after it, with the sentence that says it. NULL in a comparison is no finding. The last
+-- steps round what is exact, write the figures into the sentences where {expected}, {actual}, {difference} and
+-- {amount} stand, and take the difference for the amount at risk where a check on money gives none.
 with closed_receipts as (
     select
         id, venue_id, total, remaining, subtotal, total_discount, service_charge_value, delivery_fee, e_tax,
@@ -27,19 +28,12 @@ standards as (
 -- All checks of single operations in one pass: what is well, which is nearly all, goes no further.
 odd_operations as (
     select
-        stock_operations.id,
-        stock_operations.receipt_id,
-        stock_operations.receipt_product_id,
-        closed_receipts.venue_id,
-        stock_operations.stock_id,
-        stock_operations.product_id,
-        coalesce(stock_operations.product_name, 'product ' || stock_operations.product_id) as product_name,
+        stock_operations.id, stock_operations.receipt_id, stock_operations.receipt_product_id,
+        closed_receipts.venue_id, stock_operations.stock_id, stock_operations.product_id,
+        coalesce(stock_operations.product_name, 'Product ' || stock_operations.product_id) as product_name,
         cast(stock_operations.quantity as decimal(38, 6)) as quantity,
-        stock_operations.before_quantity,
-        stock_operations.after_quantity,
         cast(stock_operations.cost as decimal(38, 6)) as cost,
-        stock_operations.total_cost,
-        stock_operations.operated_at,
+        before_quantity, after_quantity, stock_operations.total_cost, operated_at,
         standards.quantity as standard_quantity,
         standards.total_cost as standard_total,
         abs(after_quantity - (before_quantity - stock_operations.quantity)) > $quantity_tolerance as is_off_quantity,
@@ -78,7 +72,7 @@ divided_operations as (
     where standard_quantity is not null and (is_free or is_off_standard)
 ),
 
--- A 5 in the thirteenth place stands for all that is left over: it keeps what is no tie from looking like one.
+-- A 5 in the thirteenth place stands for all that is left over, so that only a tie looks like a tie.
 standard_figures as (
     select
         id,
@@ -101,7 +95,6 @@ worded_operations as (
         rtrim(rtrim(cast(before_quantity as varchar), '0'), '.') as before_text,
         regexp_replace(cast(cost as varchar), '0{1,4}$', '') as cost_text,
         regexp_replace(cast(total_cost as varchar), '0{1,4}$', '') as total_cost_text,
-        regexp_replace(cast(round_half_even(abs(standard_value)) as varchar), '0{1,4}$', '') as standard_value_text,
         strftime(operated_at, '%Y-%m-%d %H:%M') as operated_text,
     from odd_operations
     left join standard_figures on standard_figures.id = odd_operations.id
@@ -121,15 +114,14 @@ worded_lines as (
 payments_match_total as (
     select
         'payments_match_total' as check_name, 'WARN' as severity,
-        venue_id,
-        id as receipt_id,
+        venue_id, id as receipt_id,
         total - remaining as expected,
         paid as actual,
-        abs(paid - (total - remaining)) as amount_at_risk,
         true as is_money,
         'Receipt ' || id || ' was paid {actual} but '
             || case when remaining = 0 then 'its total is {expected}' else '{expected} of its total was due' end
-            || ': {difference} is ' || case when paid < total - remaining then 'missing.' else 'too much.' end as sentence,
+            || ': {difference} is ' || case when paid < total - remaining then 'missing.' else 'too much.' end
+            as sentence,
     from closed_receipts
     where abs(paid - (total - remaining)) > $money_tolerance
 ),
@@ -137,8 +129,7 @@ payments_match_total as (
 receipt_adds_up as (
     select
         'receipt_adds_up' as check_name,
-        venue_id,
-        id as receipt_id,
+        venue_id, id as receipt_id,
         subtotal - total_discount + service_charge_value + delivery_fee + e_tax as expected,
         total as actual,
     from closed_receipts
@@ -181,7 +172,6 @@ formulas_off_at_a_receipt as (
         check_name, 'INFO' as severity,
         venue_id, receipt_id,
         expected, actual,
-        abs(actual - expected) as amount_at_risk,
         true as is_money,
         case check_name
             when 'receipt_adds_up' then 'Receipt ' || receipt_id || ' has a total of {actual}, but its subtotal '
@@ -214,7 +204,7 @@ quantity_adds_up as (
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         before_quantity - quantity as expected,
         after_quantity as actual,
-        round_half_even(abs((after_quantity - (before_quantity - quantity)) * cost)) as amount_at_risk,
+        cast(abs((after_quantity - (before_quantity - quantity)) * cost) as decimal(38, 13)) as exact_amount,
         false as is_money,
         product_name || ' for receipt ' || receipt_id || ': ' || before_text || ' in stock less ' || quantity_text
             || ' deducted leaves {expected}, but the stock after it is {actual}: {difference} is '
@@ -227,9 +217,8 @@ cost_adds_up as (
     select
         'cost_adds_up' as check_name, 'ERROR' as severity,
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
-        round_half_even(quantity * cost) as expected,
+        cast(quantity * cost as decimal(38, 13)) as exact_expected,
         total_cost as actual,
-        abs(total_cost - round_half_even(quantity * cost)) as amount_at_risk,
         true as is_money,
         product_name || ' for receipt ' || receipt_id || ': ' || quantity_text || ' at ' || cost_text
             || ' costs {expected}, but {actual} was booked: {difference} too '
@@ -276,9 +265,9 @@ deduction_has_cost as (
     select
         'deduction_has_cost' as check_name, 'WARN' as severity,
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
-        round_half_even(abs(standard_value)) as amount_at_risk,
+        abs(standard_value) as exact_amount,
         quantity_text || ' of ' || product_name || ' was deducted for receipt ' || receipt_id || ' at no cost'
-            || coalesce('; at its recent cost it is worth ' || standard_value_text, '') || '.' as sentence,
+            || case when standard_value is null then '.' else '; at its recent cost it is worth {amount}.' end as sentence,
     from worded_operations
     where is_free
 ),
@@ -289,7 +278,7 @@ stock_is_not_negative as (
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         0 as expected,
         after_quantity as actual,
-        round_half_even(abs(after_quantity * cost)) as amount_at_risk,
+        cast(abs(after_quantity * cost) as decimal(38, 13)) as exact_amount,
         false as is_money,
         product_name || ' stood at {actual} in stock after receipt ' || receipt_id || ' on ' || operated_text
             || ': more was sold than the books held.' as sentence,
@@ -301,9 +290,9 @@ cost_is_steady as (
     select
         'cost_is_steady' as check_name, 'WARN' as severity,
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
-        round_half_even(standard_cost) as expected,
+        standard_cost as exact_expected,
         cost as actual,
-        round_half_even(abs(quantity * cost - standard_value)) as amount_at_risk,
+        abs(cast(quantity * cost as decimal(38, 13)) - standard_value) as exact_amount,
         true as is_money,
         product_name || ' for receipt ' || receipt_id || ' cost {actual} a unit, more than 25 % '
             || case when cost < standard_cost then 'below' else 'above' end || ' its recent {expected}.' as sentence,
@@ -314,12 +303,8 @@ cost_is_steady as (
 stock_is_continuous as (
     select
         'stock_is_continuous' as check_name, 'INFO' as severity,
-        stock_ledger.venue_id,
-        stock_ledger.receipt_id,
-        stock_operations.receipt_product_id,
-        stock_ledger.stock_operation_id,
-        stock_ledger.stock_id,
-        stock_ledger.product_id,
+        stock_ledger.venue_id, stock_ledger.receipt_id, stock_operations.receipt_product_id,
+        stock_ledger.stock_operation_id, stock_ledger.stock_id, stock_ledger.product_id,
         stock_ledger.previous_after_quantity as expected,
         stock_ledger.before_quantity as actual,
         abs(stock_ledger.unexplained_value) as amount_at_risk,
@@ -327,8 +312,7 @@ stock_is_continuous as (
         coalesce(stock_ledger.product_name, 'Product ' || stock_ledger.product_id)
             || ' stood at {expected} in stock after the sale before and at {actual} when receipt '
             || stock_ledger.receipt_id || ' took some on ' || strftime(stock_ledger.operated_at, '%Y-%m-%d %H:%M')
-            || ': {difference} '
-            || case when stock_ledger.before_quantity < stock_ledger.previous_after_quantity then 'went out' else 'came in' end
+            || ': {difference} ' || case when actual < expected then 'went out' else 'came in' end
             || ' that no sale explains.' as sentence,
     from stock_ledger
     left join stock_operations on stock_operations.id = stock_ledger.stock_operation_id
@@ -341,7 +325,6 @@ sold_above_cost as (
         venue_id, receipt_id, receipt_product_id, product_id,
         net_sales as expected,
         cogs as actual,
-        cogs - net_sales as amount_at_risk,
         true as is_money,
         subject || ' was sold for {expected} but cost {actual}: a loss of {difference}.' as sentence,
     from worded_lines
@@ -351,8 +334,7 @@ sold_above_cost as (
 closed_within_shift as (
     select
         'closed_within_shift' as check_name, 'INFO' as severity,
-        venue_id,
-        id as receipt_id,
+        venue_id, id as receipt_id,
         abs(total) as amount_at_risk,
         'Receipt ' || id || ' was closed on ' || strftime(closed_at, '%Y-%m-%d %H:%M')
             || ', when its shift had ended on ' || strftime($shift_ended_at, '%Y-%m-%d %H:%M') || '.' as sentence,
@@ -363,8 +345,7 @@ closed_within_shift as (
 receipt_is_closed as (
     select
         'receipt_is_closed' as check_name, 'WARN' as severity,
-        venue_id,
-        id as receipt_id,
+        venue_id, id as receipt_id,
         abs(total) as amount_at_risk,
         'Receipt ' || id || ', opened on ' || strftime(created_at, '%Y-%m-%d %H:%M')
             || ', is still open with a total of ' || regexp_replace(cast(total as varchar), '0{1,4}$', '')
@@ -384,11 +365,9 @@ costs_deducted as (
 reported_cost_matches as (
     select
         'reported_cost_matches' as check_name, 'WARN' as severity,
-        venue_id,
-        id as receipt_id,
+        venue_id, id as receipt_id,
         closed_receipts.total_cost as expected,
         coalesce(costs_deducted.total_cost, 0) as actual,
-        abs(coalesce(costs_deducted.total_cost, 0) - closed_receipts.total_cost) as amount_at_risk,
         true as is_money,
         'Receipt ' || id || ' reports a cost of {expected}, but its deductions cost {actual}: {difference} '
             || case when actual < expected then 'less.' else 'more.' end as sentence,
@@ -416,10 +395,26 @@ findings as (
     union all by name from reported_cost_matches
 ),
 
+-- Exact figures have one type of their own: a union of DECIMALs keeps the digits before the point, and rounds.
+rounded_findings as (
+    select
+        check_name, severity, venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
+        is_money, sentence,
+        coalesce(round_half_even(exact_expected), expected) as expected,
+        cast(actual as decimal(38, 6)) as actual,
+        coalesce(round_half_even(exact_amount), amount_at_risk) as amount,
+    from findings
+),
+
 -- The entity is the narrowest thing the finding is about: nothing in the hash changes while the finding stands.
 -- In a sentence money keeps two decimals, and a quantity none that is 0.
 worded_findings as (
     select
+        check_name, severity, venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
+        expected,
+        actual,
+        actual - expected as difference,
+        coalesce(amount, case when is_money then abs(difference) end) as amount_at_risk,
         coalesce(
             'operation ' || stock_operation_id,
             'line ' || receipt_product_id,
@@ -427,11 +422,6 @@ worded_findings as (
             'venue ' || venue_id || ' on ' || $shift_date
         ) as entity,
         md5(check_name || ' of ' || entity) as finding_id,
-        check_name, severity, venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
-        expected,
-        actual,
-        actual - expected as difference,
-        amount_at_risk,
         list_transform(
             [expected, actual, abs(difference)],
             lambda figure: case
@@ -439,13 +429,17 @@ worded_findings as (
                 else rtrim(rtrim(cast(figure as varchar), '0'), '.')
             end
         ) as figures,
-        case
-            when is_money is null then sentence
-            else replace(
-                replace(replace(sentence, '{expected}', figures[1]), '{actual}', figures[2]), '{difference}', figures[3]
-            )
-        end as message,
-    from findings
+        replace(
+            replace(
+                replace(
+                    replace(sentence, '{expected}', coalesce(figures[1], '')),
+                    '{actual}', coalesce(figures[2], '')
+                ),
+                '{difference}', coalesce(figures[3], '')
+            ),
+            '{amount}', coalesce(regexp_replace(cast(amount_at_risk as varchar), '0{1,4}$', ''), '')
+        ) as message,
+    from rounded_findings
 )
 
 select
