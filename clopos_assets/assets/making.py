@@ -1,8 +1,8 @@
 """One step of a run: making its tables for the shift dates of the run, and telling Dagster what came of it.
 
-In a range one bad shift date must not cost the others. A step that fails ends everything after it in the run,
-so a step with bad dates first carries the good ones to the end of the line itself, records them, and then
-fails and names the bad ones.
+In a range one bad shift date must not cost the others. A step that fails keeps the steps after it from coming,
+so a step with bad dates first carries the good ones through those tables itself, records them, and then fails
+and names the bad ones.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,7 +49,7 @@ def run_step(
         raise dg.Failure(str(error), allow_retries=False) from None
     _record_outside(context, made, asked, step)
     if made.bad:
-        _finish_good(context, line[line.index(step) + 1 :], made, asked)
+        _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
         _record(context, made, [day for day in asked if day not in made.bad], step.names)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
     for table in step.tables:
@@ -103,20 +103,36 @@ def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Ite
         more, cursor = page.has_more and bool(page.records), page.cursor
 
 
-def _finish_good(context: dg.AssetExecutionContext, later: Iterable[Maker], made: Made, asked: Sequence[str]) -> None:
-    """Carry the dates that did not fail through the makers that this run would have come to."""
+def _finish_good(
+    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[Maker], made: Made, asked: Sequence[str]
+) -> None:
+    """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
     planned = {
         event.dagster_event.asset_key.to_user_string()
         for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
+    touched = sorted({day for facts in made.facts.values() for day in facts} - set(asked))
     for maker in later:
-        good = [day for day in asked if day not in made.bad]
-        if good and maker.names <= planned:
-            then = maker.make(context, good)
-            _record(context, then, [*then.facts.get(maker.tables[0].name, {})], maker.names)
+        days = [day for day in asked if day not in made.bad]
+        days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
+        if days and maker.names <= planned:
+            then = maker.make(context, days)
+            for name in maker.names:
+                _record(context, then, [*then.facts.get(name, {})], {name})
             for shift_date, reason in then.bad.items():
                 made.fail(shift_date, reason)
+
+
+def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[Maker]:
+    """The makers, in order, whose steps Dagster does not start once this one has failed."""
+    reached = set(failed.names)
+    kept = []
+    for maker in line[line.index(failed) + 1 :]:
+        if any(reached.intersection(table.inputs) for table in maker.tables):
+            reached |= maker.names
+            kept.append(maker)
+    return kept
 
 
 def _record_outside(context: dg.AssetExecutionContext, made: Made, asked: Sequence[str], step: Maker) -> None:

@@ -5,8 +5,9 @@ their receipts, whose file names the versions it holds and so says that both are
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
@@ -60,6 +61,10 @@ class Plan:
     facts: Facts = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
+    def copy(self) -> "Plan":
+        """The same plan, to be added to."""
+        return replace(self, entries=dict(self.entries), leaving=dict(self.leaving), counts=Counter())
+
     def guard(self, *, allow_mass_removal: bool) -> None:
         """Refuse to let a large part of the partition leave at once. Raises IngestError."""
         if not allow_mass_removal and is_mass_removal(len(self.leaving), len(self.stored.venues)):
@@ -89,38 +94,63 @@ class Filing:
         self._allow = allow_mass_removal
         self._failed: set[str] = set()
 
-    def carry_out(self, locked: set[str], elsewhere: list[Entry]) -> None:
+    def carry_out(self, locked: set[str], elsewhere: Sequence[tuple[str, Entry]]) -> None:
         """Write every plan. `locked` are the dates this run holds; `elsewhere` are receipts that the API
-        files under another date than the one they were sought in.
+        files under another date than the one they were sought in, with that one.
 
-        Facts and failures go to `made`. Raises IngestError or LakeError where nothing more can be written.
+        Facts and failures go to `made`: a date outside that can't be had fails the plans it has to do with, and
+        no others. Raises LakeError where nothing more can be written.
         """
-        for entry in elsewhere:
+        given, moves = self._plans, list(elsewhere)
+        for _ in range(len(given) + 1):  # each time round, at least one plan is given up
+            self._plans = {day: plan.copy() for day, plan in given.items()}
+            unhad = self._try(locked, moves)
+            if not unhad:
+                return
+            for shift_date, reason in unhad.items():
+                self._made.fail(shift_date, reason)
+                del given[shift_date]
+            moves = [(origin, entry) for origin, entry in moves if origin in given]
+
+    def _try(self, locked: set[str], moves: Sequence[tuple[str, Entry]]) -> dict[str, str]:
+        """Write every plan, or none: the plans that have to do with a date that can't be had, and why."""
+        for _, entry in moves:
             plan = self._plans.get(entry.shift_date)
             if plan is not None:
                 plan.entries[entry.receipt_id] = entry
-        strangers = [entry for entry in elsewhere if entry.shift_date not in self._plans]
-        sources = self._sources(strangers)
-        outside = {entry.shift_date for entry in strangers} | (sources.keys() - self._plans.keys())
-        # Dates that are not made yet are locked too: one that is being made now must not miss the note.
-        with self._lake.locked(outside - locked, seconds=OUTSIDE_LOCK_SECONDS):
+        strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
+        sources = self._sources([entry for _, entry in strangers])
+        outside = {entry.shift_date for _, entry in strangers} | (sources.keys() - self._plans.keys())
+        with ExitStack() as held:
             for shift_date in sorted(outside):
-                stored = Stored.load(self._lake, shift_date)
-                if stored.exists:
-                    self._plans[shift_date] = Plan(shift_date, stored)
-            for entry in strangers:
-                plan = self._plans.get(entry.shift_date)
-                if plan is not None:
-                    plan.entries[entry.receipt_id] = entry
-                else:
+                try:
+                    # Dates not made yet are locked too: one that is being made now must not miss the note.
+                    held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
+                    self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
+                except (BusyError, IngestError) as error:
+                    placed = set(sources.get(shift_date, {}).values())
+                    origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
+                    return dict.fromkeys(origins | (placed & self._plans.keys()), str(error))
+            for shift_date in sources.keys() - outside:
+                self._plans[shift_date].leaving.update(sources[shift_date])
+            for _, entry in strangers:
+                if entry.shift_date not in self._plans:
                     self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
-            for shift_date, leaving in sources.items():
-                self._plans[shift_date].leaving.update(leaving)
-            for shift_date in outside & self._plans.keys():
-                self._plans[shift_date].guard(allow_mass_removal=self._allow)
             self._write_all()
+        return {}
 
-    def _sources(self, strangers: list[Entry]) -> dict[str, dict[int, str]]:
+    def _plan_outside(
+        self, shift_date: str, strangers: Sequence[tuple[str, Entry]], leaving: Mapping[int, str]
+    ) -> None:
+        """Plan what enters and leaves a date outside the run's range, if it is made."""
+        stored = Stored.load(self._lake, shift_date)
+        if stored.exists:
+            plan = Plan(shift_date, stored, leaving=dict(leaving))
+            plan.entries = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
+            plan.guard(allow_mass_removal=self._allow)
+            self._plans[shift_date] = plan
+
+    def _sources(self, strangers: Sequence[Entry]) -> dict[str, dict[int, str]]:
         """Where the receipts of the plans stand besides: shift date → receipt → the date it has now."""
         placed = {
             entry.receipt_id: entry.shift_date

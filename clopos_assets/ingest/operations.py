@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from decimal import Decimal
 from typing import Literal
 
@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
-from clopos_assets.ingest.answers import Entry
 from clopos_assets.ingest.day import ClosedReceipt, Day, read_operations
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.made import (
@@ -35,7 +34,7 @@ Refresh = Literal["changed", "all"]
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
-"""So many receipts of a shift date may fail before the API is taken to be down and no more are asked for."""
+"""So many receipts of a shift date may get no answer before the API is taken to be down and no more are asked."""
 
 
 async def make_stock_operations(
@@ -65,6 +64,7 @@ async def make_stock_operations(
             return made
         days = sorted({*shift_dates, *also})
         making = _Making(lake, clopos, scope, refresh, progress, made, locked=set(days))
+        making.count(days)
         # Destinations first: operations that moved away stay here until they stand there.
         for shift_date in days:
             await making.make(shift_date)
@@ -111,6 +111,17 @@ class _Making:
         self._locked = locked
         self._staged_in = f"stock_operations.{refresh}"
         self._down: str | None = None
+        self._to_ask = 0
+        self._asked = 0
+
+    def count(self, shift_dates: Sequence[str]) -> None:
+        """Find out how many receipts are to be asked for, so that progress can say how far the run is."""
+        for shift_date in shift_dates:
+            with suppress(IngestError, LakeError):  # told when the date itself is made
+                self._to_ask += len(self._needed(Day.load(self._lake, shift_date)))
+
+    def _needed(self, day: Day) -> list[ClosedReceipt]:
+        return list(day.closed.values()) if self._refresh == "all" else day.needed(self._scope.local_now())
 
     async def make(self, shift_date: str) -> None:
         """Read what is missing and write the partition, orphans included."""
@@ -119,8 +130,7 @@ class _Making:
                 raise IngestError(self._down)
             day = Day.load(self._lake, shift_date)
             staged = self._staged(day)
-            needed = list(day.closed.values()) if self._refresh == "all" else day.needed(self._scope.local_now())
-            await self._ask(day, needed, staged)
+            await self._ask(day, self._needed(day), staged)
             if day.failed:
                 raise IngestError(day.describe_failure())
             self._write(day, keep_orphans=True)
@@ -156,21 +166,23 @@ class _Making:
     async def _ask(self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes]) -> None:
         before, waited = self._clopos.requests, self._clopos.waited_seconds
         waiting: Iterator[ClosedReceipt] = iter(needed)
-        done = 0
+        unanswered = 0
 
         async def work() -> None:
-            nonlocal done
+            nonlocal unanswered
             for receipt in waiting:  # shared: each worker takes the next one
-                if self._down is not None or len(day.failed) > FAILURES_BORNE:
+                if self._down is not None or unanswered > FAILURES_BORNE:
                     return
                 try:
                     await self._ask_one(day, receipt, staged.get(receipt.staged_as))
-                except (CloposRefused, LakeError) as error:
+                except LakeError as error:
                     self._down = str(error)  # so would every other receipt end
-                except (CloposUnavailable, CloposAnswerError, IngestError) as error:
+                except (CloposError, IngestError) as error:
                     day.failed[receipt.receipt_id] = str(error)
-                done += 1
-                self._progress(f"stock operations of {day.shift_date}", done, len(needed))
+                    # An answer that can't be read says nothing of the next one; no answer does.
+                    unanswered += isinstance(error, CloposRefused | CloposUnavailable)
+                self._asked += 1
+                self._progress("receipts asked for stock operations", self._asked, self._to_ask)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(len(needed), ASKED_AT_ONCE)):
@@ -179,15 +191,17 @@ class _Making:
         day.waited_seconds = self._clopos.waited_seconds - waited
         if self._down is not None:
             raise IngestError(self._down)
-        if len(day.failed) > FAILURES_BORNE:
+        if unanswered > FAILURES_BORNE:
             self._down = f"not asked for, after too many failures: {day.describe_failure()}"
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
-            rows = read_operations(read_stock_operations(kept), receipt)
-            if rows or not receipt.may_still_post(self._scope.local_now()):
-                day.take(receipt, rows)
-                return
+            # A kept answer that a crash has damaged is no answer: it is asked for again.
+            with suppress(CloposAnswerError, IngestError):
+                rows = read_operations(read_stock_operations(kept), receipt)
+                if rows or not receipt.may_still_post(self._scope.local_now()):
+                    day.take(receipt, rows)
+                    return
         header = self._scope.venue_header(receipt.venue_id)
         answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
         if answer is None:
@@ -204,13 +218,15 @@ class _Making:
         if found is not None and found.version == receipt.version:
             day.take(receipt, [])  # it stands as listed; it just deducted nothing
             return
+        if found is not None and found.shift_date != day.shift_date:
+            raise IngestError(
+                f"receipt {receipt.receipt_id} moved to {found.shift_date} while it was read: run both dates again"
+            )
         plan = Plan(day.shift_date, Stored.load(self._lake, day.shift_date))
-        elsewhere: list[Entry] = []
-        if found is not None and found.shift_date == day.shift_date:
+        if found is not None:
             plan.entries[receipt.receipt_id] = found
         else:
-            plan.leaving[receipt.receipt_id] = None if found is None else found.shift_date
-            elsewhere = [] if found is None else [found]
+            plan.leaving[receipt.receipt_id] = None
             day.left += 1
             if not self._scope.allow_mass_removal and is_mass_removal(day.left, len(plan.stored.venues)):
                 raise IngestError(mass_removal_message(day.shift_date, day.left, len(plan.stored.venues)))
@@ -220,7 +236,7 @@ class _Making:
             self._made,
             allow_mass_removal=self._scope.allow_mass_removal,
         )
-        filing.carry_out(self._locked, elsewhere)
+        filing.carry_out(self._locked, [])
         fresh = Day.load(self._lake, day.shift_date)
         day.ids = fresh.ids
         again = fresh.closed.get(receipt.receipt_id)
@@ -229,6 +245,7 @@ class _Making:
             return
         day.closed[receipt.receipt_id] = again
         answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
+        day.answered += 1
         day.take(again, [] if answer is None else read_operations(answer.items, again))
 
     def _write(self, day: Day, *, keep_orphans: bool) -> None:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.made import (
@@ -84,10 +84,14 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     before, waited = clopos.requests, clopos.waited_seconds
     venues = await _venues(clopos, scope)
     listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
-    for number, venue_id in enumerate(venues, 1):
+    seen = 0
+    for venue_id in venues:
         fetched_at = scope.clock()
 
         def convert(items: list[dict[str, object]], venue_id: int | None = venue_id) -> Batch:
+            nonlocal seen
+            seen += len(items)
+            progress("receipts listed", seen, 0)
             return read_batch(
                 items,
                 asked_venue=venue_id,
@@ -115,7 +119,6 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 if other is not entry:
                     reason = f"venues {other.venue_id} and {entry.venue_id} both list it"
                     listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
-        progress("listing venues", number, len(venues))
     listed.requests, listed.waited_seconds = clopos.requests - before, clopos.waited_seconds - waited
     return listed
 
@@ -133,9 +136,9 @@ async def _venues(clopos: Clopos, scope: Scope) -> Sequence[int | None]:
 
 async def _plan_all(
     lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: _Listed, made: Made
-) -> tuple[dict[str, Plan], list[Entry]]:
+) -> tuple[dict[str, Plan], list[tuple[str, Entry]]]:
     plans: dict[str, Plan] = {}
-    elsewhere: list[Entry] = []
+    elsewhere: list[tuple[str, Entry]] = []
     pages, odd = divmod(listed.requests, len(stretch))
     for number, shift_date in enumerate(stretch):
         wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
@@ -150,11 +153,11 @@ async def _plan_all(
         }
         try:
             plan, strangers = await _plan(lake, clopos, scope, shift_date, listed, facts)
-        except (CloposUnavailable, CloposAnswerError, IngestError) as error:
+        except (CloposError, IngestError, LakeError) as error:
             made.fail(shift_date, str(error))
             continue
         plans[shift_date] = plan
-        elsewhere += strangers
+        elsewhere += [(shift_date, entry) for entry in strangers]
     return plans, elsewhere
 
 

@@ -1,13 +1,14 @@
 """What a run does in Dagster: one event per table and shift date, ranges in one run, and bad dates named."""
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from clopos_assets.lake import Lake
-from clopos_assets.tables import TABLES
+from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
 
 DAYS = ["2026-01-19", "2026-01-20"]
@@ -177,4 +178,37 @@ def test_long_work_tells_how_far_it_is(project: Project, monkeypatch: pytest.Mon
     monkeypatch.setattr("clopos_assets.assets.raw.TALK_EVERY_SECONDS", 0.0)
     result = project.run(*DAYS)
     said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
-    assert [text for text in said if "stock operations of 2026-01-19: 1 of 2, about" in text and "s left" in text]
+    counts = [text.partition("; ")[0] for text in said if text.startswith("receipts asked for stock operations: ")]
+    assert [re.sub(r"about \d+", "about n", text) for text in counts] == [
+        f"receipts asked for stock operations: {done} of 3, about n s left" for done in (1, 2, 3)
+    ]
+
+
+def test_waits_are_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.assets.raw.TALK_EVERY_SECONDS", 0.0)
+    project.shop.answer("/receipts", "<html>", 502, times=1)
+    result = project.run("2026-01-19")
+    assert result.success
+    said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
+    assert [text for text in said if text.startswith("waiting ") and "502" in text]
+
+
+@pytest.mark.parametrize("table", ["line_cogs", "product_cogs", "ingredient_usage"])
+def test_a_cost_step_that_fails_leaves_one_event_per_table_and_date(
+    project: Project, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    replace = Lake.replace
+
+    def refuse(lake: Lake, of: Table, shift_date: str, rows: object, notes: dict[str, str]) -> None:
+        if (of.name, shift_date) == (table, "2026-01-19"):
+            raise ContractError(f"{table}: made up")
+        replace(lake, of, shift_date, rows, notes)
+
+    monkeypatch.setattr(Lake, "replace", refuse)
+    result = project.run(*DAYS)
+    assert f"2026-01-19: {table}: made up" in failure_of(result)
+    for name in TABLES:
+        events = project.materializations(name)
+        assert len(events.get("2026-01-20", [])) == 1, name
+        assert len(events.get("2026-01-19", [])) <= 1, name
+    assert "2026-01-19" not in project.materializations(table)

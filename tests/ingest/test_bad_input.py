@@ -129,6 +129,58 @@ def test_a_receipt_whose_operations_keep_failing_is_named_and_the_rest_is_kept(
     assert not list((shop.lake.root / "_staging").rglob("*.json"))
 
 
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_a_refusal_of_one_receipt_costs_its_date_alone(shop: Shop, status: int) -> None:
+    shop.answer("/receipts/1/stock-operations", '{"success": false, "error": "odd"}', status)
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert "receipt 1" in then.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_receipt_refused_by_its_id_costs_its_date_alone(shop: Shop, status: int) -> None:
+    shop.make(*DAYS)
+    shop.world.update_receipt(1, created_at="2026-01-10 10:00:00")
+    shop.world.update_receipt(3, order_status="READY")
+    shop.answer("/receipts/1", '{"success": false, "error": "odd"}', status)
+    made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert made.facts["receipts"]["2026-01-20"]["receipts_changed"] == 1
+
+
+def test_answers_that_can_not_be_read_are_no_outage(shop: Shop) -> None:
+    for receipt_id in range(100, 130):
+        shop.sell(receipt_id, "2026-01-19")
+        shop.deduct(receipt_id, quantity="x")
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert "stock operations of 30 of 32 closed receipts" in then.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+def test_a_kept_answer_that_is_damaged_is_asked_for_again(shop: Shop) -> None:
+    shop.answer("/receipts/1/stock-operations", "no")
+    shop.make(*DAYS)
+    shop.answer_truly()
+    (kept,) = (shop.lake.root / "_staging").rglob("*.json")
+    kept.write_bytes(b"")
+    _, then = shop.make(*DAYS)
+    assert not then.bad
+    assert shop.asked() == {"list": 1, "operations": 2}
+
+
+def test_a_damaged_partition_costs_its_date_alone(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.lake.path(RECEIPTS, "2026-01-19").write_bytes(b"PAR1 no more")
+    shop.world.update_receipt(3, order_status="READY")
+    made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert "remove it and make the shift date again" in made.bad["2026-01-19"]
+    shop.lake.path(RECEIPTS, "2026-01-19").unlink()
+    assert not shop.make_receipts(*DAYS).bad
+
+
 def test_an_api_that_is_down_is_not_asked_for_every_receipt(shop: Shop) -> None:
     for receipt_id in range(100, 200):
         shop.sell(receipt_id, "2026-01-19")

@@ -193,14 +193,16 @@ def test_a_receipt_gone_between_listing_and_operations_leaves(shop: Shop) -> Non
     assert then.facts["receipts"]["2026-01-19"]["rows"] == 1
 
 
-def test_a_receipt_moved_between_listing_and_operations_stands_once(shop: Shop) -> None:
+def test_a_receipt_moved_between_listing_and_operations_is_told_and_brought_right(shop: Shop) -> None:
     shop.make(*DAYS)
     shop.world.update_receipt(1, order_status="READY")
     shop.make_receipts(*DAYS)
     shop.world.move_receipt(1, date(2026, 1, 20))
     shop.answer("/receipts/1/stock-operations", GONE, 404, times=1)
     then = shop.make_operations(*DAYS)
-    assert not then.bad
+    assert "receipt 1 moved to 2026-01-20 while it was read" in then.bad["2026-01-19"]
+    assert shop.stands(1) == stands_in("2026-01-19")
+    shop.make(*DAYS)
     assert shop.stands(1) == stands_in("2026-01-20")
 
 
@@ -262,3 +264,33 @@ def test_a_file_that_was_taken_away_comes_back_whole(shop: Shop, table: Table) -
         assert rows is not None
         assert known is not None
         assert rows.drop_columns(["fetched_at"]) == known.drop_columns(["fetched_at"])
+
+
+def test_a_date_outside_that_would_lose_too_much_costs_only_what_has_to_do_with_it(shop: Shop) -> None:
+    for receipt_id in range(100, 110):
+        shop.sell(receipt_id, "2026-01-18")
+    shop.make("2026-01-18")
+    for receipt_id in range(100, 110):
+        shop.world.move_receipt(receipt_id, date(2026, 1, 19))
+    made, _ = shop.make("2026-01-19", "2026-01-20", "2026-01-21")
+    assert list(made.bad) == ["2026-01-19"]
+    assert "CLOPOS_ALLOW_MASS_REMOVAL" in made.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+    assert len(shop.ids(RECEIPTS, "2026-01-18") or []) == 10
+
+
+def test_a_date_outside_that_is_held_costs_only_what_has_to_do_with_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clopos_assets.ingest.filing.OUTSIDE_LOCK_SECONDS", 0.1)
+    shop.sell(9, "2026-01-18")
+    shop.make("2026-01-18", *DAYS)
+    shop.world.move_receipt(1, date(2026, 1, 18))
+    shop.world.update_receipt(3, order_status="READY")
+    with shop.lake.locked(["2026-01-18"], seconds=1):
+        made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert "being made by another run" in made.bad["2026-01-19"]
+    assert made.facts["receipts"]["2026-01-20"]["receipts_changed"] == 1
+    shop.make(*DAYS)
+    assert shop.stands(1) == stands_in("2026-01-18")
