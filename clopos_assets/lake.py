@@ -59,6 +59,13 @@ class Lake:
             file.parent.name.removeprefix(_FOLDER) for file in (self.root / table.name).glob(f"{_FOLDER}*/{_PART}")
         )
 
+    def written_at(self, table: Table, shift_date: str) -> float | None:
+        """When the partition was last replaced, in unix seconds; None while it is not materialized."""
+        try:
+            return self.path(table, shift_date).stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """The partition's rows, or None while it is not materialized."""
         try:

@@ -122,6 +122,7 @@ class Settings(BaseSettings):
         60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
     )
     allow_mass_removal: bool = Field(False, description="true or false")
+    personal_data: Literal["keep"] = Field("keep", description="keep")
 
     @classmethod
     def read(cls, **given: Any) -> "Settings":  # noqa: ANN401 - each field checks its own type

@@ -47,23 +47,27 @@ def run_step(
         made = step.make(context, [*asked, *touched])
     except SettingsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    _record_outside(context, made, asked, step)
+    good = [day for day in asked if day not in made.bad]
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    _record_others(context, made, good, step)
     if made.bad:
+        _record(context, made, good, step.names)
+        for check in _unknown_fields(context, step, made, good):
+            if isinstance(check, dg.AssetCheckEvaluation):
+                yield check
         _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
-        _record(context, made, [day for day in asked if day not in made.bad], step.names)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
+    _record(context, made, asked, step.names - selected)
     for table in step.tables:
-        for shift_date in asked:
-            context.add_asset_metadata(
-                _metadata(made.facts[table.name][shift_date]),
-                asset_key=table.name,
-                partition_key=shift_date,
-            )
-        yield dg.MaterializeResult(asset_key=table.name)
-    if step.tables[0].group == "raw":
-        for table in step.tables:
-            facts = {day: str(made.facts[table.name][day]["unknown_fields"]) for day in asked}
-            yield from _unknown_fields(table, facts)
+        if table.name in selected:
+            for shift_date in asked:
+                context.add_asset_metadata(
+                    _metadata(made.facts[table.name][shift_date]),
+                    asset_key=table.name,
+                    partition_key=shift_date,
+                )
+            yield dg.MaterializeResult(asset_key=table.name)
+    yield from _unknown_fields(context, step, made, asked)
 
 
 def describe_failures(bad: Mapping[str, str], asked: int) -> str:
@@ -112,7 +116,8 @@ def _finish_good(
         for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
-    touched = sorted({day for facts in made.facts.values() for day in facts} - set(asked))
+    good = {day for day in asked if day not in made.bad}
+    touched = sorted({day for facts in made.facts.values() for day in facts} - good)
     for maker in later:
         days = [day for day in asked if day not in made.bad]
         days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
@@ -135,10 +140,10 @@ def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[Maker]:
     return kept
 
 
-def _record_outside(context: dg.AssetExecutionContext, made: Made, asked: Sequence[str], step: Maker) -> None:
-    """Events for partitions outside the range, and for tables of earlier steps, that the step had to change."""
+def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:
+    """Events for what the step had to change besides its own tables of the run's good dates."""
     for name, facts in made.facts.items():
-        others = [day for day in facts if day not in asked or name not in step.names]
+        others = [day for day in facts if day not in good or name not in step.names]
         _record(context, made, others, {name})
 
 
@@ -168,27 +173,32 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _unknown_fields(
-    table: Table, by_date: Mapping[str, str]
+    context: dg.AssetExecutionContext, step: Maker, made: Made, shift_dates: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
     """Report by name the fields that the API's documents do not have, per shift date."""
-    if len(by_date) > 1:  # of a single date the result itself speaks
-        for shift_date, fields in by_date.items():
-            yield dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(table.name),
-                check_name=UNKNOWN_FIELDS_CHECK,
-                passed=not fields,
-                severity=dg.AssetCheckSeverity.WARN,
-                partition=shift_date,
-                metadata=_named(fields),
-            )
-    every = ", ".join(sorted({field for fields in by_date.values() for field in fields.split(", ") if field}))
-    yield dg.AssetCheckResult(
-        asset_key=table.name,
-        check_name=UNKNOWN_FIELDS_CHECK,
-        passed=not every,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=_named(every),
-    )
+    for table in step.tables:
+        key = dg.AssetCheckKey(dg.AssetKey(table.name), UNKNOWN_FIELDS_CHECK)
+        if key not in context.selected_asset_check_keys:
+            continue
+        by_date = {day: str(made.facts[table.name][day]["unknown_fields"]) for day in shift_dates}
+        if not context.has_partition_key:  # of a single date the result itself speaks
+            for shift_date, fields in by_date.items():
+                yield dg.AssetCheckEvaluation(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=not fields,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    partition=shift_date,
+                    metadata=_named(fields),
+                )
+        every = ", ".join(sorted({field for fields in by_date.values() for field in fields.split(", ") if field}))
+        yield dg.AssetCheckResult(
+            asset_key=table.name,
+            check_name=key.name,
+            passed=not every,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=_named(every),
+        )
 
 
 def _named(fields: str) -> dict[str, int | str]:

@@ -59,6 +59,8 @@ def raw_assets(
         specs=[spec_of(table, access.lake, partitions_def) for table in receipts_maker.tables],
         check_specs=[_check_spec(table, partitions_def) for table in receipts_maker.tables],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        # One listing gives both tables; where one is selected, the other is made and recorded with it.
+        can_subset=True,
     )
     def receipts(context: dg.AssetExecutionContext) -> Iterator[object]:
         yield from run_step(context, access.lake, line, receipts_maker)

@@ -1,7 +1,7 @@
 """Filing receipts under their shift date: the plan of a partition, moves between partitions, and the writes.
 
-Order is what keeps receipts from being lost: a destination is written before the source lets go; lines before
-their receipts, whose file names the versions it holds and so says that both are written.
+Order is what keeps receipts from being lost: a destination is written before the source lets go. Both files of
+a partition name the versions they hold, so that a crash between them is seen by the next making.
 """
 
 from collections import Counter
@@ -26,11 +26,16 @@ MASS_REMOVAL_SHARE = 0.05
 
 @dataclass
 class Stored:
-    """What a partition holds: venue by receipt id, versions, and the rows when they are needed."""
+    """What a partition holds: venue by receipt id, and versions.
+
+    A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
+    two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
+    """
 
     venues: dict[int, int]
     versions: Versions
     exists: bool
+    stray: set[int] = field(default_factory=set)
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
@@ -39,10 +44,11 @@ class Stored:
         if rows is None:
             return cls({}, {}, exists=False)
         ids, venues = (rows.column(name).to_pylist() for name in ("id", "venue_id"))
-        # Where somebody took the lines away, every receipt counts as changed, and brings its lines again.
-        whole = lake.has(RECEIPT_PRODUCTS, shift_date)
-        versions = read_versions(lake, RECEIPTS, shift_date) if whole else {}
-        return cls(dict(zip(ids, venues, strict=True)), versions, exists=True)
+        stored = dict(zip(ids, venues, strict=True))
+        of_lines = read_versions(lake, RECEIPT_PRODUCTS, shift_date)
+        of_receipts = read_versions(lake, RECEIPTS, shift_date)
+        versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
+        return cls(stored, versions, exists=True, stray=of_lines.keys() - stored.keys())
 
 
 @dataclass
@@ -137,7 +143,15 @@ class Filing:
                 if entry.shift_date not in self._plans:
                     self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
             self._write_all()
+            self._settle(moves)
         return {}
+
+    def _settle(self, moves: Sequence[tuple[str, Entry]]) -> None:
+        """Drop the notes of receipts that stand where they belong now, or wait there, or are no more."""
+        unplaced = {entry.receipt_id for _, entry in moves if entry.shift_date in self._failed}
+        for plan in self._plans.values():
+            if plan.shift_date not in self._failed:
+                self._lake.stop_waiting(plan.shift_date, (plan.settled | plan.entries.keys()) - unplaced)
 
     def _plan_outside(
         self, shift_date: str, strangers: Sequence[tuple[str, Entry]], leaving: Mapping[int, str]
@@ -194,15 +208,14 @@ class Filing:
         }.items():
             plan.counts[name] += count
         try:
-            if fresh or gone or not stored.exists:
-                self._replace(plan, fresh, drop=replaced | gone)
+            if fresh or gone or stored.stray or not stored.exists:
+                self._replace(plan, fresh, drop=replaced | gone | stored.stray)
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
             return
         except LakeError:
             self._failed.add(plan.shift_date)
             raise
-        self._lake.stop_waiting(plan.shift_date, plan.settled | plan.entries.keys())
         if not (keep_leaving and plan.leaving):
             self._record(plan)
 
@@ -220,7 +233,7 @@ class Filing:
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
         RECEIPTS.check(receipts)  # before the lines are written: both or neither
-        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, {})
+        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, write_versions(versions))
         self._lake.replace(RECEIPTS, shift_date, receipts, write_versions(versions))
         plan.stored = Stored.load(self._lake, shift_date)
 

@@ -21,6 +21,7 @@ from clopos_assets.ingest.made import (
 )
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS
+from clopos_assets.tables.rows import RowError, read_whole
 
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
@@ -128,10 +129,13 @@ async def _venues(clopos: Clopos, scope: Scope) -> Sequence[int | None]:
         return [None]
     if not isinstance(scope.venue_ids, str):
         return list(scope.venue_ids)
-    ids = [venue.get("id") for venue in await clopos.list_venues()]
-    if not ids or not all(isinstance(venue_id, int) for venue_id in ids):
+    try:
+        ids = {read_whole(venue.get("id")) for venue in await clopos.list_venues()}
+    except RowError:
+        ids = set()
+    if not ids:
         raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
-    return sorted({int(str(venue_id)) for venue_id in ids})
+    return sorted(ids)
 
 
 async def _plan_all(
@@ -144,7 +148,7 @@ async def _plan_all(
         wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            made.fail(shift_date, f"{wrong[0]}{more}: nothing of this shift date was changed")
+            made.fail(shift_date, f"{wrong[0]}{more}")
             continue
         # The stretch shares one listing: each date bears its part, so that sums over dates are true.
         facts: Facts = {
@@ -224,12 +228,14 @@ async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: i
 
     Raises IngestError where the receipt can't be read.
     """
-    header = scope.venue_header(venue_id)
+    # Always by its own venue: under another it would answer 404, as if it were no more.
     fetched_at = scope.clock()
-    item = await clopos.get_receipt(receipt_id, header)
+    item = await clopos.get_receipt(receipt_id, venue_id)
     if item is None:
         return None
-    batch = read_batch([item], asked_venue=header, window=(scope.days_before, scope.days_after), fetched_at=fetched_at)
+    batch = read_batch(
+        [item], asked_venue=venue_id, window=(scope.days_before, scope.days_after), fetched_at=fetched_at
+    )
     if batch.bad:
         raise IngestError(str(batch.bad[0]))
     entry = batch.entries[0]

@@ -186,7 +186,7 @@ class RowReader:
             value = item.get(key)
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
-            if value is None and other is not None:
+            if other is not None and not value and item.get(other) is not None:
                 value = item.get(other)
             if value is not None:
                 try:
@@ -239,7 +239,7 @@ def _beyond(value: object, known: Mapping[str, object], name: str, item: Mapping
     `{name}_id`; None where nothing.
     """
     if not isinstance(value, dict):
-        return value  # not the documented object: keep what was said
+        return value or None  # not the documented object: keep what was said, if anything
     left = {}
     for key, inner in value.items():
         if key == "id" and inner in (None, item.get(f"{name}_id")):

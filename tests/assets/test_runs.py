@@ -5,6 +5,7 @@ import re
 from datetime import date
 from decimal import Decimal
 
+import dagster as dg
 import pytest
 
 from clopos_assets.lake import Lake
@@ -212,3 +213,54 @@ def test_a_cost_step_that_fails_leaves_one_event_per_table_and_date(
         assert len(events.get("2026-01-20", [])) == 1, name
         assert len(events.get("2026-01-19", [])) <= 1, name
     assert "2026-01-19" not in project.materializations(table)
+
+
+@pytest.mark.parametrize("table", ["receipts", "receipt_products"])
+def test_either_of_two_tables_made_together_can_be_selected(project: Project, table: str) -> None:
+    result = dg.materialize(
+        [asset for asset in project.definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+        instance=project.instance,
+        partition_key="2026-01-19",
+        selection=[table],
+    )
+    assert result.success
+    for name in ("receipts", "receipt_products"):
+        assert {day: len(events) for day, events in project.materializations(name).items()} == {"2026-01-19": 1}
+    assert not project.materializations("stock_operations")
+
+
+def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project) -> None:
+    project.shop.world.update_receipt(1, total="many")
+    result = project.run(*DAYS)
+    recorded = [
+        entry.dagster_event.asset_key.to_user_string()
+        for entry in project.instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if entry.dagster_event is not None and entry.dagster_event.asset_key is not None
+    ]
+    assert sorted(recorded) == sorted(TABLES)
+    for name, table in TABLES.items():
+        assert all(recorded.index(of) < recorded.index(name) for of in table.inputs), name
+    checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
+    assert {e.asset_key.to_user_string() for e in checked} == {"receipts", "receipt_products"}
+
+
+def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:
+    project.shop.sell(4, "2026-01-21")
+    project.shop.world.update_receipt(1, total="many")
+    project.shop.answer("/receipts/3/stock-operations", "{}")
+    result = project.run("2026-01-19", "2026-01-21")
+    assert failure_of(result).startswith("2 of 3 shift dates not made. 2026-01-19: ")
+    assert sorted(project.materializations("receipts")) == ["2026-01-20", "2026-01-21"]
+    assert list(project.materializations("daily_cogs")) == ["2026-01-21"]
+
+
+def test_a_move_away_from_a_bad_date_is_recorded_for_both(project: Project) -> None:
+    assert project.run(*DAYS).success
+    project.shop.world.move_receipt(1, date(2026, 1, 20))
+    project.shop.world.update_receipt(2, total="many")
+    assert not project.run(*DAYS).success
+    for name in TABLES:
+        events = project.materializations(name)
+        assert {day: len(recorded) for day, recorded in events.items()} == dict.fromkeys(DAYS, 2), name
+    assert cogs(project, "2026-01-19") == [Decimal("0.640000")]
+    assert cogs(project, "2026-01-20") == [Decimal("1.280000")]

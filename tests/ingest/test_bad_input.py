@@ -28,6 +28,8 @@ DAYS = ("2026-01-19", "2026-01-20")
         ({"closed_at": "19.01.2026 12:30"}, ["receipt 1", "closed_at", "is not a time"]),
         ({"closed_at": "2026-02-30 12:30:00"}, ["receipt 1", "closed_at", "is not a time"]),
         ({"status": None}, ["receipt 1", "status is missing"]),
+        ({"id": None}, ["receipt None", "id is missing"]),
+        ({"id": "one"}, ["receipt one", "id", "is not a number"]),
         ({"lock": "perhaps"}, ["receipt 1", "lock", "neither true"]),
         ({"payment_methods": [{"id": 1, "name": "Nağd", "amount": "x"}]}, ["receipt 1", "payment_methods", "amount"]),
         ({"receipt_products": [{"id": 10, "product_id": 7, "total": 1}]}, ["receipt 1", "line 10", "count is missing"]),
@@ -168,6 +170,22 @@ def test_a_kept_answer_that_is_damaged_is_asked_for_again(shop: Shop) -> None:
     _, then = shop.make(*DAYS)
     assert not then.bad
     assert shop.asked() == {"list": 1, "operations": 2}
+
+
+def test_numeric_strings_are_numbers_everywhere(shop: Shop) -> None:
+    receipts = [shop.world.receipt(i) | {"id": str(i), "venue_id": "1"} for i in (1, 2, 3)]
+    shop.answer("/receipts", json.dumps({"success": True, "data": receipts, "total": "3"}, default=float))
+    assert not shop.make_receipts(*DAYS).bad
+    assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
+
+
+def test_damaged_operations_cost_their_date_alone(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.lake.path(STOCK_OPERATIONS, "2026-01-19").write_bytes(b"PAR1 no more")
+    shop.world.update_receipt(3, order_status="READY")
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert then.facts["stock_operations"]["2026-01-20"]["requests"] == 1
 
 
 def test_a_damaged_partition_costs_its_date_alone(shop: Shop) -> None:
