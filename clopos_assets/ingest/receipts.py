@@ -172,13 +172,15 @@ async def _plan(
     stored = Stored.load(lake, shift_date)
     plan = Plan(shift_date, stored, facts=facts)
     elsewhere: list[Entry] = []
+    waiting = lake.waiting(shift_date)
     for receipt_id, entry in listed.entries.items():
         if entry.shift_date == shift_date:
             plan.entries[receipt_id] = entry
-        elif receipt_id in stored.venues:
+            continue
+        if receipt_id in stored.venues:
             plan.leaving[receipt_id] = entry.shift_date
+        if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)
-    waiting = lake.waiting(shift_date)
     # A venue that is not read now says nothing about its receipts: they stay as they are.
     missing = {
         receipt_id: venue_id

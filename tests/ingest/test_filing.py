@@ -353,6 +353,16 @@ def test_lines_of_a_receipt_that_left_and_came_back_around_a_crash_are_there(sho
     assert shop.stands(1) == stands_in("2026-01-19")
 
 
+@pytest.mark.parametrize("created", ["2026-01-19 10:00:00", "2026-01-02 10:00:00"])
+def test_a_waiting_receipt_that_moved_on_reaches_its_date(shop: Shop, created: str) -> None:
+    shop.make("2026-01-24")
+    shop.sell(9, "2026-01-24", created_at=created)
+    shop.lake.wait_for("2026-01-20", 9, 1)
+    made, _ = shop.make("2026-01-20")
+    assert not made.bad
+    assert shop.stands(9)["receipts"] == ["2026-01-24"]
+
+
 def test_a_waiting_receipt_whose_new_date_fails_goes_on_waiting(shop: Shop) -> None:
     shop.make(*DAYS)
     shop.sell(9, "2026-01-20", created_at="2026-01-02 10:00:00")
