@@ -4,6 +4,7 @@ The quota and the token live here, longer than one run's event loop, so that the
 of a sensor in one process spend from one window and authenticate once.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from clopos_assets.clopos.client import Clopos, Connection
@@ -47,8 +48,11 @@ class Access:
             shift_end=self.settings.shift_end,
         )
 
-    def clopos(self) -> Clopos:
-        """A client for one event loop. Raises SettingsError where a credential is missing."""
+    def clopos(self, on_wait: Callable[[float, str], None] | None = None) -> Clopos:
+        """A client for one event loop; `on_wait` is told of waits, in seconds, and why.
+
+        Raises SettingsError where a credential is missing.
+        """
         client_id, client_secret, brand, integrator_id = self.settings.require_credentials()
         connection = Connection(
             base_url=self.settings.base_url,
@@ -57,4 +61,4 @@ class Access:
             brand=brand,
             integrator_id=integrator_id,
         )
-        return Clopos(connection, quota=self.quota, tokens=self._tokens)
+        return Clopos(connection, quota=self.quota, tokens=self._tokens, on_wait=on_wait)

@@ -60,6 +60,8 @@ def sandbox(
 ) -> None:
     """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
+    if begin > (now.date() if now is not None else _days_ago(0, None)):
+        raise DemoError(f"--start-date {begin} is in the future of the sandbox's clock: name an earlier day")
     history = HistoryOptions(start_date=begin, seed=seed, venues=venues, receipts_per_day=receipts_per_day)
 
     def show(settings: dict[str, str]) -> None:

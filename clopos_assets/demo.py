@@ -145,12 +145,9 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress, dg.DagsterInstance.get() as instance:
         bar = progress.add_task("starting", total=None)
-        begun: set[str] = set()
 
         def watch(what: str, done: int, of: int) -> None:
-            begun.add(what)
-            day = f" ({len(begun) - 1} of {len(days)})" if what.endswith(tuple(days)) else ""
-            progress.update(bar, description=f"{what}{day}", completed=done, total=of)
+            progress.update(bar, description=what, completed=done, total=of or None)
 
         job = build_definitions(settings, watch).resolve_job_def(JOB)
         result = job.execute_in_process(
@@ -162,7 +159,7 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
-        progress.update(bar, description=f"{len(days)} shift dates made", completed=1, total=1)
+        progress.update(bar, description="shift dates made", completed=len(days), total=len(days))
     if not result.success:
         reasons = [
             event.step_failure_data.user_failure_data.description or "no reason given"

@@ -9,6 +9,7 @@ and `_locks`.
 
 import errno
 import os
+import re
 import resource
 import shutil
 import time
@@ -27,6 +28,7 @@ from clopos_assets.tables import Kind, Table
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _NOTES = b"clopos_assets."
+_WAITING = re.compile(r"(\d+)\.(\d+)")
 _ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
 _ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
 
@@ -76,6 +78,13 @@ class Lake:
         except FileNotFoundError:
             return None
         return f"{file.st_mtime_ns}.{file.st_ino}.{file.st_size}"
+
+    def written_at(self, table: Table, shift_date: str) -> float | None:
+        """When the partition was last replaced, in unix seconds; None while it is not materialized."""
+        try:
+            return self.path(table, shift_date).stat().st_mtime
+        except FileNotFoundError:
+            return None
 
     def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
         """The partition's rows, or None while it is not materialized."""
@@ -127,7 +136,10 @@ class Lake:
             return found
         sought = pa.array(wanted, type=pa.int64())
         for shift_date in self.dates(table):
-            rows = self.read(table, shift_date, [column])
+            try:
+                rows = self.read(table, shift_date, [column])
+            except LakeError:
+                continue  # a damaged partition fails when it is made itself, and costs no other
             if rows is not None:
                 stored = rows.column(0)
                 here = set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist())
@@ -167,8 +179,8 @@ class Lake:
         """Answers kept by a run that did not finish, by name; those from before a unix time are dropped."""
         kept = {}
         for file in (self.root / "_staging" / kind / shift_date).glob("*"):
-            if file.stat().st_mtime < newer_than or file.name.startswith("."):
-                file.unlink(missing_ok=True)
+            if file.name.startswith(".") or file.stat().st_mtime < newer_than:
+                self._remove(file)
             else:
                 kept[file.name] = file.read_bytes()
         return kept
@@ -177,8 +189,8 @@ class Lake:
         """Forget the kept answers of a shift date: they are in the lake now."""
         folder = self.root / "_staging" / kind / shift_date
         for file in folder.glob("*"):
-            file.unlink(missing_ok=True)
-        if folder.exists():
+            self._remove(file)
+        with suppress(OSError):  # it may never have been, and an empty folder does no harm
             folder.rmdir()
 
     def wait_for(self, shift_date: str, receipt_id: int, venue_id: int) -> None:
@@ -187,15 +199,23 @@ class Lake:
 
     def waiting(self, shift_date: str) -> dict[int, int]:
         """Receipts noted for a shift date, with their venue: receipt id → venue id."""
-        names = (file.name for file in (self.root / "_waiting" / shift_date).glob("[!.]*"))
-        return {int(receipt): int(venue) for receipt, venue in (name.split(".") for name in names)}
+        names = (file.name for file in (self.root / "_waiting" / shift_date).glob("*"))
+        notes = (match for match in map(_WAITING.fullmatch, names) if match)
+        return {int(note[1]): int(note[2]) for note in notes}
 
     def stop_waiting(self, shift_date: str, receipt_ids: Iterable[int]) -> None:
         """Drop notes whose receipts were filed, or are no more."""
         settled = set(receipt_ids)
-        for file in (self.root / "_waiting" / shift_date).glob("[!.]*"):
-            if int(file.name.split(".")[0]) in settled:
-                file.unlink(missing_ok=True)
+        for file in (self.root / "_waiting" / shift_date).glob("*"):
+            note = _WAITING.fullmatch(file.name)
+            if note and int(note[1]) in settled:
+                self._remove(file)
+
+    def _remove(self, file: Path) -> None:
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def keep(self, name: str, body: bytes | pa.Buffer) -> None:
         """Keep bytes under a path below the root whose first folder begins with `_`, whole or not at all."""

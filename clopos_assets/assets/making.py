@@ -1,8 +1,8 @@
 """One step of a run: making its tables for the shift dates of the run, and telling Dagster what came of it.
 
-In a range one bad shift date must not cost the others. A step that fails ends everything after it in the run,
-so a step with bad dates first carries the good ones to the end of the line itself, records them, and then
-fails and names the bad ones.
+In a range one bad shift date must not cost the others. A step that fails keeps the steps after it from coming,
+so a step with bad dates first carries the good ones through those tables itself, records them, and then fails
+and names the bad ones.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -51,23 +51,27 @@ def run_step(
         made = step.make(context, [*asked, *touched])
     except SettingsError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    _record_outside(context, made, asked, step)
+    good = [day for day in asked if day not in made.bad]
+    selected = {key.to_user_string() for key in context.selected_asset_keys}
+    _record_others(context, made, good, step)
     if made.bad:
-        yield from _finish_good(context, line[line.index(step) + 1 :], made, asked)
-        _record(context, made, [day for day in asked if day not in made.bad], step.names)
+        _record(context, made, good, step.names)
+        for check in _unknown_fields(context, step, made, good):
+            if isinstance(check, dg.AssetCheckEvaluation):
+                yield check
+        yield from _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
+    _record(context, made, asked, step.names - selected)
     for table in step.tables:
-        for shift_date in asked:
-            context.add_asset_metadata(
-                _metadata(made.facts[table.name][shift_date]),
-                asset_key=table.name,
-                partition_key=shift_date,
-            )
-        yield dg.MaterializeResult(asset_key=table.name)
-    if step.tables[0].group == "raw":
-        for table in step.tables:
-            facts = {day: str(made.facts[table.name][day]["unknown_fields"]) for day in asked}
-            yield from _unknown_fields(table, facts)
+        if table.name in selected:
+            for shift_date in asked:
+                context.add_asset_metadata(
+                    _metadata(made.facts[table.name][shift_date]),
+                    asset_key=table.name,
+                    partition_key=shift_date,
+                )
+            yield dg.MaterializeResult(asset_key=table.name)
+    yield from _unknown_fields(context, step, made, asked)
 
 
 def describe_failures(bad: Mapping[str, str], asked: int) -> str:
@@ -108,29 +112,44 @@ def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Ite
 
 
 def _finish_good(
-    context: dg.AssetExecutionContext, later: Iterable[Maker], made: Made, asked: Sequence[str]
+    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[Maker], made: Made, asked: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """Carry the dates that did not fail through the makers that this run would have come to."""
+    """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
     planned = {
         event.dagster_event.asset_key.to_user_string()
         for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
+    good = {day for day in asked if day not in made.bad}
+    touched = sorted({day for facts in made.facts.values() for day in facts} - good)
     for maker in later:
-        good = [day for day in asked if day not in made.bad]
-        if good and maker.names <= planned:
-            then = maker.make(context, good)
-            _record(context, then, [*then.facts.get(maker.tables[0].name, {})], maker.names)
+        days = [day for day in asked if day not in made.bad]
+        days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
+        if days and maker.names <= planned:
+            then = maker.make(context, days)
+            for name in maker.names:
+                _record(context, then, [*then.facts.get(name, {})], {name})
             if maker.judge is not None:
-                yield from maker.judge([day for day in good if day not in then.bad])
+                yield from maker.judge([day for day in days if day not in then.bad])
             for shift_date, reason in then.bad.items():
                 made.fail(shift_date, reason)
 
 
-def _record_outside(context: dg.AssetExecutionContext, made: Made, asked: Sequence[str], step: Maker) -> None:
-    """Events for partitions outside the range, and for tables of earlier steps, that the step had to change."""
+def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[Maker]:
+    """The makers, in order, whose steps Dagster does not start once this one has failed."""
+    reached = set(failed.names)
+    kept = []
+    for maker in line[line.index(failed) + 1 :]:
+        if any(reached.intersection(table.inputs) for table in maker.tables):
+            reached |= maker.names
+            kept.append(maker)
+    return kept
+
+
+def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:
+    """Events for what the step had to change besides its own tables of the run's good dates."""
     for name, facts in made.facts.items():
-        others = [day for day in facts if day not in asked or name not in step.names]
+        others = [day for day in facts if day not in good or name not in step.names]
         _record(context, made, others, {name})
 
 
@@ -160,27 +179,32 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _unknown_fields(
-    table: Table, by_date: Mapping[str, str]
+    context: dg.AssetExecutionContext, step: Maker, made: Made, shift_dates: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
     """Report by name the fields that the API's documents do not have, per shift date."""
-    if len(by_date) > 1:  # of a single date the result itself speaks
-        for shift_date, fields in by_date.items():
-            yield dg.AssetCheckEvaluation(
-                asset_key=dg.AssetKey(table.name),
-                check_name=UNKNOWN_FIELDS_CHECK,
-                passed=not fields,
-                severity=dg.AssetCheckSeverity.WARN,
-                partition=shift_date,
-                metadata=_named(fields),
-            )
-    every = ", ".join(sorted({field for fields in by_date.values() for field in fields.split(", ") if field}))
-    yield dg.AssetCheckResult(
-        asset_key=table.name,
-        check_name=UNKNOWN_FIELDS_CHECK,
-        passed=not every,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata=_named(every),
-    )
+    for table in step.tables:
+        key = dg.AssetCheckKey(dg.AssetKey(table.name), UNKNOWN_FIELDS_CHECK)
+        if key not in context.selected_asset_check_keys:
+            continue
+        by_date = {day: str(made.facts[table.name][day]["unknown_fields"]) for day in shift_dates}
+        if not context.has_partition_key:  # of a single date the result itself speaks
+            for shift_date, fields in by_date.items():
+                yield dg.AssetCheckEvaluation(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=not fields,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    partition=shift_date,
+                    metadata=_named(fields),
+                )
+        every = ", ".join(sorted({field for fields in by_date.values() for field in fields.split(", ") if field}))
+        yield dg.AssetCheckResult(
+            asset_key=table.name,
+            check_name=key.name,
+            passed=not every,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata=_named(every),
+        )
 
 
 def _named(fields: str) -> dict[str, int | str]:

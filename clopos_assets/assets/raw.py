@@ -26,19 +26,21 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
     """The makers of the raw tables, in order. `watch` is told of progress besides the run's log."""
 
     def receipts(context: dg.AssetExecutionContext, shift_dates: Sequence[str]) -> Made:
+        talk = Talk(context, access, watch)
+
         async def read() -> Made:
-            async with access.clopos() as clopos:
-                return await make_receipts(access.lake, clopos, access.scope, shift_dates, Talk(context, access, watch))
+            async with access.clopos(talk.wait) as clopos:
+                return await make_receipts(access.lake, clopos, access.scope, shift_dates, talk.progress)
 
         return asyncio.run(read())
 
     def stock_operations(context: dg.AssetExecutionContext, shift_dates: Sequence[str]) -> Made:
-        refresh = _refresh_of(context)
+        talk = Talk(context, access, watch)
 
         async def read() -> Made:
-            async with access.clopos() as clopos:
+            async with access.clopos(talk.wait) as clopos:
                 return await make_stock_operations(
-                    access.lake, clopos, access.scope, shift_dates, refresh, Talk(context, access, watch)
+                    access.lake, clopos, access.scope, shift_dates, _refresh_of(context), talk.progress
                 )
 
         return asyncio.run(read())
@@ -57,6 +59,8 @@ def raw_assets(
         specs=[spec_of(table, access.lake, partitions_def) for table in receipts_maker.tables],
         check_specs=[_check_spec(table, partitions_def) for table in receipts_maker.tables],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        # One listing gives both tables; where one is selected, the other is made and recorded with it.
+        can_subset=True,
     )
     def receipts(context: dg.AssetExecutionContext) -> Iterator[object]:
         yield from run_step(context, access.lake, line, receipts_maker)
@@ -95,17 +99,17 @@ def _refresh_of(context: dg.AssetExecutionContext) -> Refresh:
 
 
 class Talk:
-    """Progress in the run's log, every quarter of a minute, with an estimate of what is left."""
+    """Progress and waits in the run's log, every quarter of a minute at most, with an estimate of what is left."""
 
     def __init__(self, context: dg.AssetExecutionContext, access: Access, watch: Progress | None) -> None:
         self._log = context.log
         self._access = access
         self._watch = watch
-        self._begun = self._talked = time.monotonic()
+        self._begun = self._talked = self._told = time.monotonic()
         self._what = ""
 
-    def __call__(self, what: str, done: int, of: int) -> None:
-        """One more is done."""
+    def progress(self, what: str, done: int, of: int) -> None:
+        """One more is done, of so many in the whole run; `of` is 0 where nobody knows."""
         if self._watch is not None:
             self._watch(what, done, of)
         now = time.monotonic()
@@ -113,6 +117,13 @@ class Talk:
             self._what, self._begun = what, now
         if now - self._talked >= TALK_EVERY_SECONDS and done:
             self._talked = now
-            left = (now - self._begun) / done * (of - done)
+            left = f" of {of}, about {(now - self._begun) / done * (of - done):.0f} s left" if of else ""
             waited = self._access.quota.waited_seconds
-            self._log.info(f"{what}: {done} of {of}, about {left:.0f} s left; {waited:.0f} s waited for quota so far")
+            self._log.info(f"{what}: {done}{left}; {waited:.0f} s waited for quota so far")
+
+    def wait(self, seconds: float, reason: str) -> None:
+        """A request waits, for the quota or for its next try; many may wait for the same."""
+        now = time.monotonic()
+        if now - self._told >= TALK_EVERY_SECONDS:
+            self._told = now
+            self._log.info(f"waiting {seconds:.0f} s: {reason}")

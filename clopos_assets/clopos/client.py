@@ -15,7 +15,7 @@ from typing import TypeVar
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import decode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
-from clopos_assets.clopos.listing import Item, Listing, Page, read_listing, read_objects, read_page
+from clopos_assets.clopos.listing import Item, Listing, Page, read_id, read_listing, read_objects, read_page
 from clopos_assets.clopos.patience import TryAgainError, tries
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.reply import Reply, read_reply, refusal
@@ -132,7 +132,7 @@ class Clopos:
         if reply.verdict.kind is Kind.ABSENT:
             return None
         receipt = reply.read().get("data")
-        if not isinstance(receipt, dict) or receipt.get("id") != receipt_id:
+        if not isinstance(receipt, dict) or read_id(receipt.get("id")) != receipt_id:
             raise CloposAnswerError(f"{name}: data is not that receipt; Clopos has to mend this")
         return receipt
 
@@ -148,7 +148,7 @@ class Clopos:
         return StockAnswer(read_objects(reply.read(), name), reply.answer.body)
 
     async def list_venues(self) -> list[Item]:
-        """The brand's venues, each with an integer `id`. https://developer.clopos.com/api-reference/v2/venues
+        """The brand's venues. https://developer.clopos.com/api-reference/v2/venues
 
         The list is documented without pages, so it is asked for without; where the answer counts more venues than
         it holds, pages are read.
@@ -156,7 +156,7 @@ class Clopos:
         name = "GET /v2/venues"
         envelope = (await self._ask("/v2/venues", name, None)).read()
         whole = read_page({**envelope, "total": len(read_objects(envelope, name))}, name)
-        if envelope.get("total") is None or envelope["total"] == whole.total:
+        if envelope.get("total") is None or read_id(envelope["total"]) == whole.total:
             return whole.items
         tally = _Tally()
 

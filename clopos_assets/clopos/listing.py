@@ -18,6 +18,7 @@ Item = dict[str, object]
 
 _RESTARTS = 5
 _MOST_PAGES = 10_000
+_LONGEST_NUMBER = 18
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +54,31 @@ class _ChangedError(Exception):
 def read_page(envelope: Item, name: str) -> Page:
     """The page in an envelope. Raises CloposAnswerError where it is not one as documented."""
     items = read_objects(envelope, name)
-    total = envelope.get("total")
-    if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+    total = read_id(envelope.get("total"))
+    if total is None or total < 0:
         raise CloposAnswerError(f"{name}: the answer has no whole number in total; Clopos has to mend this")
-    for item in items:
-        if not isinstance(item.get("id"), int) or isinstance(item.get("id"), bool):
-            raise CloposAnswerError(f"{name}: an item has no whole number in id; Clopos has to mend this")
     return Page(items, total)
+
+
+def read_id(value: object) -> int | None:
+    """A whole number, which may come as a numeric string; None where it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER:
+        return int(value)
+    return None
+
+
+def _identify(item: Item) -> int:
+    """The item's id, or, where it has none that can be read, a stand-in of its own: what to make of such an item
+    is for `convert` to say.
+    """
+    named = read_id(item.get("id"))
+    return (
+        named
+        if named is not None
+        else -int.from_bytes(blake2b(encode_json(item).encode(), digest_size=8).digest(), "big") - 1
+    )
 
 
 def read_objects(envelope: Item, name: str) -> list[Item]:
@@ -182,7 +201,7 @@ class _Reading(Generic[T]):
             raise _ChangedError(f"the total went from {self.total} to {page.total}")
         variants: dict[int, dict[bytes, Item]] = {}
         for item in page.items:
-            variants.setdefault(_id(item), {})[_digest(item)] = item
+            variants.setdefault(_identify(item), {})[_digest(item)] = item
         self.surplus += len(page.items) - len(variants)
         fresh: list[Item] = []
         is_news = False
@@ -205,12 +224,6 @@ class _Reading(Generic[T]):
         """Whole: as many ids as promised; the total may also count rows that one answer gave more than once."""
         if self.total not in (len(self.digests), len(self.digests) + self.surplus):
             raise _ChangedError(f"{len(self.digests)} of {self.total} items came")
-
-
-def _id(item: Item) -> int:
-    value = item["id"]
-    assert isinstance(value, int), "pages are checked when they are read"
-    return value
 
 
 def _digest(item: Item) -> bytes:

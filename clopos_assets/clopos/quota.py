@@ -67,6 +67,7 @@ class Quota:
         self._waiting = 0
         self._waiting_since = 0.0
         self._waited_seconds = 0.0
+        self._granted_at = float("-inf")
         self._logged_until = float("-inf")
 
     @property
@@ -80,7 +81,7 @@ class Quota:
     async def slot(self, on_wait: Callable[[float, str], None] | None = None) -> AsyncIterator[Slot]:
         """A place in the window, waited for; `on_wait` is told, once, of a wait of a second or more.
 
-        Raises CloposUnavailable where the wait is, or would be, longer than five windows; a later run may succeed.
+        Raises CloposUnavailable where nobody got a place for five windows, or would; a later run may succeed.
         """
         slot = Slot(self, await self._reserve(on_wait))
         try:
@@ -101,7 +102,7 @@ class Quota:
         is_told = False
         try:
             while isinstance(outcome, Wait):
-                self._refuse_endless_wait(self._clock() - since + outcome.seconds)
+                self._refuse_endless_wait(self._clock() - max(since, self._granted_at) + outcome.seconds)
                 if not is_told and outcome.seconds >= _WORTH_A_WORD_SECONDS:
                     is_told = True
                     self._log_once(outcome)
@@ -115,7 +116,10 @@ class Quota:
 
     def _try_to_reserve(self) -> Lease | Wait:
         with self._lock:
-            return self._window.reserve(self._clock())
+            outcome = self._window.reserve(self._clock())
+            if isinstance(outcome, Lease):
+                self._granted_at = self._clock()
+            return outcome
 
     def _begin_wait(self) -> float:
         with self._lock:

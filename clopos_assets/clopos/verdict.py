@@ -149,8 +149,10 @@ def _advise(status: int, words: str, venue_id: int | None) -> str:
             advice = _BASE_URL_ADVICE
         case 407:
             return "check the proxy in HTTPS_PROXY and its password"
-        case _:
+        case 401:
             advice = f"check {_CREDENTIALS}"
+        case _:
+            advice = "ask Clopos what it means, quoting this line"
     return advice if venue_id is None else f"{advice}, and {venue}"
 
 

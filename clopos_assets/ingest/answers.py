@@ -115,7 +115,7 @@ def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> l
             raise RowError(f"line {line.get('id')}: {error}") from None
         if own.setdefault(row[0], row) != row:
             raise RowError(f"line {row[0]} stands twice with different content")
-    return list(own.values())
+    return [own[line_id] for line_id in sorted(own, key=str)]  # their order in the answer says nothing
 
 
 def _possible_dates(item: Mapping[str, object], window: tuple[int, int]) -> tuple[str | None, str | None]:
@@ -124,7 +124,10 @@ def _possible_dates(item: Mapping[str, object], window: tuple[int, int]) -> tupl
     except RowError:
         return None, None
     before, after = window
-    return (created - timedelta(days=after)).isoformat(), (created + timedelta(days=before)).isoformat()
+    try:
+        return (created - timedelta(days=after)).isoformat(), (created + timedelta(days=before)).isoformat()
+    except OverflowError:  # a year that no calendar has
+        return None, None
 
 
 def gather_rows(entries: Sequence[Entry]) -> tuple[pa.Table, pa.Table]:

@@ -44,7 +44,7 @@ class Day:
     """One shift date: `ids` are all its receipts, `stored` and `versions` the operations of the last making.
 
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
-    not from an unfinished run; `left` counts receipts found gone.
+    not from an unfinished run; `absent` are receipts whose operations answered 404.
     """
 
     shift_date: str
@@ -58,7 +58,7 @@ class Day:
     requests: int = 0
     answered: int = 0
     waited_seconds: float = 0.0
-    left: int = 0
+    absent: list[ClosedReceipt] = field(default_factory=list)
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Day":

@@ -1,12 +1,13 @@
 """Filing receipts under their shift date: the plan of a partition, moves between partitions, and the writes.
 
-Order is what keeps receipts from being lost: a destination is written before the source lets go; lines before
-their receipts, whose file names the versions it holds and so says that both are written.
+Order is what keeps receipts from being lost: a destination is written before the source lets go. Both files of
+a partition name the versions they hold, so that a crash between them is seen by the next making.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
@@ -25,11 +26,16 @@ MASS_REMOVAL_SHARE = 0.05
 
 @dataclass
 class Stored:
-    """What a partition holds: venue by receipt id, versions, and the rows when they are needed."""
+    """What a partition holds: venue by receipt id, and versions.
+
+    A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
+    two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
+    """
 
     venues: dict[int, int]
     versions: Versions
     exists: bool
+    stray: set[int] = field(default_factory=set)
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
@@ -38,10 +44,11 @@ class Stored:
         if rows is None:
             return cls({}, {}, exists=False)
         ids, venues = (rows.column(name).to_pylist() for name in ("id", "venue_id"))
-        # Where somebody took the lines away, every receipt counts as changed, and brings its lines again.
-        whole = lake.has(RECEIPT_PRODUCTS, shift_date)
-        versions = read_versions(lake, RECEIPTS, shift_date) if whole else {}
-        return cls(dict(zip(ids, venues, strict=True)), versions, exists=True)
+        stored = dict(zip(ids, venues, strict=True))
+        of_lines = read_versions(lake, RECEIPT_PRODUCTS, shift_date)
+        of_receipts = read_versions(lake, RECEIPTS, shift_date)
+        versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
+        return cls(stored, versions, exists=True, stray=of_lines.keys() - stored.keys())
 
 
 @dataclass
@@ -59,6 +66,10 @@ class Plan:
     settled: set[int] = field(default_factory=set)
     facts: Facts = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
+
+    def copy(self) -> "Plan":
+        """The same plan, to be added to."""
+        return replace(self, entries=dict(self.entries), leaving=dict(self.leaving), counts=Counter())
 
     def guard(self, *, allow_mass_removal: bool) -> None:
         """Refuse to let a large part of the partition leave at once. Raises IngestError."""
@@ -89,38 +100,71 @@ class Filing:
         self._allow = allow_mass_removal
         self._failed: set[str] = set()
 
-    def carry_out(self, locked: set[str], elsewhere: list[Entry]) -> None:
+    def carry_out(self, locked: set[str], elsewhere: Sequence[tuple[str, Entry]]) -> None:
         """Write every plan. `locked` are the dates this run holds; `elsewhere` are receipts that the API
-        files under another date than the one they were sought in.
+        files under another date than the one they were sought in, with that one.
 
-        Facts and failures go to `made`. Raises IngestError or LakeError where nothing more can be written.
+        Facts and failures go to `made`: a date outside that can't be had fails the plans it has to do with, and
+        no others. Raises LakeError where nothing more can be written.
         """
-        for entry in elsewhere:
+        given, moves = self._plans, list(elsewhere)
+        for _ in range(len(given) + 1):  # each time round, at least one plan is given up
+            self._plans = {day: plan.copy() for day, plan in given.items()}
+            unhad = self._try(locked, moves)
+            if not unhad:
+                return
+            for shift_date, reason in unhad.items():
+                self._made.fail(shift_date, reason)
+                del given[shift_date]
+            moves = [(origin, entry) for origin, entry in moves if origin in given]
+
+    def _try(self, locked: set[str], moves: Sequence[tuple[str, Entry]]) -> dict[str, str]:
+        """Write every plan, or none: the plans that have to do with a date that can't be had, and why."""
+        for _, entry in moves:
             plan = self._plans.get(entry.shift_date)
             if plan is not None:
                 plan.entries[entry.receipt_id] = entry
-        strangers = [entry for entry in elsewhere if entry.shift_date not in self._plans]
-        sources = self._sources(strangers)
-        outside = {entry.shift_date for entry in strangers} | (sources.keys() - self._plans.keys())
-        # Dates that are not made yet are locked too: one that is being made now must not miss the note.
-        with self._lake.locked(outside - locked, seconds=OUTSIDE_LOCK_SECONDS):
+        strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
+        sources = self._sources([entry for _, entry in strangers])
+        outside = {entry.shift_date for _, entry in strangers} | (sources.keys() - self._plans.keys())
+        with ExitStack() as held:
             for shift_date in sorted(outside):
-                stored = Stored.load(self._lake, shift_date)
-                if stored.exists:
-                    self._plans[shift_date] = Plan(shift_date, stored)
-            for entry in strangers:
-                plan = self._plans.get(entry.shift_date)
-                if plan is not None:
-                    plan.entries[entry.receipt_id] = entry
-                else:
+                try:
+                    # Dates not made yet are locked too: one that is being made now must not miss the note.
+                    held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
+                    self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
+                except (BusyError, IngestError) as error:
+                    placed = set(sources.get(shift_date, {}).values())
+                    origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
+                    return dict.fromkeys(origins | (placed & self._plans.keys()), str(error))
+            for shift_date in sources.keys() - outside:
+                self._plans[shift_date].leaving.update(sources[shift_date])
+            for _, entry in strangers:
+                if entry.shift_date not in self._plans:
                     self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
-            for shift_date, leaving in sources.items():
-                self._plans[shift_date].leaving.update(leaving)
-            for shift_date in outside & self._plans.keys():
-                self._plans[shift_date].guard(allow_mass_removal=self._allow)
             self._write_all()
+            self._settle(moves)
+        return {}
 
-    def _sources(self, strangers: list[Entry]) -> dict[str, dict[int, str]]:
+    def _settle(self, moves: Sequence[tuple[str, Entry]]) -> None:
+        """Drop the notes of receipts that stand where they belong now, or wait there, or are no more."""
+        unplaced = {entry.receipt_id for _, entry in moves if entry.shift_date in self._failed}
+        for plan in self._plans.values():
+            if plan.shift_date not in self._failed:
+                self._lake.stop_waiting(plan.shift_date, (plan.settled | plan.entries.keys()) - unplaced)
+
+    def _plan_outside(
+        self, shift_date: str, strangers: Sequence[tuple[str, Entry]], leaving: Mapping[int, str]
+    ) -> None:
+        """Plan what enters and leaves a date outside the run's range, if it is made."""
+        stored = Stored.load(self._lake, shift_date)
+        if stored.exists:
+            plan = Plan(shift_date, stored, leaving=dict(leaving))
+            plan.entries = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
+            plan.guard(allow_mass_removal=self._allow)
+            self._plans[shift_date] = plan
+
+    def _sources(self, strangers: Sequence[Entry]) -> dict[str, dict[int, str]]:
         """Where the receipts of the plans stand besides: shift date → receipt → the date it has now."""
         placed = {
             entry.receipt_id: entry.shift_date
@@ -164,15 +208,14 @@ class Filing:
         }.items():
             plan.counts[name] += count
         try:
-            if fresh or gone or not stored.exists:
-                self._replace(plan, fresh, drop=replaced | gone)
+            if fresh or gone or stored.stray or not stored.exists:
+                self._replace(plan, fresh, drop=replaced | gone | stored.stray)
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
             return
         except LakeError:
             self._failed.add(plan.shift_date)
             raise
-        self._lake.stop_waiting(plan.shift_date, plan.settled | plan.entries.keys())
         if not (keep_leaving and plan.leaving):
             self._record(plan)
 
@@ -190,7 +233,7 @@ class Filing:
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
         RECEIPTS.check(receipts)  # before the lines are written: both or neither
-        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, {})
+        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, write_versions(versions))
         self._lake.replace(RECEIPTS, shift_date, receipts, write_versions(versions))
         plan.stored = Stored.load(self._lake, shift_date)
 

@@ -42,10 +42,6 @@ class Scope:
     allow_mass_removal: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def venue_header(self, venue_id: int) -> int | None:
-        """The venue to name in a request about one of its receipts; None where the token's own is read."""
-        return None if self.venue_ids is None else venue_id
-
     def local_now(self) -> datetime:
         """Now as the API reports times: in the venues' zone, without it."""
         return self.clock().astimezone(self.zone).replace(tzinfo=None)

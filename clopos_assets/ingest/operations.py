@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from typing import Literal
 
@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
-from clopos_assets.ingest.answers import Entry
 from clopos_assets.ingest.day import ClosedReceipt, Day, read_operations
-from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
+from clopos_assets.ingest.filing import Filing, Plan, Stored
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
     OUTSIDE_LOCK_SECONDS,
@@ -32,10 +31,11 @@ from clopos_assets.tables.rows import unknown_fields
 
 Refresh = Literal["changed", "all"]
 
+_STAGED: dict[Refresh, str] = {"changed": "stock_operations.changed", "all": "stock_operations.all"}
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
-"""So many receipts of a shift date may fail before the API is taken to be down and no more are asked for."""
+"""So many receipts of a shift date may get no answer before the API is taken to be down and no more are asked."""
 
 
 async def make_stock_operations(
@@ -54,22 +54,14 @@ async def make_stock_operations(
     for the next run.
     """
     made = Made()
-    with ExitStack() as held:
-        held.enter_context(lake.locked(shift_dates, seconds=LOCK_SECONDS))
-        try:
-            also = _outside(lake, shift_dates)
-            held.enter_context(lake.locked(also, seconds=OUTSIDE_LOCK_SECONDS))
-        except LakeError as error:
-            for shift_date in shift_dates:
-                made.fail(shift_date, str(error))
-            return made
-        days = sorted({*shift_dates, *also})
-        making = _Making(lake, clopos, scope, refresh, progress, made, locked=set(days))
-        # Destinations first: operations that moved away stay here until they stand there.
-        for shift_date in days:
-            await making.make(shift_date)
-        for shift_date in days:
-            making.let_go(shift_date)
+    days = sorted({*shift_dates, *_outside(lake, shift_dates)})
+    making = _Making(lake, clopos, scope, refresh, progress, made, frozenset(shift_dates))
+    making.count(days)
+    # Destinations first: operations that moved away stay here until they stand there.
+    for shift_date in days:
+        await making.make(shift_date)
+    for shift_date in days:
+        making.let_go(shift_date)
     return made
 
 
@@ -78,10 +70,11 @@ def _outside(lake: Lake, shift_dates: Sequence[str]) -> set[str]:
     gone: set[int] = set()
     new: set[int] = set()
     for shift_date in shift_dates:
-        have = read_versions(lake, STOCK_OPERATIONS, shift_date).keys()
-        receipts = Stored.load(lake, shift_date).venues.keys()
-        gone |= have - receipts
-        new |= receipts - have
+        with suppress(LakeError):  # told when the date itself is made
+            have = read_versions(lake, STOCK_OPERATIONS, shift_date).keys()
+            receipts = Stored.load(lake, shift_date).venues.keys()
+            gone |= have - receipts
+            new |= receipts - have
     destinations = lake.find(RECEIPTS, "id", gone).keys()
     sources = lake.find(STOCK_OPERATIONS, "receipt_id", new).keys()
     return {
@@ -100,7 +93,7 @@ class _Making:
         refresh: Refresh,
         progress: Progress,
         made: Made,
-        locked: set[str],
+        asked_for: frozenset[str],
     ) -> None:
         self._lake = lake
         self._clopos = clopos
@@ -108,30 +101,48 @@ class _Making:
         self._refresh = refresh
         self._progress = progress
         self._made = made
-        self._locked = locked
-        self._staged_in = f"stock_operations.{refresh}"
+        self._asked_for = asked_for
+        self._staged_in = _STAGED[refresh]
         self._down: str | None = None
+        self._to_ask = 0
+        self._asked = 0
+
+    def count(self, shift_dates: Sequence[str]) -> None:
+        """Find out how many receipts are to be asked for, so that progress can say how far the run is."""
+        for shift_date in shift_dates:
+            with suppress(IngestError, LakeError):  # told when the date itself is made
+                self._to_ask += len(self._needed(Day.load(self._lake, shift_date)))
+
+    def _needed(self, day: Day) -> list[ClosedReceipt]:
+        if self._refresh == "all" and day.shift_date in self._asked_for:
+            return list(day.closed.values())
+        return day.needed(self._scope.local_now())
+
+    def _locked(self, shift_date: str) -> AbstractContextManager[None]:
+        seconds = LOCK_SECONDS if shift_date in self._asked_for else OUTSIDE_LOCK_SECONDS
+        return self._lake.locked([shift_date], seconds=seconds)
 
     async def make(self, shift_date: str) -> None:
         """Read what is missing and write the partition, orphans included."""
         try:
             if self._down is not None:
                 raise IngestError(self._down)
-            day = Day.load(self._lake, shift_date)
-            staged = self._staged(day)
-            needed = list(day.closed.values()) if self._refresh == "all" else day.needed(self._scope.local_now())
-            await self._ask(day, needed, staged)
-            if day.failed:
-                raise IngestError(day.describe_failure())
-            self._write(day, keep_orphans=True)
-            self._record(day)
-            costs: Facts = {
-                "requests": day.requests,
-                "requests_spared": max(0, len(day.closed) - day.answered),
-                "waited_seconds": day.waited_seconds,
-            }
-            self._made.add(STOCK_OPERATIONS, shift_date, costs)
-            self._lake.unstage(self._staged_in, shift_date)
+            with self._locked(shift_date):
+                day = Day.load(self._lake, shift_date)
+                await self._ask(day, self._needed(day), self._staged(shift_date))
+                await self._settle_absent(day)
+                if day.failed:
+                    raise IngestError(day.describe_failure())
+                self._write(day, keep_orphans=True)
+                self._record(day)
+                costs: Facts = {
+                    "requests": day.requests,
+                    "requests_spared": max(0, len(day.closed) - day.answered),
+                    "waited_seconds": day.waited_seconds,
+                }
+                self._made.add(STOCK_OPERATIONS, shift_date, costs)
+                for kept in _STAGED.values():  # answers to an earlier question are not those to the next
+                    self._lake.unstage(kept, shift_date)
         except (IngestError, LakeError, ContractError, CloposError) as error:
             self._made.fail(shift_date, str(error))
 
@@ -140,37 +151,42 @@ class _Making:
         if shift_date in self._made.bad:
             return
         try:
-            day = Day.load(self._lake, shift_date)
-            if day.orphans:
-                missing = [d for d in self._lake.find(RECEIPTS, "id", day.orphans) if d in self._made.bad]
-                if missing:
-                    raise IngestError(f"receipts moved from here to {missing[0]}, which was not made")
-                self._write(day, keep_orphans=False)
-                self._record(day)
+            with self._locked(shift_date):
+                day = Day.load(self._lake, shift_date)
+                if day.orphans:
+                    missing = [d for d in self._lake.find(RECEIPTS, "id", day.orphans) if d in self._made.bad]
+                    if missing:
+                        raise IngestError(f"receipts moved from here to {missing[0]}, which was not made")
+                    self._write(day, keep_orphans=False)
+                    self._record(day)
         except (IngestError, LakeError, ContractError) as error:
             self._made.fail(shift_date, str(error))
 
-    def _staged(self, day: Day) -> dict[str, bytes]:
-        return self._lake.staged(self._staged_in, day.shift_date, newer_than=time.time() - STAGED_SECONDS)
+    def _staged(self, shift_date: str) -> dict[str, bytes]:
+        """Answers kept by a run that did not finish; those older than the partition are answered already."""
+        newer_than = max(time.time() - STAGED_SECONDS, self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0)
+        return self._lake.staged(self._staged_in, shift_date, newer_than=newer_than)
 
     async def _ask(self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes]) -> None:
         before, waited = self._clopos.requests, self._clopos.waited_seconds
         waiting: Iterator[ClosedReceipt] = iter(needed)
-        done = 0
+        unanswered = 0
 
         async def work() -> None:
-            nonlocal done
+            nonlocal unanswered
             for receipt in waiting:  # shared: each worker takes the next one
-                if self._down is not None or len(day.failed) > FAILURES_BORNE:
+                if self._down is not None or unanswered > FAILURES_BORNE:
                     return
                 try:
                     await self._ask_one(day, receipt, staged.get(receipt.staged_as))
-                except (CloposRefused, LakeError) as error:
+                except LakeError as error:
                     self._down = str(error)  # so would every other receipt end
-                except (CloposUnavailable, CloposAnswerError, IngestError) as error:
+                except (CloposError, IngestError) as error:
                     day.failed[receipt.receipt_id] = str(error)
-                done += 1
-                self._progress(f"stock operations of {day.shift_date}", done, len(needed))
+                    # An answer that can't be read says nothing of the next one; no answer does.
+                    unanswered += isinstance(error, CloposRefused | CloposUnavailable)
+                self._asked += 1
+                self._progress("receipts asked for stock operations", self._asked, self._to_ask)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(len(needed), ASKED_AT_ONCE)):
@@ -179,57 +195,56 @@ class _Making:
         day.waited_seconds = self._clopos.waited_seconds - waited
         if self._down is not None:
             raise IngestError(self._down)
-        if len(day.failed) > FAILURES_BORNE:
+        if unanswered > FAILURES_BORNE:
             self._down = f"not asked for, after too many failures: {day.describe_failure()}"
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
-            rows = read_operations(read_stock_operations(kept), receipt)
-            if rows or not receipt.may_still_post(self._scope.local_now()):
-                day.take(receipt, rows)
-                return
-        header = self._scope.venue_header(receipt.venue_id)
-        answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
+            # A kept answer that a crash has damaged is no answer: it is asked for again.
+            with suppress(CloposAnswerError, IngestError):
+                rows = read_operations(read_stock_operations(kept), receipt)
+                if rows or not receipt.may_still_post(self._scope.local_now()):
+                    day.take(receipt, rows)
+                    return
+        answer = await self._clopos.get_stock_operations(receipt.receipt_id, receipt.venue_id)
         if answer is None:
-            await self._ask_whether_gone(day, receipt, header)
+            day.absent.append(receipt)
             return
         day.answered += 1
         rows = read_operations(answer.items, receipt)
         self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
         day.take(receipt, rows)
 
-    async def _ask_whether_gone(self, day: Day, receipt: ClosedReceipt, header: int | None) -> None:
-        """The operations answered 404: file what the receipt says of itself, which may be that it is gone."""
-        found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id)
-        if found is not None and found.version == receipt.version:
-            day.take(receipt, [])  # it stands as listed; it just deducted nothing
-            return
+    async def _settle_absent(self, day: Day) -> None:
+        """Operations answered 404: file what the receipts say of themselves, which may be that they are gone."""
+        before = self._clopos.requests
         plan = Plan(day.shift_date, Stored.load(self._lake, day.shift_date))
-        elsewhere: list[Entry] = []
-        if found is not None and found.shift_date == day.shift_date:
-            plan.entries[receipt.receipt_id] = found
-        else:
-            plan.leaving[receipt.receipt_id] = None if found is None else found.shift_date
-            elsewhere = [] if found is None else [found]
-            day.left += 1
-            if not self._scope.allow_mass_removal and is_mass_removal(day.left, len(plan.stored.venues)):
-                raise IngestError(mass_removal_message(day.shift_date, day.left, len(plan.stored.venues)))
-        filing = Filing(
-            self._lake,
-            {day.shift_date: plan},
-            self._made,
-            allow_mass_removal=self._scope.allow_mass_removal,
-        )
-        filing.carry_out(self._locked, elsewhere)
-        fresh = Day.load(self._lake, day.shift_date)
-        day.ids = fresh.ids
-        again = fresh.closed.get(receipt.receipt_id)
-        if again is None:
-            day.closed.pop(receipt.receipt_id, None)
-            return
-        day.closed[receipt.receipt_id] = again
-        answer = await self._clopos.get_stock_operations(receipt.receipt_id, header)
-        day.take(again, [] if answer is None else read_operations(answer.items, again))
+        for receipt in day.absent:
+            found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id)
+            if found is None:
+                plan.leaving[receipt.receipt_id] = None
+            elif found.version == receipt.version:
+                day.take(receipt, [])  # it stands as listed; it just deducted nothing
+            elif found.shift_date == day.shift_date:
+                plan.entries[receipt.receipt_id] = found
+            else:
+                raise IngestError(
+                    f"receipt {receipt.receipt_id} moved to {found.shift_date} while it was read: run both dates again"
+                )
+        plan.guard(allow_mass_removal=self._scope.allow_mass_removal)
+        if plan.entries or plan.leaving:
+            filing = Filing(
+                self._lake, {day.shift_date: plan}, self._made, allow_mass_removal=self._scope.allow_mass_removal
+            )
+            filing.carry_out({day.shift_date}, [])
+            now = Day.load(self._lake, day.shift_date)
+            day.ids, day.closed = now.ids, now.closed
+            for receipt_id in plan.entries.keys() & day.closed.keys():
+                again = day.closed[receipt_id]
+                answer = await self._clopos.get_stock_operations(receipt_id, again.venue_id)
+                day.answered += 1
+                day.take(again, [] if answer is None else read_operations(answer.items, again))
+        day.requests += self._clopos.requests - before
 
     def _write(self, day: Day, *, keep_orphans: bool) -> None:
         rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)

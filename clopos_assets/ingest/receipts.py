@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TypeVar
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.made import (
@@ -21,6 +21,7 @@ from clopos_assets.ingest.made import (
 )
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS
+from clopos_assets.tables.rows import RowError, read_whole
 
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
@@ -84,10 +85,14 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     before, waited = clopos.requests, clopos.waited_seconds
     venues = await _venues(clopos, scope)
     listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
-    for number, venue_id in enumerate(venues, 1):
+    seen = 0
+    for venue_id in venues:
         fetched_at = scope.clock()
 
         def convert(items: list[dict[str, object]], venue_id: int | None = venue_id) -> Batch:
+            nonlocal seen
+            seen += len(items)
+            progress("receipts listed", seen, 0)
             return read_batch(
                 items,
                 asked_venue=venue_id,
@@ -115,7 +120,6 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 if other is not entry:
                     reason = f"venues {other.venue_id} and {entry.venue_id} both list it"
                     listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
-        progress("listing venues", number, len(venues))
     listed.requests, listed.waited_seconds = clopos.requests - before, clopos.waited_seconds - waited
     return listed
 
@@ -125,23 +129,26 @@ async def _venues(clopos: Clopos, scope: Scope) -> Sequence[int | None]:
         return [None]
     if not isinstance(scope.venue_ids, str):
         return list(scope.venue_ids)
-    ids = [venue.get("id") for venue in await clopos.list_venues()]
-    if not ids or not all(isinstance(venue_id, int) for venue_id in ids):
+    try:
+        ids = {read_whole(venue.get("id")) for venue in await clopos.list_venues()}
+    except RowError:
+        ids = set()
+    if not ids:
         raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
-    return sorted({int(str(venue_id)) for venue_id in ids})
+    return sorted(ids)
 
 
 async def _plan_all(
     lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: _Listed, made: Made
-) -> tuple[dict[str, Plan], list[Entry]]:
+) -> tuple[dict[str, Plan], list[tuple[str, Entry]]]:
     plans: dict[str, Plan] = {}
-    elsewhere: list[Entry] = []
+    elsewhere: list[tuple[str, Entry]] = []
     pages, odd = divmod(listed.requests, len(stretch))
     for number, shift_date in enumerate(stretch):
         wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            made.fail(shift_date, f"{wrong[0]}{more}: nothing of this shift date was changed")
+            made.fail(shift_date, f"{wrong[0]}{more}")
             continue
         # The stretch shares one listing: each date bears its part, so that sums over dates are true.
         facts: Facts = {
@@ -150,11 +157,11 @@ async def _plan_all(
         }
         try:
             plan, strangers = await _plan(lake, clopos, scope, shift_date, listed, facts)
-        except (CloposUnavailable, CloposAnswerError, IngestError) as error:
+        except (CloposError, IngestError, LakeError) as error:
             made.fail(shift_date, str(error))
             continue
         plans[shift_date] = plan
-        elsewhere += strangers
+        elsewhere += [(shift_date, entry) for entry in strangers]
     return plans, elsewhere
 
 
@@ -165,13 +172,15 @@ async def _plan(
     stored = Stored.load(lake, shift_date)
     plan = Plan(shift_date, stored, facts=facts)
     elsewhere: list[Entry] = []
+    waiting = lake.waiting(shift_date)
     for receipt_id, entry in listed.entries.items():
         if entry.shift_date == shift_date:
             plan.entries[receipt_id] = entry
-        elif receipt_id in stored.venues:
+            continue
+        if receipt_id in stored.venues:
             plan.leaving[receipt_id] = entry.shift_date
+        if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)
-    waiting = lake.waiting(shift_date)
     # A venue that is not read now says nothing about its receipts: they stay as they are.
     missing = {
         receipt_id: venue_id
@@ -221,12 +230,14 @@ async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: i
 
     Raises IngestError where the receipt can't be read.
     """
-    header = scope.venue_header(venue_id)
+    # Always by its own venue: under another it would answer 404, as if it were no more.
     fetched_at = scope.clock()
-    item = await clopos.get_receipt(receipt_id, header)
+    item = await clopos.get_receipt(receipt_id, venue_id)
     if item is None:
         return None
-    batch = read_batch([item], asked_venue=header, window=(scope.days_before, scope.days_after), fetched_at=fetched_at)
+    batch = read_batch(
+        [item], asked_venue=venue_id, window=(scope.days_before, scope.days_after), fetched_at=fetched_at
+    )
     if batch.bad:
         raise IngestError(str(batch.bad[0]))
     entry = batch.entries[0]

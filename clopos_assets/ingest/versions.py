@@ -38,4 +38,7 @@ def read_versions(lake: Lake, table: Table, shift_date: str) -> Versions:
     note = lake.notes(table, shift_date).get(_NOTE)
     if note is None:
         return {}
-    return dict(_PAIR.iter_unpack(zlib.decompress(base64.b64decode(note))))
+    try:
+        return dict(_PAIR.iter_unpack(zlib.decompress(base64.b64decode(note))))
+    except (ValueError, zlib.error, struct.error):
+        return {}

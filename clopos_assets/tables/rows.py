@@ -186,7 +186,7 @@ class RowReader:
             value = item.get(key)
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
-            if value is None and other is not None:
+            if other is not None and not value and item.get(other) is not None:
                 value = item.get(other)
             if value is not None:
                 try:
@@ -204,7 +204,7 @@ class RowReader:
     def _left_over(self, item: Mapping[str, object]) -> dict[str, object]:
         extra = {key: item[key] for key in item.keys() - self._known}
         for key, branch in self._nested.items():
-            left = _beyond(item.get(key), branch)
+            left = _beyond(item.get(key), branch, key, item)
             if left is not None:
                 extra[key] = left
         for name in self._payments:
@@ -234,19 +234,21 @@ def unknown_fields(extra: pa.ChunkedArray) -> str:
     return ", ".join(sorted(names))
 
 
-def _beyond(value: object, known: Mapping[str, object]) -> object:
-    """What a nested object holds besides the known paths and its `id`; None where nothing."""
+def _beyond(value: object, known: Mapping[str, object], name: str, item: Mapping[str, object]) -> object:
+    """What a nested object holds besides the known paths, and an `id` that the item does not repeat as its own
+    `{name}_id`; None where nothing.
+    """
     if not isinstance(value, dict):
-        return value  # not the documented object: keep what was said
+        return value or None  # not the documented object: keep what was said, if anything
     left = {}
     for key, inner in value.items():
-        if key == "id":
+        if key == "id" and inner in (None, item.get(f"{name}_id")):
             continue
         if key not in known:
             left[key] = inner
             continue
         branch = known[key]
-        rest = _beyond(inner, branch) if isinstance(branch, dict) and branch else None
+        rest = _beyond(inner, branch, key, item) if isinstance(branch, dict) and branch else None
         if rest is not None:
             left[key] = rest
     return left or None

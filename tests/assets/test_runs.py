@@ -1,13 +1,15 @@
 """What a run does in Dagster: one event per table and shift date, ranges in one run, and bad dates named."""
 
 import json
+import re
 from datetime import date
 from decimal import Decimal
 
+import dagster as dg
 import pytest
 
 from clopos_assets.lake import Lake
-from clopos_assets.tables import TABLES
+from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
 
 DAYS = ["2026-01-19", "2026-01-20"]
@@ -177,4 +179,88 @@ def test_long_work_tells_how_far_it_is(project: Project, monkeypatch: pytest.Mon
     monkeypatch.setattr("clopos_assets.assets.raw.TALK_EVERY_SECONDS", 0.0)
     result = project.run(*DAYS)
     said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
-    assert [text for text in said if "stock operations of 2026-01-19: 1 of 2, about" in text and "s left" in text]
+    counts = [text.partition("; ")[0] for text in said if text.startswith("receipts asked for stock operations: ")]
+    assert [re.sub(r"about \d+", "about n", text) for text in counts] == [
+        f"receipts asked for stock operations: {done} of 3, about n s left" for done in (1, 2, 3)
+    ]
+
+
+def test_waits_are_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.assets.raw.TALK_EVERY_SECONDS", 0.0)
+    project.shop.answer("/receipts", "<html>", 502, times=1)
+    result = project.run("2026-01-19")
+    assert result.success
+    said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
+    assert [text for text in said if text.startswith("waiting ") and "502" in text]
+
+
+@pytest.mark.parametrize("table", ["line_cogs", "product_cogs", "ingredient_usage"])
+def test_a_cost_step_that_fails_leaves_one_event_per_table_and_date(
+    project: Project, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    replace = Lake.replace
+
+    def refuse(lake: Lake, of: Table, shift_date: str, rows: object, notes: dict[str, str]) -> None:
+        if (of.name, shift_date) == (table, "2026-01-19"):
+            raise ContractError(f"{table}: made up")
+        replace(lake, of, shift_date, rows, notes)
+
+    monkeypatch.setattr(Lake, "replace", refuse)
+    result = project.run(*DAYS)
+    assert f"2026-01-19: {table}: made up" in failure_of(result)
+    for name in TABLES:
+        events = project.materializations(name)
+        assert len(events.get("2026-01-20", [])) == 1, name
+        assert len(events.get("2026-01-19", [])) <= 1, name
+    assert "2026-01-19" not in project.materializations(table)
+
+
+@pytest.mark.parametrize("table", ["receipts", "receipt_products"])
+def test_either_of_two_tables_made_together_can_be_selected(project: Project, table: str) -> None:
+    result = dg.materialize(
+        [asset for asset in project.definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)],
+        instance=project.instance,
+        partition_key="2026-01-19",
+        selection=[table],
+    )
+    assert result.success
+    for name in ("receipts", "receipt_products"):
+        assert {day: len(events) for day, events in project.materializations(name).items()} == {"2026-01-19": 1}
+    assert not project.materializations("stock_operations")
+
+
+def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project) -> None:
+    project.shop.world.update_receipt(1, total="many")
+    result = project.run(*DAYS)
+    recorded = [
+        entry.dagster_event.asset_key.to_user_string()
+        for entry in project.instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if entry.dagster_event is not None and entry.dagster_event.asset_key is not None
+    ]
+    assert sorted(recorded) == sorted(TABLES)
+    for name, table in TABLES.items():
+        assert all(recorded.index(of) < recorded.index(name) for of in table.inputs), name
+    checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
+    assert {e.asset_key.to_user_string() for e in checked} == {"receipts", "receipt_products"}
+
+
+def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:
+    project.shop.sell(4, "2026-01-21")
+    project.shop.world.update_receipt(1, total="many")
+    project.shop.answer("/receipts/3/stock-operations", "{}")
+    result = project.run("2026-01-19", "2026-01-21")
+    assert failure_of(result).startswith("2 of 3 shift dates not made. 2026-01-19: ")
+    assert sorted(project.materializations("receipts")) == ["2026-01-20", "2026-01-21"]
+    assert list(project.materializations("daily_cogs")) == ["2026-01-21"]
+
+
+def test_a_move_away_from_a_bad_date_is_recorded_for_both(project: Project) -> None:
+    assert project.run(*DAYS).success
+    project.shop.world.move_receipt(1, date(2026, 1, 20))
+    project.shop.world.update_receipt(2, total="many")
+    assert not project.run(*DAYS).success
+    for name in TABLES:
+        events = project.materializations(name)
+        assert {day: len(recorded) for day, recorded in events.items()} == dict.fromkeys(DAYS, 2), name
+    assert cogs(project, "2026-01-19") == [Decimal("0.640000")]
+    assert cogs(project, "2026-01-20") == [Decimal("1.280000")]

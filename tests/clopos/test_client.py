@@ -145,7 +145,7 @@ def test_a_conflict_is_reported() -> None:
     assert [number for part in listing.parts for number in part] == [2]
 
 
-@pytest.mark.parametrize("envelope", [{"data": []}, {"data": [1], "total": 1}, {"data": [{"id": "1"}], "total": 1}])
+@pytest.mark.parametrize("envelope", [{"data": []}, {"data": [1], "total": 1}, {"data": {"id": 1}, "total": 1}])
 def test_lists_not_as_documented(envelope: Item) -> None:
     brand = Brand(intervene=always(reply_json({"success": True, **envelope})))
     with pytest.raises(CloposAnswerError, match=r"^GET /v2/receipts \(2026-01-17 to 2026-01-20\): .* has to mend this"):

@@ -182,15 +182,12 @@ def test_endless_lists_are_refused() -> None:
     ("envelope", "message"),
     [
         ({"data": []}, "no whole number in total"),
-        ({"data": [], "total": "1"}, "no whole number in total"),
+        ({"data": [], "total": "one"}, "no whole number in total"),
         ({"data": [], "total": True}, "no whole number in total"),
         ({"data": [], "total": -1}, "no whole number in total"),
         ({"total": 1}, "not a list of objects"),
         ({"data": {"id": 1}, "total": 1}, "not a list of objects"),
         ({"data": [{"id": 1}, 2], "total": 1}, "not a list of objects"),
-        ({"data": [{"name": "x"}], "total": 1}, "no whole number in id"),
-        ({"data": [{"id": "1"}], "total": 1}, "no whole number in id"),
-        ({"data": [{"id": True}], "total": 1}, "no whole number in id"),
     ],
 )
 def test_pages_not_as_documented(envelope: Item, message: str) -> None:

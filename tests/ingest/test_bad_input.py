@@ -28,6 +28,8 @@ DAYS = ("2026-01-19", "2026-01-20")
         ({"closed_at": "19.01.2026 12:30"}, ["receipt 1", "closed_at", "is not a time"]),
         ({"closed_at": "2026-02-30 12:30:00"}, ["receipt 1", "closed_at", "is not a time"]),
         ({"status": None}, ["receipt 1", "status is missing"]),
+        ({"id": None}, ["receipt None", "id is missing"]),
+        ({"id": "one"}, ["receipt one", "id", "is not a number"]),
         ({"lock": "perhaps"}, ["receipt 1", "lock", "neither true"]),
         ({"payment_methods": [{"id": 1, "name": "Nağd", "amount": "x"}]}, ["receipt 1", "payment_methods", "amount"]),
         ({"receipt_products": [{"id": 10, "product_id": 7, "total": 1}]}, ["receipt 1", "line 10", "count is missing"]),
@@ -127,6 +129,74 @@ def test_a_receipt_whose_operations_keep_failing_is_named_and_the_rest_is_kept(
     assert not then.bad
     assert shop.asked() == {"list": 1, "operations": 1}  # receipt 2 was kept
     assert not list((shop.lake.root / "_staging").rglob("*.json"))
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+def test_a_refusal_of_one_receipt_costs_its_date_alone(shop: Shop, status: int) -> None:
+    shop.answer("/receipts/1/stock-operations", '{"success": false, "error": "odd"}', status)
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert "receipt 1" in then.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_a_receipt_refused_by_its_id_costs_its_date_alone(shop: Shop, status: int) -> None:
+    shop.make(*DAYS)
+    shop.world.update_receipt(1, created_at="2026-01-10 10:00:00")
+    shop.world.update_receipt(3, order_status="READY")
+    shop.answer("/receipts/1", '{"success": false, "error": "odd"}', status)
+    made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert made.facts["receipts"]["2026-01-20"]["receipts_changed"] == 1
+
+
+def test_answers_that_can_not_be_read_are_no_outage(shop: Shop) -> None:
+    for receipt_id in range(100, 130):
+        shop.sell(receipt_id, "2026-01-19")
+        shop.deduct(receipt_id, quantity="x")
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert "stock operations of 30 of 32 closed receipts" in then.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+def test_a_kept_answer_that_is_damaged_is_asked_for_again(shop: Shop) -> None:
+    shop.answer("/receipts/1/stock-operations", "no")
+    shop.make(*DAYS)
+    shop.answer_truly()
+    (kept,) = (shop.lake.root / "_staging").rglob("*.json")
+    kept.write_bytes(b"")
+    _, then = shop.make(*DAYS)
+    assert not then.bad
+    assert shop.asked() == {"list": 1, "operations": 2}
+
+
+def test_numeric_strings_are_numbers_everywhere(shop: Shop) -> None:
+    receipts = [shop.world.receipt(i) | {"id": str(i), "venue_id": "1"} for i in (1, 2, 3)]
+    shop.answer("/receipts", json.dumps({"success": True, "data": receipts, "total": "3"}, default=float))
+    assert not shop.make_receipts(*DAYS).bad
+    assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
+
+
+def test_damaged_operations_cost_their_date_alone(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.lake.path(STOCK_OPERATIONS, "2026-01-19").write_bytes(b"PAR1 no more")
+    shop.world.update_receipt(3, order_status="READY")
+    _, then = shop.make(*DAYS)
+    assert list(then.bad) == ["2026-01-19"]
+    assert then.facts["stock_operations"]["2026-01-20"]["requests"] == 1
+
+
+def test_a_damaged_partition_costs_its_date_alone(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.lake.path(RECEIPTS, "2026-01-19").write_bytes(b"PAR1 no more")
+    shop.world.update_receipt(3, order_status="READY")
+    made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert "remove it and make the shift date again" in made.bad["2026-01-19"]
+    shop.lake.path(RECEIPTS, "2026-01-19").unlink()
+    assert not shop.make_receipts(*DAYS).bad
 
 
 def test_an_api_that_is_down_is_not_asked_for_every_receipt(shop: Shop) -> None:

@@ -1,5 +1,7 @@
 """Promises 2 and 5: nothing is lost to the listing; a move writes the destination first."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 import pyarrow as pa
@@ -193,14 +195,16 @@ def test_a_receipt_gone_between_listing_and_operations_leaves(shop: Shop) -> Non
     assert then.facts["receipts"]["2026-01-19"]["rows"] == 1
 
 
-def test_a_receipt_moved_between_listing_and_operations_stands_once(shop: Shop) -> None:
+def test_a_receipt_moved_between_listing_and_operations_is_told_and_brought_right(shop: Shop) -> None:
     shop.make(*DAYS)
     shop.world.update_receipt(1, order_status="READY")
     shop.make_receipts(*DAYS)
     shop.world.move_receipt(1, date(2026, 1, 20))
     shop.answer("/receipts/1/stock-operations", GONE, 404, times=1)
     then = shop.make_operations(*DAYS)
-    assert not then.bad
+    assert "receipt 1 moved to 2026-01-20 while it was read" in then.bad["2026-01-19"]
+    assert shop.stands(1) == stands_in("2026-01-19")
+    shop.make(*DAYS)
     assert shop.stands(1) == stands_in("2026-01-20")
 
 
@@ -233,7 +237,9 @@ def test_a_venue_that_is_not_read_keeps_its_receipts(shop: Shop) -> None:
 def test_the_tokens_own_venue_needs_no_header(shop: Shop) -> None:
     shop.venue_ids = None
     shop.make(*DAYS)
-    assert {request.venue for request in shop.sandbox.requests.latest()} == {None}
+    venues = {request.route: request.venue for request in shop.sandbox.requests.latest()}
+    # Of one receipt it is known which venue it belongs to, and it is named.
+    assert venues == {"/v2/receipts": None, "/v2/receipts/{id}/stock-operations": "1", "/v2/auth": None}
     assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
 
 
@@ -262,3 +268,130 @@ def test_a_file_that_was_taken_away_comes_back_whole(shop: Shop, table: Table) -
         assert rows is not None
         assert known is not None
         assert rows.drop_columns(["fetched_at"]) == known.drop_columns(["fetched_at"])
+
+
+def test_a_date_outside_that_would_lose_too_much_costs_only_what_has_to_do_with_it(shop: Shop) -> None:
+    for receipt_id in range(100, 110):
+        shop.sell(receipt_id, "2026-01-18")
+    shop.make("2026-01-18")
+    for receipt_id in range(100, 110):
+        shop.world.move_receipt(receipt_id, date(2026, 1, 19))
+    made, _ = shop.make("2026-01-19", "2026-01-20", "2026-01-21")
+    assert list(made.bad) == ["2026-01-19"]
+    assert "CLOPOS_ALLOW_MASS_REMOVAL" in made.bad["2026-01-19"]
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+    assert len(shop.ids(RECEIPTS, "2026-01-18") or []) == 10
+
+
+def test_a_date_outside_that_is_held_costs_only_what_has_to_do_with_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clopos_assets.ingest.filing.OUTSIDE_LOCK_SECONDS", 0.1)
+    shop.sell(9, "2026-01-18")
+    shop.make("2026-01-18", *DAYS)
+    shop.world.move_receipt(1, date(2026, 1, 18))
+    shop.world.update_receipt(3, order_status="READY")
+    with shop.lake.locked(["2026-01-18"], seconds=1):
+        made = shop.make_receipts(*DAYS)
+    assert list(made.bad) == ["2026-01-19"]
+    assert "being made by another run" in made.bad["2026-01-19"]
+    assert made.facts["receipts"]["2026-01-20"]["receipts_changed"] == 1
+    shop.make(*DAYS)
+    assert shop.stands(1) == stands_in("2026-01-18")
+
+
+def test_receipts_of_other_venues_stay_when_only_the_tokens_own_is_read(shop: Shop) -> None:
+    shop.world.venues.append({"id": 2, "name": "Filial 2", "is_main": 0, "media": []})
+    shop.sell(9, "2026-01-19", venue_id=2)
+    shop.make("2026-01-19")
+    shop.venue_ids = None
+    made, _ = shop.make("2026-01-19")
+    assert not made.bad
+    assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2, 9]
+
+
+class _DiedError(Exception):
+    """Stands for the death of the process."""
+
+
+@contextmanager
+def die_before(table: Table, shift_date: str) -> Iterator[None]:
+    """Die just before a partition would be replaced."""
+    replace = Lake.replace
+
+    def dying(lake: Lake, of: Table, day: str, rows: pa.Table, notes: dict[str, str]) -> None:
+        if (of, day) == (table, shift_date):
+            raise _DiedError
+        replace(lake, of, day, rows, notes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, "replace", dying)
+        with pytest.raises(_DiedError):
+            yield
+
+
+def test_lines_of_a_receipt_that_came_and_went_around_a_crash_are_gone(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.sell(9, "2026-01-19")
+    with die_before(RECEIPTS, "2026-01-19"):
+        shop.make_receipts("2026-01-19")
+    assert shop.stands(9)["receipt_products"] == ["2026-01-19"]
+    shop.world.delete_receipt(9)
+    shop.make(*DAYS)
+    assert shop.stands(9) == stands_in()
+
+
+def test_lines_of_a_receipt_that_left_and_came_back_around_a_crash_are_there(shop: Shop) -> None:
+    shop.make(*DAYS)
+    before = shop.world.receipt(1), shop.world.operations(1)
+    shop.world.delete_receipt(1)
+    with die_before(RECEIPTS, "2026-01-19"):
+        shop.make_receipts("2026-01-19")
+    shop.world.put_receipt(before[0])
+    shop.world.put_operations(1, before[1])
+    shop.make(*DAYS)
+    assert shop.stands(1) == stands_in("2026-01-19")
+
+
+@pytest.mark.parametrize("created", ["2026-01-19 10:00:00", "2026-01-02 10:00:00"])
+def test_a_waiting_receipt_that_moved_on_reaches_its_date(shop: Shop, created: str) -> None:
+    shop.make("2026-01-24")
+    shop.sell(9, "2026-01-24", created_at=created)
+    shop.lake.wait_for("2026-01-20", 9, 1)
+    made, _ = shop.make("2026-01-20")
+    assert not made.bad
+    assert shop.stands(9)["receipts"] == ["2026-01-24"]
+
+
+def test_a_waiting_receipt_whose_new_date_fails_goes_on_waiting(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.sell(9, "2026-01-20", created_at="2026-01-02 10:00:00")
+    shop.lake.wait_for("2026-01-23", 9, 1)
+    with die_before(RECEIPTS, "2026-01-20"):
+        shop.make_receipts("2026-01-23")
+    assert shop.lake.waiting("2026-01-23") == {9: 1}
+    shop.make("2026-01-23")
+    assert shop.stands(9)["receipts"] == ["2026-01-20"]
+    assert shop.lake.waiting("2026-01-23") == {}
+
+
+def test_answers_kept_by_an_unfinished_refresh_do_not_answer_the_next(shop: Shop) -> None:
+    shop.make(*DAYS)
+    shop.answer("/receipts/1/stock-operations", "no")
+    shop.make("2026-01-19", refresh="all")
+    shop.answer_truly()
+    shop.make("2026-01-19")
+    shop.deduct(2, total_cost=1)
+    shop.make("2026-01-19", refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 2}
+
+
+def test_mass_removal_is_seen_before_any_leaves(shop: Shop) -> None:
+    for receipt_id in range(100, 120):
+        shop.sell(receipt_id, "2026-01-21")
+    shop.make_receipts("2026-01-21")
+    for receipt_id in range(100, 110):
+        shop.world.delete_receipt(receipt_id)
+    then = shop.make_operations("2026-01-21")
+    assert "CLOPOS_ALLOW_MASS_REMOVAL" in then.bad["2026-01-21"]
+    assert len(shop.ids(RECEIPTS, "2026-01-21") or []) == 20

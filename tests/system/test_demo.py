@@ -2,6 +2,9 @@
 
 import json
 import re
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -9,7 +12,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tests.system.processes import environment, run
+from tests.system.processes import environment, free_port, run, wait_for
 
 pytestmark = pytest.mark.system
 SIZE = ("--days", "5", "--receipts-per-day", "12", "--venues", "2")
@@ -84,6 +87,17 @@ def test_three_readers_agree(home: Path, table: str) -> None:
     ((by_duckdb,),) = duckdb.execute(f"select sum({column}) from {source}").fetchall()
     sums = {str(by_duckdb)} | {str(by_polars[column].sum()), str(by_pandas[column].sum())}
     assert len(sums) == 1, sums
+
+
+def test_the_ui_is_served_and_ends_with_the_demo(home: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "clopos_assets", "demo", "--home", str(home), *SIZE, "--ui", "--port", str(port)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
+        wait_for(f"http://127.0.0.1:{port}/server_info")
+        demo.terminate()
+        assert demo.wait(timeout=60) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def test_the_folder_remembers_its_restaurant(home: Path) -> None:

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.system.processes import ROOT, SECONDS, free_port, sandbox_home
+from tests.system.processes import ROOT, free_port, sandbox_home, wait_for
 
 pytestmark = pytest.mark.system
 CHROMIUM = "/usr/bin/chromium"
@@ -38,22 +36,10 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ) as server:
             try:
                 address = f"http://127.0.0.1:{port}"
-                _wait_for(f"{address}/server_info")
+                wait_for(f"{address}/server_info")
                 yield address
             finally:
                 server.terminate()
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            assert time.monotonic() < deadline, "the webserver did not start"
-            time.sleep(0.5)
-        else:
-            return
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,31 @@
+"""The golden days through everything: HTTP, client, ingest, lake and SQL."""
+
+from pathlib import Path
+
+import pytest
+
+from clopos_assets.compute import compute, connect
+from clopos_assets.sandbox import LimitOptions, Sandbox, World
+from clopos_assets.tables import COST
+from tests.golden.period import DAYS, expected_rows
+from tests.ingest.shop import NOW, Shop
+from tests.oracle import differences
+
+ANSWERS = Path(__file__).with_name("answers.json")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_the_golden_days_come_out_to_the_last_decimal(tmp_path: Path, at_once: bool) -> None:
+    world = World.from_json(ANSWERS.read_bytes(), now=NOW)
+    with Sandbox(world, limits=LimitOptions.unlimited()) as sandbox:
+        shop = Shop(tmp_path, sandbox)
+        for days in [DAYS] if at_once else [[day] for day in DAYS]:
+            made, then = shop.make(*days)
+            assert not made.bad
+            assert not then.bad
+    with connect() as connection:
+        for day in DAYS:
+            for table in COST:
+                rows = compute(shop.lake, connection, table, day)
+                shop.lake.replace(table, day, rows, {})
+                assert not differences(table.name, rows.to_pylist(), expected_rows(table.name, day)), (table.name, day)
