@@ -44,6 +44,7 @@ def query_of(table: Table) -> str:
 def connect() -> duckdb.DuckDBPyConnection:
     """An in-memory database with bounded memory and the macros that the SQL uses."""
     connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    connection.execute("set enable_progress_bar = false")
     connection.execute(_ROUND_HALF_EVEN)
     return connection
 

@@ -51,7 +51,7 @@ STOCK_LEDGER = Table(
         _text("product_name", "Product's name"),
         _id(
             "previous_operation_id",
-            "The operation before it on the same stock by (operated_at, id), whatever its shift date; NULL for the first",
+            "The operation before it on the same stock by (operated_at, id), of any shift date; NULL for the first",
             required=False,
             repeats=False,
         ),
@@ -104,7 +104,7 @@ STOCK_GAPS = Table(
         _decimal("revaluation", "Σ of the value changes at an unchanged quantity"),
         _ratio(
             "implied_unit_price",
-            "inflow_value / inflow_quantity under moving average cost; NULL where a gap began below 0 or its cost is a guess",
+            "inflow_value / inflow_quantity; NULL where a gap began below 0 or its cost is a guess",
             PER_STOCK_UNIT,
         ),
     ),

@@ -177,6 +177,8 @@ def test_the_sentences_of_gaps(findings: Find) -> None:
         # A standard on half a millionth, shown half to even.
         ("9", [usage(2, "0.000001")], ("0", "9")),
         ("9", [usage(2, "0.000003")], ("0.000002", "8.999998")),
+        # And on less than a millionth of a millionth more than half of one, which is no tie.
+        ("9", [usage(10_000_000, "5.000001")], ("0.000001", "8.999999")),
         ("9", [], None),
         ("9", [usage(0, 10)], None),
         ("9", [usage(-3, -10)], None),

@@ -81,6 +81,7 @@ def days(draw: st.DrawFn) -> Answers:
             for _ in range(draw(st.integers(0, 3))):
                 operation_id += 1
                 quantity, cost, before = draw(AMOUNTS), draw(AMOUNTS), draw(AMOUNTS)
+                booked = (quantity * cost).quantize(Decimal("0.000001"))
                 answer.append(
                     {
                         "id": operation_id,
@@ -96,9 +97,7 @@ def days(draw: st.DrawFn) -> Answers:
                         + draw(st.sampled_from(["0", "0.25", "-0.250001"]).map(Decimal)),
                         "cost": cost,
                         "before_cost": draw(POSSIBLY),
-                        "total_cost": draw(
-                            AMOUNTS | st.sampled_from([(quantity * cost).quantize(Decimal("0.000001")), Decimal(0)])
-                        ),
+                        "total_cost": draw(AMOUNTS | st.sampled_from([booked, Decimal(0)])),
                         "operated_at": draw(TIMES),
                     }
                 )

@@ -139,6 +139,7 @@ def test_line_has_deduction(findings: Find) -> None:
         line(3, 1, product_id=11),
         line(4, 1, count=0),
         line(5, 1, deleted_at=ENDED),
+        line(6, 1, count=0, total=-1),
     ]
     rows = findings(sold(total=20, subtotal=None), lines, RICE)
     row = only(rows, "line_has_deduction")

@@ -266,6 +266,7 @@ deduction_has_cost as (
         'deduction_has_cost' as check_name, 'WARN' as severity,
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         abs(standard_value) as exact_amount,
+        true as is_money,
         quantity_text || ' of ' || product_name || ' was deducted for receipt ' || receipt_id || ' at no cost'
             || case when standard_value is null then '.' else '; at its recent cost it is worth {amount}.' end as sentence,
     from worded_operations
@@ -423,22 +424,15 @@ worded_findings as (
         ) as entity,
         md5(check_name || ' of ' || entity) as finding_id,
         list_transform(
-            [expected, actual, abs(difference)],
+            [expected, actual, abs(difference), amount_at_risk],
             lambda figure: case
                 when is_money then regexp_replace(cast(figure as varchar), '0{1,4}$', '')
                 else rtrim(rtrim(cast(figure as varchar), '0'), '.')
             end
         ) as figures,
-        replace(
-            replace(
-                replace(
-                    replace(sentence, '{expected}', coalesce(figures[1], '')),
-                    '{actual}', coalesce(figures[2], '')
-                ),
-                '{difference}', coalesce(figures[3], '')
-            ),
-            '{amount}', coalesce(regexp_replace(cast(amount_at_risk as varchar), '0{1,4}$', ''), '')
-        ) as message,
+        list_transform(figures, lambda figure: coalesce(figure, '')) as words,
+        replace(replace(sentence, '{expected}', words[1]), '{actual}', words[2]) as half_said,
+        replace(replace(half_said, '{difference}', words[3]), '{amount}', words[4]) as message,
     from rounded_findings
 )
 
