@@ -1,10 +1,11 @@
 """The golden period: its answers, and the tables they must give."""
 
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.oracle import Row, shift_dates
+from tests.oracle import Row, differences, shift_dates
 from tests.tables.decoding import Json, load_json
 
 _FOLDER = Path(__file__).parent
@@ -27,3 +28,10 @@ def expected_rows(table: str, shift_date: str) -> list[Row]:
     """A table's rows for one shift date, worked by hand: decimals exact, ratios as floats."""
     rows = [row for row in _TABLES[table] if row["shift_date"] == shift_date]
     return [{name: _typed(name, value) for name, value in row.items() if name != "shift_date"} for row in rows]
+
+
+def assert_golden(table: str, shift_date: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The rows are the worked ones, in the columns that were worked."""
+    wanted = expected_rows(table, shift_date)
+    worked = set(wanted[0]) if wanted else set()
+    assert differences(table, [{name: row[name] for name in worked} for row in rows], wanted) == []

@@ -1,27 +1,18 @@
 """The golden period through decoding, the lake, the SQL and the oracle: the same tables to the last decimal."""
 
-from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clopos_assets.compute import Rules, compute, connect, select
 from clopos_assets.lake import Lake
 from clopos_assets.tables import COST, TABLES
-from tests.golden.period import DAYS, OPERATIONS, RECEIPTS, expected_rows
+from tests.golden.period import DAYS, OPERATIONS, RECEIPTS, assert_golden, expected_rows
 from tests.oracle import cost_tables, differences, raw_tables
 from tests.tables.decoding import raw_arrow
 
 TABLE_NAMES = [table.name for table in COST]
-
-
-def assert_golden(table: str, shift_date: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """The rows are the worked ones, in the columns that were worked."""
-    wanted = expected_rows(table, shift_date)
-    worked = set(wanted[0]) if wanted else set()
-    assert differences(table, [{name: row[name] for name in worked} for row in rows], wanted) == []
 
 
 @pytest.mark.parametrize("shift_date", DAYS)

@@ -7,9 +7,8 @@ import pytest
 from clopos_assets.compute import Rules, compute, connect
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import COST
-from tests.golden.period import DAYS, expected_rows
+from tests.golden.period import DAYS, assert_golden
 from tests.ingest.shop import NOW, Shop
-from tests.oracle import differences
 
 ANSWERS = Path(__file__).with_name("answers.json")
 
@@ -28,4 +27,4 @@ def test_the_golden_days_come_out_to_the_last_decimal(tmp_path: Path, at_once: b
             for table in COST:
                 rows = compute(shop.lake, connection, table, day, Rules())
                 shop.lake.replace(table, day, rows, {})
-                assert not differences(table.name, rows.to_pylist(), expected_rows(table.name, day)), (table.name, day)
+                assert_golden(table.name, day, rows.to_pylist())
