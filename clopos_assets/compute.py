@@ -3,7 +3,8 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -11,7 +12,6 @@ from importlib.resources import files
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, ContractError, Table
@@ -62,21 +62,17 @@ def select(
     """
     query = query_of(table)
     bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
-    for name, rows in inputs.items():
-        connection.register(name, rows)
     try:
-        relation = connection.sql(query, params=bound) if bound else connection.sql(query)
-        assert relation is not None  # a select always gives one
-        result: pa.Table = relation.to_arrow_table()
+        with _registered(connection, inputs):
+            relation = connection.sql(query, params=bound) if bound else connection.sql(query)
+            assert relation is not None  # a select always gives one
+            result: pa.Table = relation.to_arrow_table()
         if tuple(result.column_names) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {result.column_names}, declared are {table.names}")
         return _cast(table, result)
     except (duckdb.OutOfRangeException, duckdb.ConversionException, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise ContractError(f"{table.name}: a figure is too large for its column ({reason})") from error
-    finally:
-        for name in inputs:
-            connection.unregister(name)
 
 
 def _cast(table: Table, result: pa.Table) -> pa.Table:
@@ -118,30 +114,40 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
 
     Raises ComputeError where an input is not materialized.
     """
-    inputs = {}
+    inputs: dict[str, object] = {}
     for name in table.inputs:
-        rows = lake.read(TABLES[name], shift_date)
-        if rows is None:
+        if not lake.has(TABLES[name], shift_date):
             raise ComputeError(
                 f"{name} of shift date {shift_date} is not materialized: materialize it first, or together"
             )
-        inputs[name] = rows
+        # Left in the file, so that DuckDB reads what it needs within its bounds.
+        inputs[name] = connection.read_parquet(str(lake.path(TABLES[name], shift_date)), hive_partitioning=False)
     for name in table.trailing:
         inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], rules.window(shift_date))
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
-        _reconcile(table, made, inputs["receipts"], inputs["stock_operations"])
+        _reconcile(connection, table, made, inputs)
     return made
 
 
 _RECONCILED = {"daily_cogs": "cogs", "ingredient_usage": "total_cost"}
+_DEDUCTED = """
+    select stock_operations.venue_id, sum(total_cost)
+    from stock_operations
+    semi join receipts
+        on receipts.id = stock_operations.receipt_id and receipts.status = 2 and receipts.deleted_at is null
+    group by stock_operations.venue_id
+"""
 
 
-def _reconcile(table: Table, made: pa.Table, receipts: pa.Table, operations: pa.Table) -> None:
+def _reconcile(
+    connection: duckdb.DuckDBPyConnection, table: Table, made: pa.Table, inputs: Mapping[str, object]
+) -> None:
     """Refuse a table whose cost is not that of the deductions, venue by venue."""
-    closed = receipts.filter(pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at"))))
-    deducted = operations.filter(pc.is_in(operations.column("receipt_id"), value_set=closed.column("id")))
-    wanted, got = _by_venue(deducted, "total_cost"), _by_venue(made, _RECONCILED[table.name])
+    with _registered(connection, inputs):
+        wanted: dict[int, Decimal] = dict(connection.execute(_DEDUCTED).fetchall())
+    summed = made.group_by("venue_id").aggregate([(_RECONCILED[table.name], "sum")])
+    got: dict[int, Decimal] = dict(zip(*(column.to_pylist() for column in summed.columns), strict=True))
     for venue_id in sorted(wanted.keys() | got.keys()):
         if wanted.get(venue_id, 0) != got.get(venue_id, 0):
             raise ContractError(
@@ -150,9 +156,16 @@ def _reconcile(table: Table, made: pa.Table, receipts: pa.Table, operations: pa.
             )
 
 
-def _by_venue(rows: pa.Table, column: str) -> dict[int, Decimal]:
-    summed = rows.group_by("venue_id").aggregate([(column, "sum")])
-    return dict(zip(summed.column("venue_id").to_pylist(), summed.column(f"{column}_sum").to_pylist(), strict=True))
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, object]) -> Iterator[None]:
+    """The inputs as views of their names, while the block lasts."""
+    for name, rows in inputs.items():
+        connection.register(name, rows)
+    try:
+        yield
+    finally:
+        for name in inputs:
+            connection.unregister(name)
 
 
 def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:

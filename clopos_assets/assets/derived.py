@@ -28,7 +28,7 @@ from clopos_assets.tables import (
     Table,
 )
 
-_FAILURES = (ComputeError, ContractError, LakeError, duckdb.OutOfMemoryException)
+_FAILURES = (ComputeError, ContractError, LakeError, duckdb.Error)
 _Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
 
 
@@ -96,7 +96,7 @@ def _make(
                     rows = rows_of(connection, shift_date)
                     if access.lake.read(table, shift_date) != rows:  # what stands there already is left alone
                         access.lake.replace(table, shift_date, rows, {})
-                made.add(table, shift_date, figures_of(access.lake, table, shift_date, rows))
+                made.add(table, shift_date, figures_of(connection, access.lake, table, shift_date, rows, access.rules))
             except _FAILURES as error:
                 made.fail(shift_date, str(error).splitlines()[0])
     return made

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clopos_assets.compute import Rules
 from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
-from clopos_assets.tables import DAILY_COGS, RECEIPTS, RECIPE_OBSERVED, VARIANCE_FINDINGS, Table
+from clopos_assets.tables import DAILY_COGS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, VARIANCE_FINDINGS, Table
 
 _SHOWN = 50
 _SUMMED: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +35,9 @@ _SUMMED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def figures_of(lake: Lake, table: Table, shift_date: str, rows: pa.Table) -> Facts:
+def figures_of(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str, rows: pa.Table, rules: Rules
+) -> Facts:
     """Row count, the sums worth plotting, and what the table alone can say of its day."""
     facts: Facts = {"rows": rows.num_rows}
     for name in _SUMMED.get(table.name, ()):
@@ -44,8 +48,37 @@ def figures_of(lake: Lake, table: Table, shift_date: str, rows: pa.Table) -> Fac
         changed = pc.not_equal(rows.column("quantity_per_unit"), rows.column("previous_quantity_per_unit"))
         facts["recipes_changed"] = pc.sum(changed).as_py() or 0
     elif table is VARIANCE_FINDINGS:
-        facts |= _findings(rows) | _formula_fit(lake, shift_date, rows)
+        facts |= (
+            _findings(rows) | _timeliness(connection, lake, shift_date, rules) | _formula_fit(lake, shift_date, rows)
+        )
     return facts
+
+
+_TIMELINESS = """
+    select
+        count(*) filter (where status <> 2 and deleted_at is null) as open_receipts,
+        count(*) filter (where closed_at >= $shift_ended_at) as receipts_closed_late,
+        max(date_diff('second', $shift_ended_at, closed_at)) / 3600 as last_closing_hours_after_shift,
+        (
+            select max(date_diff('second', closed_at, operated_at))
+            from read_parquet($operations, hive_partitioning = false)
+            inner join read_parquet($receipts, hive_partitioning = false) as receipts on receipts.id = receipt_id
+        ) as posting_lag_seconds,
+    from read_parquet($receipts, hive_partitioning = false)
+"""
+
+
+def _timeliness(connection: duckdb.DuckDBPyConnection, lake: Lake, shift_date: str, rules: Rules) -> Facts:
+    """How late receipts closed, and how long after closing their stock was deducted."""
+    values = {
+        "shift_ended_at": rules.values(shift_date)["shift_ended_at"],
+        "receipts": str(lake.path(RECEIPTS, shift_date)),
+        "operations": str(lake.path(STOCK_OPERATIONS, shift_date)),
+    }
+    result = connection.execute(_TIMELINESS, values)
+    names = [column[0] for column in result.description or []]
+    (row,) = result.fetchall()
+    return {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 
 def _food_cost(rows: pa.Table) -> Facts:

@@ -37,6 +37,11 @@ class Maker:
         """The tables made."""
         return {table.name for table in self.tables}
 
+    @property
+    def inputs(self) -> set[str]:
+        """The tables they are made from."""
+        return {name for table in self.tables for name in table.inputs}
+
 
 def run_step(
     context: dg.AssetExecutionContext, lake: Lake, line: Sequence[Maker], step: Maker
@@ -90,7 +95,7 @@ def _dates(days: Sequence[str]) -> str:
 
 def _touched_outside(context: dg.AssetExecutionContext, lake: Lake, step: Maker, asked: set[str]) -> list[str]:
     """Dates outside the run's range whose inputs an earlier step of this run has changed."""
-    inputs = {name for table in step.tables for name in table.inputs}
+    inputs = step.inputs
     if not inputs:
         return []
     dates = {
@@ -112,7 +117,7 @@ def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Ite
 
 
 def _finish_good(
-    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[Maker], made: Made, asked: Sequence[str]
+    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[tuple[Maker, bool]], made: Made, asked: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
     planned = {
@@ -122,11 +127,13 @@ def _finish_good(
     }
     good = {day for day in asked if day not in made.bad}
     touched = sorted({day for facts in made.facts.values() for day in facts} - good)
-    for maker in later:
+    for maker, is_kept_from_coming in later:
         days = [day for day in asked if day not in made.bad]
         days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
         if days and maker.names <= planned:
             then = maker.make(context, days)
+            if not is_kept_from_coming:
+                continue  # its own step will say how it went
             for name in maker.names:
                 _record(context, then, [*then.facts.get(name, {})], {name})
             if maker.judge is not None:
@@ -135,15 +142,20 @@ def _finish_good(
                 made.fail(shift_date, reason)
 
 
-def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[Maker]:
-    """The makers, in order, whose steps Dagster does not start once this one has failed."""
+def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[tuple[Maker, bool]]:
+    """The makers, in order, whose steps Dagster does not start once this one has failed (True), and those whose
+    steps may come later but whose tables are needed for that (False).
+    """
+    later = line[line.index(failed) + 1 :]
     reached = set(failed.names)
-    kept = []
-    for maker in line[line.index(failed) + 1 :]:
-        if any(reached.intersection(table.inputs) for table in maker.tables):
+    for maker in later:
+        if reached & maker.inputs:
             reached |= maker.names
-            kept.append(maker)
-    return kept
+    needed: set[str] = set()
+    for maker in reversed(later):
+        if maker.names & (reached | needed):
+            needed |= maker.inputs
+    return [(maker, bool(maker.names & reached)) for maker in later if maker.names & (reached | needed)]
 
 
 def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:

@@ -241,7 +241,7 @@ FINDING_HISTORY = Table(
     key=("finding_id",),
     description=(
         "The findings over time: when each was first and last seen, and when it was found resolved. It knows the "
-        "moments at which the shift date was made, not those at which things happened."
+        "moments at which the shift date was made; it cannot know those at which things happened."
     ),
     inputs=("variance_findings",),
     columns=(

@@ -1,6 +1,6 @@
 """A brand's receipts and operations that change at random, and the way from them into a lake without HTTP."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -35,12 +35,14 @@ class World:
         self._next = 1
 
     @classmethod
-    def of(cls, receipts: Iterable[Json], operations: dict[int, list[Json]]) -> "World":
+    def of(
+        cls, receipts: Iterable[Mapping[str, Any]], operations: Mapping[int, Sequence[Mapping[str, Any]]]
+    ) -> "World":
         """A world that is there already."""
-        listed = list(receipts)
+        listed = [dict(receipt) for receipt in receipts]
         world = cls(sorted({receipt["shift_date"] for receipt in listed}), 0)
         world.receipts = {receipt["id"]: receipt for receipt in listed}
-        world.operations = operations
+        world.operations = {number: [dict(item) for item in items] for number, items in operations.items()}
         return world
 
     def sell(self, shift_date: str, *moments: str, **fields: Any) -> int:
@@ -182,3 +184,9 @@ def make(lake: Lake, connection: duckdb.DuckDBPyConnection, *days: str) -> set[s
 
 def day_after(day: str, count: int = 1) -> str:
     return (date.fromisoformat(day) + timedelta(days=count)).isoformat()
+
+
+def index_files(lake: Lake) -> dict[str, bytes]:
+    """What the lake keeps of the index, by path."""
+    root = lake.root / "_ledger"
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}

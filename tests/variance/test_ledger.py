@@ -49,7 +49,7 @@ def assert_golden(rows: list[dict[str, Any]], shift_date: str) -> None:
 def test_the_golden_days_in_any_order(
     lake: Lake, connection: duckdb.DuckDBPyConnection, order: tuple[str, ...], together: bool
 ) -> None:
-    world = World.of([dict(receipt) for receipt in GOLDEN_RECEIPTS], {k: list(v) for k, v in OPERATIONS.items()})
+    world = World.of(GOLDEN_RECEIPTS, OPERATIONS)
     world.file(lake)
     for days in [order] if together else [(day,) for day in order]:
         make(lake, connection, *days)

@@ -14,7 +14,7 @@ from clopos_assets.ledger import make_stock_ledger
 from clopos_assets.ledger.index import Index
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS
 from tests.ingest.shop import days_from
-from tests.variance.ledger_world import World, assert_ledger, day_after, make, small_world
+from tests.variance.ledger_world import World, assert_ledger, day_after, index_files, make, small_world
 
 DAY = "2026-03-01"
 
@@ -34,11 +34,6 @@ def written(lake: Lake) -> dict[str, tuple[int, int]]:
     """Which file each partition of the ledger is."""
     files = {day: lake.path(STOCK_LEDGER, day).stat() for day in lake.dates(STOCK_LEDGER)}
     return {day: (file.st_ino, file.st_mtime_ns) for day, file in files.items()}
-
-
-def index_files(lake: Lake) -> dict[str, bytes]:
-    root = lake.root / "_ledger"
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -136,6 +131,16 @@ def test_a_late_closing_stands_between_its_neighbours(lake: Lake, connection: du
     world.edit(late, status=1)  # opened again
     world.file(lake)
     assert make(lake, connection, days[0]) == {days[0], days[3]}
+    assert_ledger(lake, world)
+
+
+def test_operations_around_another_shift_dates_operation(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    """The row in between follows the first of them, and the row after the last."""
+    days = days_from(DAY, 4)
+    world = one_a_day(lake, connection, days)
+    world.sell(days[0], f"{days[2]} 14:00:00", f"{days[2]} 11:00:00")
+    world.file(lake)
+    assert make(lake, connection, days[0]) == {days[0], days[2], days[3]}
     assert_ledger(lake, world)
 
 

@@ -25,11 +25,21 @@ in_order as (
     select
         id, receipt_id, venue_id, storage_id, stock_id, product_id, product_name, quantity, before_quantity,
         after_quantity, cost, before_cost, operated_at,
-        lag(id) over on_stock as previous_operation_id,
-        lag(after_quantity) over on_stock as previous_after_quantity,
-        lag(cost) over on_stock as previous_cost,
+        -- One lag of three values takes less than three.
+        lag({'id': id, 'after_quantity': after_quantity, 'cost': cost}) over (
+            partition by stock_id order by operated_at, id
+        ) as previous,
     from (from operations union all by name from others)
-    window on_stock as (partition by stock_id order by operated_at, id)
+),
+
+pairs as (
+    select
+        in_order.* exclude (previous),
+        previous.id as previous_operation_id,
+        previous.after_quantity as previous_after_quantity,
+        previous.cost as previous_cost,
+    from in_order
+    where receipt_id is not null
 )
 
 select
@@ -58,5 +68,4 @@ select
         )
     end as unexplained_value,
     operated_at,
-from in_order
-where receipt_id is not null
+from pairs

@@ -268,7 +268,8 @@ deduction_has_cost as (
         abs(standard_value) as exact_amount,
         true as is_money,
         quantity_text || ' of ' || product_name || ' was deducted for receipt ' || receipt_id || ' at no cost'
-            || case when standard_value is null then '.' else '; at its recent cost it is worth {amount}.' end as sentence,
+            || case when standard_value is null then '.' else '; at its recent cost it is worth {amount}.' end
+            as sentence,
     from worded_operations
     where is_free
 ),
