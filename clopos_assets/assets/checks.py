@@ -14,6 +14,7 @@ from clopos_assets.findings import CHECKS, Check
 from clopos_assets.tables import VARIANCE_FINDINGS
 
 _WORST = 10
+_TOLD = 3
 
 
 def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefinition:
@@ -80,6 +81,7 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         "count": dg.MetadataValue.int(found.num_rows),
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
+    said = " ".join(row["message"] for row in rows[:_TOLD])
     worst = [f"| {_amount(row['amount_at_risk'])} | {row['message'].replace('|', '/')} |" for row in rows]
     if worst:
         metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))
@@ -89,7 +91,7 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         passed=check.severity == "INFO" or not found.num_rows,
         severity=dg.AssetCheckSeverity.ERROR if check.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{found.num_rows} found, {_amount(at_risk)} at risk" if found.num_rows else None,
+        description=f"{found.num_rows} found, {_amount(at_risk)} at risk. {said}" if said else None,
     )
 
 

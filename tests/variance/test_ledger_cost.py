@@ -14,7 +14,7 @@ from clopos_assets.tables import STOCK_LEDGER, Table
 from tests.variance.ledger_world import World, assert_ledger, day_after, make
 
 FIRST = "2023-01-02"
-STEP = 13
+STEP = 20
 """Days between shift dates: a long history of few files."""
 
 
@@ -47,7 +47,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def costs(root: Path, connection: duckdb.DuckDBPyConnection, length: int) -> tuple[Counter[str], Counter[str]]:
-    """Of a new day's making, and of making a day again that lies 40 shift dates back, after a late closing."""
+    """Of a new day's making, and of making a day again that lies 20 shift dates back, after a late closing."""
     days = [day_after(FIRST, STEP * number) for number in range(length)]
     world = World(days, 0)
     for day in days:
@@ -56,16 +56,16 @@ def costs(root: Path, connection: duckdb.DuckDBPyConnection, length: int) -> tup
     make(Lake(root), connection, *days[:-1])
     newest, back = CountingLake(root), CountingLake(root)
     assert make(newest, connection, days[-1]) == {days[-1]}
-    world.sell(days[-40], f"{days[-38]} 11:00:00")
+    world.sell(days[-20], f"{days[-19]} 11:00:00")
     world.file(Lake(root))
-    assert make(back, connection, days[-40]) == {days[-40], days[-38]}
+    assert make(back, connection, days[-20]) == {days[-20], days[-19]}
     assert_ledger(Lake(root), world, days)
     return newest.counts, back.counts
 
 
 def test_a_day_costs_the_same_on_any_length_of_history(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     one_year, three_years = (
-        costs(tmp_path / str(length), connection, length) for length in (365 // STEP + 13, 1095 // STEP + 13)
+        costs(tmp_path / str(length), connection, length) for length in (365 // STEP + 13, 1095 // STEP + 5)
     )
     assert dict(one_year[0]) == dict(three_years[0])
     # Further back there may be one block more to look beyond.
@@ -77,7 +77,7 @@ def test_a_day_costs_the_same_on_any_length_of_history(tmp_path: Path, connectio
 
 def test_a_range_costs_as_much_as_its_days(tmp_path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     totals = []
-    for length in (20, 40, 80):
+    for length in (10, 20, 40):
         days = [day_after(FIRST, number) for number in range(length)]
         world = World(days, 0)
         for day in days:
@@ -89,4 +89,4 @@ def test_a_range_costs_as_much_as_its_days(tmp_path: Path, connection: duckdb.Du
         totals.append(sum(lake.counts.values()))
         assert len(lake.dates(STOCK_LEDGER)) == length
     assert totals[2] - totals[1] < 2.2 * (totals[1] - totals[0])
-    assert totals[2] < 80 * 20
+    assert totals[2] < 40 * 20
