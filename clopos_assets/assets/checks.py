@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.access import Access
+from clopos_assets.assets.making import changed_dates
 from clopos_assets.findings import CHECKS, Check
 from clopos_assets.tables import VARIANCE_FINDINGS
 
@@ -37,8 +38,11 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
     @dg.multi_asset_check(name="variance_checks", specs=specs)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
         days = context.op_execution_context.partition_keys
+        run = context.op_execution_context.run
+        touched = changed_dates(context.instance, run.run_id, {VARIANCE_FINDINGS.name}) - set(days)
         if len(days) > 1:  # of a single date the result itself speaks
             yield from judge(access, days)
+        yield from judge(access, sorted(touched))
         findings = pa.concat_tables([_findings(access, day) for day in days])
         yield from (evaluate(check, findings) for check in CHECKS)
 

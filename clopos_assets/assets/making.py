@@ -5,7 +5,7 @@ so a step with bad dates first carries the good ones through those tables itself
 and names the bad ones.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -95,23 +95,26 @@ def _dates(days: Sequence[str]) -> str:
 
 def _touched_outside(context: dg.AssetExecutionContext, lake: Lake, step: Maker, asked: set[str]) -> list[str]:
     """Dates outside the run's range whose inputs an earlier step of this run has changed."""
-    inputs = step.inputs
-    if not inputs:
-        return []
-    dates = {
+    changed = changed_dates(context.instance, context.run.run_id, step.inputs) if step.inputs else set()
+    return sorted(day for day in changed - asked if all(lake.has(table, day) for table in step.tables))
+
+
+def changed_dates(instance: dg.DagsterInstance, run_id: str, tables: Collection[str]) -> set[str]:
+    """The shift dates of which a run has materialized any of the tables so far."""
+    return {
         event.asset_materialization.partition
-        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        if event.asset_materialization is not None and event.asset_materialization.asset_key.to_user_string() in inputs
+        for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_materialization is not None
+        and event.asset_materialization.partition is not None
+        and event.asset_materialization.asset_key.to_user_string() in tables
     }
-    outside = {day for day in dates if day is not None} - asked
-    return sorted(day for day in outside if all(lake.has(table, day) for table in step.tables))
 
 
-def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
+def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
     cursor = None
     more = True
     while more:  # as many pages as the run has events
-        page = context.instance.get_records_for_run(context.run.run_id, of_type=kind, cursor=cursor)
+        page = instance.get_records_for_run(run_id, of_type=kind, cursor=cursor)
         yield from (record.event_log_entry for record in page.records)
         more, cursor = page.has_more and bool(page.records), page.cursor
 
@@ -122,7 +125,7 @@ def _finish_good(
     """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
     planned = {
         event.dagster_event.asset_key.to_user_string()
-        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        for event in _events(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
     good = {day for day in asked if day not in made.bad}

@@ -161,7 +161,7 @@ class Index:
                 keep_rows(self._lake, _name(day, shift_date), rows)
             else:
                 self._lake.discard(f"{FOLDER}/{_name(day, shift_date)}")
-        self._touched |= differing.keys()
+        self._touched |= differing.keys() | begun
 
     def _read(self, day: date, shift_date: str) -> pa.Table | None:
         return kept_rows(self._lake, _name(day, shift_date), OTHER_OPERATIONS)

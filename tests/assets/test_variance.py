@@ -137,3 +137,28 @@ def test_the_clock_of_the_history_is_past_every_shift() -> None:
     assert faulty_world().now >= datetime.fromisoformat(f"{LAST} 23:59:59")
     assert Decimal(len(FAULTY)) == len(CHECKS)
     assert issubclass(ContractError, Exception)
+
+
+def test_a_date_whose_ledger_changes_with_anothers_is_followed_and_judged(project: Project) -> None:
+    project.shop.world.put_operations(3, [])  # the 20th: its deduction comes late
+    assert project.run("2026-01-19", "2026-01-20").success
+    project.shop.sell(4, "2026-01-21")
+    assert project.run("2026-01-21").success
+    project.shop.deduct(3, before_quantity=50, after_quantity=Decimal("49.8"))
+    project.shop.world.update_receipt(3, order_status="READY")
+    result = project.run("2026-01-20")
+    assert result.success
+    events = {name: sorted(project.materializations(name)) for name in TABLES}
+    counts = {name: len(project.materializations(name)["2026-01-21"]) for name in TABLES}
+    assert all(days == ["2026-01-19", "2026-01-20", "2026-01-21"] for days in events.values())
+    assert {name for name, count in counts.items() if count == 2} == {
+        "stock_ledger",
+        "stock_gaps",
+        "variance_findings",
+        "finding_history",
+    }
+    assert {
+        evaluation.check_name
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.partition == "2026-01-21"
+    } == {check.name for check in CHECKS}

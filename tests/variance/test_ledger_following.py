@@ -373,3 +373,13 @@ def test_tables_that_change_while_the_ledger_is_made(
     monkeypatch.undo()
     assert make(lake, connection, days[2]) == {days[1], days[2]}
     assert_ledger(lake, world, days)
+
+
+def test_a_missing_file_does_not_hide_what_has_gone(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+    days = days_from(DAY, 10)
+    world = one_a_day(lake, connection, days)
+    (lake.root / "_ledger" / "days" / days[4] / f"{days[4]}.arrow").unlink()
+    world.drop(1 + 2 * 4)  # the receipt of the fifth day
+    world.file(lake)
+    assert make(lake, connection, days[4]) == {days[4], days[5]}
+    assert_ledger(lake, world, days)
