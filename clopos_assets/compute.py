@@ -3,12 +3,14 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -21,13 +23,12 @@ MEMORY_LIMIT = "1GB"
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
 _ROUND_HALF_EVEN = """
 create macro round_half_even(exact) as (
-    select
-        case
-            when abs(exact - rounded) = 0.0000005 and rounded % 0.000002 <> 0
-            then rounded - 0.000001 * sign(exact)
-            else rounded
-        end
-    from (select cast(exact as decimal(38, 6)) as rounded)
+    case
+        when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
+            and cast(exact as decimal(38, 6)) % 0.000002 <> 0
+        then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
+        else cast(exact as decimal(38, 6))
+    end
 )
 """
 
@@ -43,7 +44,9 @@ def query_of(table: Table) -> str:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """An in-memory database with bounded memory and the macros that the SQL uses."""
-    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    # What does not fit in memory goes where temporary files go, not into the current folder.
+    spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
+    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
     connection.execute("set enable_progress_bar = false")
     connection.execute(_ROUND_HALF_EVEN)
     return connection
