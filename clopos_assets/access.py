@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from clopos_assets.clopos.client import Clopos, Connection
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
+from clopos_assets.compute import Rules
 from clopos_assets.ingest import Scope
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
@@ -34,6 +35,17 @@ class Access:
             zone=self.settings.timezone,
             allow_mass_removal=self.settings.allow_mass_removal,
             clock=lambda: datetime.now(UTC),
+        )
+
+    @property
+    def rules(self) -> Rules:
+        """What the settings say of standards and tolerances."""
+        return Rules(
+            standard_days=self.settings.standard_days,
+            money_tolerance=self.settings.money_tolerance,
+            quantity_tolerance=self.settings.quantity_tolerance,
+            cost_unit=self.settings.cost_unit,
+            shift_end=self.settings.shift_end,
         )
 
     def clopos(self, on_wait: Callable[[float, str], None] | None = None) -> Clopos:

@@ -7,6 +7,7 @@ settings of their own.
 import dagster as dg
 
 from clopos_assets.access import Access
+from clopos_assets.assets.checks import finding_checks
 from clopos_assets.assets.derived import derived_assets, derived_makers
 from clopos_assets.assets.raw import raw_assets, raw_makers
 from clopos_assets.automation import automate, shift_dates
@@ -24,5 +25,9 @@ def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.D
         *derived_assets(access, partitions_def, line),
     ]
     # One process per run: its steps share the quota's window and the token, and start at once.
-    made = dg.Definitions(assets=assets, executor=dg.in_process_executor)
+    made = dg.Definitions(
+        assets=assets,
+        asset_checks=[finding_checks(access, partitions_def)],
+        executor=dg.in_process_executor,
+    )
     return dg.Definitions.merge(made, automate(settings, assets, partitions_def))

@@ -3,8 +3,14 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from importlib.resources import files
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -17,13 +23,12 @@ MEMORY_LIMIT = "1GB"
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
 _ROUND_HALF_EVEN = """
 create macro round_half_even(exact) as (
-    select
-        case
-            when abs(exact - rounded) = 0.0000005 and rounded % 0.000002 <> 0
-            then rounded - 0.000001 * sign(exact)
-            else rounded
-        end
-    from (select cast(exact as decimal(38, 6)) as rounded)
+    case
+        when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
+            and cast(exact as decimal(38, 6)) % 0.000002 <> 0
+        then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
+        else cast(exact as decimal(38, 6))
+    end
 )
 """
 
@@ -39,31 +44,38 @@ def query_of(table: Table) -> str:
 
 def connect() -> duckdb.DuckDBPyConnection:
     """An in-memory database with bounded memory and the macros that the SQL uses."""
-    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT})
+    # What does not fit in memory goes where temporary files go, not into the current folder.
+    spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
+    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
+    connection.execute("set enable_progress_bar = false")
     connection.execute(_ROUND_HALF_EVEN)
     return connection
 
 
-def select(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> pa.Table:
+def select(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    inputs: Mapping[str, object],
+    values: Mapping[str, object] | None = None,
+) -> pa.Table:
     """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register); rows come by key.
 
-    Raises ContractError where the result does not have the declared columns, or a sum does not fit.
+    `values` are bound to the parameters that the SQL names. Raises ContractError where the result does not have
+    the declared columns, or a sum does not fit.
     """
-    for name, rows in inputs.items():
-        connection.register(name, rows)
+    query = query_of(table)
+    bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
     try:
-        relation = connection.sql(query_of(table))
-        assert relation is not None  # a select always gives one
-        result: pa.Table = relation.to_arrow_table()
+        with _registered(connection, inputs):
+            relation = connection.sql(query, params=bound) if bound else connection.sql(query)
+            assert relation is not None  # a select always gives one
+            result: pa.Table = relation.to_arrow_table()
         if tuple(result.column_names) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {result.column_names}, declared are {table.names}")
         return _cast(table, result)
     except (duckdb.OutOfRangeException, duckdb.ConversionException, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise ContractError(f"{table.name}: a figure is too large for its column ({reason})") from error
-    finally:
-        for name in inputs:
-            connection.unregister(name)
 
 
 def _cast(table: Table, result: pa.Table) -> pa.Table:
@@ -72,14 +84,98 @@ def _cast(table: Table, result: pa.Table) -> pa.Table:
     return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
-def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> pa.Table:
-    """A table's rows for one shift date. Raises ComputeError where an input is not materialized."""
-    inputs = {}
+@dataclass(frozen=True)
+class Rules:
+    """What the settings say of standards and tolerances; the SQL knows them as parameters of these names."""
+
+    standard_days: int = 28
+    money_tolerance: Decimal = Decimal("0.01")
+    quantity_tolerance: Decimal = Decimal("0.000001")
+    cost_unit: Decimal = Decimal("0.01")
+    shift_end: time = time(6)
+
+    def values(self, shift_date: str) -> dict[str, object]:
+        """The parameters of one shift date; `shift_ended_at` is local time, the first moment after the shift."""
+        day = date.fromisoformat(shift_date)
+        return {
+            "shift_date": day,
+            "shift_ended_at": datetime.combine(day + timedelta(days=1), self.shift_end),
+            "money_tolerance": self.money_tolerance,
+            "quantity_tolerance": self.quantity_tolerance,
+            "cost_unit": self.cost_unit,
+        }
+
+    def window(self, shift_date: str) -> list[str]:
+        """The calendar days before the shift date that set its standards, ascending."""
+        day = date.fromisoformat(shift_date)
+        return [(day - timedelta(days=back)).isoformat() for back in range(self.standard_days, 0, -1)]
+
+
+def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules) -> pa.Table:
+    """A table's rows for one shift date, over its inputs and, as `trailing_{name}` with a column `shift_date`,
+    its trailing inputs as far as they are materialized.
+
+    Raises ComputeError where an input is not materialized.
+    """
+    inputs: dict[str, object] = {}
     for name in table.inputs:
-        rows = lake.read(TABLES[name], shift_date)
-        if rows is None:
+        if not lake.has(TABLES[name], shift_date):
             raise ComputeError(
                 f"{name} of shift date {shift_date} is not materialized: materialize it first, or together"
             )
-        inputs[name] = rows
-    return select(connection, table, inputs)
+        # Left in the file, so that DuckDB reads what it needs within its bounds.
+        inputs[name] = connection.read_parquet(str(lake.path(TABLES[name], shift_date)), hive_partitioning=False)
+    for name in table.trailing:
+        inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], rules.window(shift_date))
+    made = select(connection, table, inputs, rules.values(shift_date))
+    if table.name in _RECONCILED:
+        _reconcile(connection, table, made, inputs)
+    return made
+
+
+_RECONCILED = {"daily_cogs": "cogs", "ingredient_usage": "total_cost"}
+_DEDUCTED = """
+    select stock_operations.venue_id, sum(total_cost)
+    from stock_operations
+    semi join receipts
+        on receipts.id = stock_operations.receipt_id and receipts.status = 2 and receipts.deleted_at is null
+    group by stock_operations.venue_id
+"""
+
+
+def _reconcile(
+    connection: duckdb.DuckDBPyConnection, table: Table, made: pa.Table, inputs: Mapping[str, object]
+) -> None:
+    """Refuse a table whose cost is not that of the deductions, venue by venue."""
+    with _registered(connection, inputs):
+        wanted: dict[int, Decimal] = dict(connection.execute(_DEDUCTED).fetchall())
+    summed = made.group_by("venue_id").aggregate([(_RECONCILED[table.name], "sum")])
+    got: dict[int, Decimal] = dict(zip(*(column.to_pylist() for column in summed.columns), strict=True))
+    for venue_id in sorted(wanted.keys() | got.keys()):
+        if wanted.get(venue_id, 0) != got.get(venue_id, 0):
+            raise ContractError(
+                f"{table.name}: cost of goods of venue {venue_id} is {got.get(venue_id, 0)}, and its stock operations "
+                f"cost {wanted.get(venue_id, 0)}"
+            )
+
+
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, object]) -> Iterator[None]:
+    """The inputs as views of their names, while the block lasts."""
+    for name, rows in inputs.items():
+        connection.register(name, rows)
+    try:
+        yield
+    finally:
+        for name in inputs:
+            connection.unregister(name)
+
+
+def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:
+    dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
+    for shift_date in window:
+        rows = lake.read(table, shift_date)
+        if rows is not None:
+            day = pa.repeat(pa.scalar(date.fromisoformat(shift_date), type=pa.date32()), rows.num_rows)
+            dated.append(rows.append_column("shift_date", day))
+    return pa.concat_tables(dated)

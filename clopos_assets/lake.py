@@ -3,13 +3,15 @@
 Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition is replaced whole: the new
 file is complete before it takes the old one's name, so a reader sees the old or the new, and a crash leaves
 the old. Beside the tables stand folders whose names begin with `_`: `_staging` (answers of an unfinished run),
-`_waiting` (receipts whose shift date is not made yet) and `_locks`.
+`_waiting` (receipts whose shift date is not made yet), `_ledger` (an index that can be made again from the tables)
+and `_locks`.
 """
 
 import errno
 import os
 import re
 import resource
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,7 +29,7 @@ _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _NOTES = b"clopos_assets."
 _WAITING = re.compile(r"(\d+)\.(\d+)")
-_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.INSTANT}
+_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
 _ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
 
 
@@ -58,6 +60,24 @@ class Lake:
         return sorted(
             file.parent.name.removeprefix(_FOLDER) for file in (self.root / table.name).glob(f"{_FOLDER}*/{_PART}")
         )
+
+    def stamps(self, table: Table) -> dict[str, str]:
+        """Of every materialized shift date, a text that changes when the partition is replaced. Reads no file."""
+        try:
+            with os.scandir(self.root / table.name) as folders:
+                dates = [folder.name.removeprefix(_FOLDER) for folder in folders if folder.name.startswith(_FOLDER)]
+        except FileNotFoundError:
+            return {}
+        stamps = {shift_date: self.stamp(table, shift_date) for shift_date in sorted(dates)}
+        return {shift_date: stamp for shift_date, stamp in stamps.items() if stamp is not None}
+
+    def stamp(self, table: Table, shift_date: str) -> str | None:
+        """A text that changes when the partition is replaced; None while it is not materialized."""
+        try:
+            file = os.stat(f"{self.root}/{table.name}/{_FOLDER}{shift_date}/{_PART}")
+        except FileNotFoundError:
+            return None
+        return f"{file.st_mtime_ns}.{file.st_ino}.{file.st_size}"
 
     def written_at(self, table: Table, shift_date: str) -> float | None:
         """When the partition was last replaced, in unix seconds; None while it is not materialized."""
@@ -131,7 +151,8 @@ class Lake:
     def locked(self, shift_dates: Iterable[str], *, seconds: float) -> Iterator[None]:
         """Hold shift dates against other runs, waiting up to `seconds` in all; the holder's death frees them.
 
-        Taken in order of date, so that two runs never wait for each other. Raises BusyError.
+        Other names than dates can be held too, such as a table's that is more than its partitions. Taken in order
+        of name, dates first, so that two runs never wait for each other. Raises BusyError.
         """
         dates = sorted(set(shift_dates))
         _allow_open_files(len(dates))
@@ -142,8 +163,9 @@ class Lake:
                 try:
                     held.enter_context(lock.acquire(timeout=max(0.0, give_up - time.monotonic())))
                 except filelock.Timeout:
+                    what = f"shift date {shift_date}" if shift_date[:1].isdigit() else shift_date
                     raise BusyError(
-                        f"shift date {shift_date} is being made by another run: run this one again when that has ended"
+                        f"{what} is being made by another run: run this one again when that has ended"
                     ) from None
                 except OSError as error:
                     raise self._unwritable(error) from error
@@ -192,6 +214,36 @@ class Lake:
     def _remove(self, file: Path) -> None:
         try:
             file.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def keep(self, name: str, body: bytes | pa.Buffer) -> None:
+        """Keep bytes under a path below the root whose first folder begins with `_`, whole or not at all."""
+        self._write(self.root / name, body)
+
+    def kept(self, name: str) -> bytes | None:
+        """What was kept under the path, or None."""
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LakeError(
+                f"{self.root / name} can't be read ({error.strerror}): allow this user to read it"
+            ) from error
+
+    def kept_in(self, folder: str) -> list[str]:
+        """Names of what is kept in a folder, ascending."""
+        return sorted(file.name for file in (self.root / folder).glob("[!.]*"))
+
+    def discard(self, name: str) -> None:
+        """Forget what was kept under a path, or in a folder and below; nothing where there is nothing."""
+        path = self.root / name
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
 

@@ -7,6 +7,7 @@ missing until a run needs them, so that the definitions always load.
 import os
 from collections.abc import Mapping
 from datetime import date, datetime, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
@@ -123,6 +124,16 @@ class Settings(BaseSettings):
     )
     allow_mass_removal: bool = Field(False, description="true or false")
     personal_data: Literal["keep"] = Field("keep", description="keep")
+    money_tolerance: Decimal = Field(
+        Decimal("0.01"), ge=0, lt=10**6, decimal_places=6, description="an amount from 0, such as 0.01"
+    )
+    quantity_tolerance: Decimal = Field(
+        Decimal("0.000001"), ge=0, lt=10**6, decimal_places=6, description="a quantity from 0, such as 0.000001"
+    )
+    cost_unit: Decimal = Field(
+        Decimal("0.01"), gt=0, lt=10**6, decimal_places=6, description="an amount above 0, such as 0.01"
+    )
+    standard_days: int = Field(28, ge=1, le=366, description="a number of days from 1 to 366")
 
     @classmethod
     def read(cls, **given: Any) -> "Settings":  # noqa: ANN401 - each field checks its own type

@@ -5,7 +5,7 @@ so a step with bad dates first carries the good ones through those tables itself
 and names the bad ones.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -23,15 +23,24 @@ _NAMED_REASONS = 5
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes some tables for shift dates: the plain function behind one step."""
+    """Makes some tables for shift dates: the plain function behind one step.
+
+    `judge` gives the checks that a later step would evaluate, for a run in which that step does not come.
+    """
 
     tables: tuple[Table, ...]
     make: Callable[[dg.AssetExecutionContext, Sequence[str]], Made]
+    judge: Callable[[Sequence[str]], Iterator[dg.AssetCheckEvaluation]] | None = None
 
     @property
     def names(self) -> set[str]:
         """The tables made."""
         return {table.name for table in self.tables}
+
+    @property
+    def inputs(self) -> set[str]:
+        """The tables they are made from."""
+        return {name for table in self.tables for name in table.inputs}
 
 
 def run_step(
@@ -55,7 +64,7 @@ def run_step(
         for check in _unknown_fields(context, step, made, good):
             if isinstance(check, dg.AssetCheckEvaluation):
                 yield check
-        _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
+        yield from _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
@@ -86,58 +95,70 @@ def _dates(days: Sequence[str]) -> str:
 
 def _touched_outside(context: dg.AssetExecutionContext, lake: Lake, step: Maker, asked: set[str]) -> list[str]:
     """Dates outside the run's range whose inputs an earlier step of this run has changed."""
-    inputs = {name for table in step.tables for name in table.inputs}
-    if not inputs:
-        return []
-    dates = {
+    changed = changed_dates(context.instance, context.run.run_id, step.inputs) if step.inputs else set()
+    return sorted(day for day in changed - asked if all(lake.has(table, day) for table in step.tables))
+
+
+def changed_dates(instance: dg.DagsterInstance, run_id: str, tables: Collection[str]) -> set[str]:
+    """The shift dates of which a run has materialized any of the tables so far."""
+    return {
         event.asset_materialization.partition
-        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        if event.asset_materialization is not None and event.asset_materialization.asset_key.to_user_string() in inputs
+        for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+        if event.asset_materialization is not None
+        and event.asset_materialization.partition is not None
+        and event.asset_materialization.asset_key.to_user_string() in tables
     }
-    outside = {day for day in dates if day is not None} - asked
-    return sorted(day for day in outside if all(lake.has(table, day) for table in step.tables))
 
 
-def _events(context: dg.AssetExecutionContext, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
+def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
     cursor = None
     more = True
     while more:  # as many pages as the run has events
-        page = context.instance.get_records_for_run(context.run.run_id, of_type=kind, cursor=cursor)
+        page = instance.get_records_for_run(run_id, of_type=kind, cursor=cursor)
         yield from (record.event_log_entry for record in page.records)
         more, cursor = page.has_more and bool(page.records), page.cursor
 
 
 def _finish_good(
-    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[Maker], made: Made, asked: Sequence[str]
-) -> None:
+    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[tuple[Maker, bool]], made: Made, asked: Sequence[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
     """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
     planned = {
         event.dagster_event.asset_key.to_user_string()
-        for event in _events(context, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        for event in _events(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
     good = {day for day in asked if day not in made.bad}
     touched = sorted({day for facts in made.facts.values() for day in facts} - good)
-    for maker in later:
+    for maker, is_kept_from_coming in later:
         days = [day for day in asked if day not in made.bad]
         days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
         if days and maker.names <= planned:
             then = maker.make(context, days)
+            if not is_kept_from_coming:
+                continue  # its own step will say how it went
             for name in maker.names:
                 _record(context, then, [*then.facts.get(name, {})], {name})
+            if maker.judge is not None:
+                yield from maker.judge([day for day in days if day not in then.bad])
             for shift_date, reason in then.bad.items():
                 made.fail(shift_date, reason)
 
 
-def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[Maker]:
-    """The makers, in order, whose steps Dagster does not start once this one has failed."""
+def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[tuple[Maker, bool]]:
+    """The makers, in order, whose steps Dagster does not start once this one has failed (True), and those whose
+    steps may come later but whose tables are needed for that (False).
+    """
+    later = line[line.index(failed) + 1 :]
     reached = set(failed.names)
-    kept = []
-    for maker in line[line.index(failed) + 1 :]:
-        if any(reached.intersection(table.inputs) for table in maker.tables):
+    for maker in later:
+        if reached & maker.inputs:
             reached |= maker.names
-            kept.append(maker)
-    return kept
+    needed: set[str] = set()
+    for maker in reversed(later):
+        if maker.names & (reached | needed):
+            needed |= maker.inputs
+    return [(maker, bool(maker.names & reached)) for maker in later if maker.names & (reached | needed)]
 
 
 def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:

@@ -5,7 +5,7 @@ import dagster as dg
 from clopos_assets.lake import Lake
 from clopos_assets.tables import Table
 
-KINDS = {"raw": {"parquet", "python"}, "cost": {"parquet", "duckdb", "sql"}}
+KINDS = {"raw": {"parquet", "python"}, "cost": {"parquet", "duckdb", "sql"}, "variance": {"parquet", "duckdb", "sql"}}
 
 
 def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:

@@ -29,6 +29,7 @@ class Kind(Enum):
     DECIMAL = "decimal"
     RATIO = "ratio"
     TIME = "local time"
+    DATE = "date"
     INSTANT = "instant"
     PAYMENTS = "payments"
 
@@ -42,6 +43,7 @@ _SQL: Final[dict[Kind, str]] = {
     Kind.DECIMAL: f"DECIMAL({PRECISION},{SCALE})",
     Kind.RATIO: "DOUBLE",
     Kind.TIME: "TIMESTAMP",
+    Kind.DATE: "DATE",
     Kind.INSTANT: "TIMESTAMP WITH TIME ZONE",
     Kind.PAYMENTS: f"STRUCT(id BIGINT, name VARCHAR, amount DECIMAL({PRECISION},{SCALE}))[]",
 }
@@ -55,6 +57,7 @@ _ARROW: Final[dict[Kind, pa.DataType]] = {
     Kind.DECIMAL: _DECIMAL,
     Kind.RATIO: pa.float64(),
     Kind.TIME: pa.timestamp("us"),
+    Kind.DATE: pa.date32(),
     Kind.INSTANT: pa.timestamp("us", tz="UTC"),
     Kind.PAYMENTS: pa.list_(
         pa.struct([("id", pa.int64()), ("name", pa.string()), ("amount", _DECIMAL)]),
@@ -106,7 +109,8 @@ class ContractError(Exception):
 class Table:
     """One table: its grain, key and columns.
 
-    `inputs` are the tables it is made from; `also_known` are documented fields of its API object that
+    `inputs` are the tables of the same shift date that it is made from; `trailing` are those read over the
+    standard window, the days before the shift date. `also_known` are documented fields of its API object that
     have no column because they live elsewhere (in the path, or in another table).
     """
 
@@ -117,6 +121,7 @@ class Table:
     description: str
     columns: tuple[Column, ...]
     inputs: tuple[str, ...] = ()
+    trailing: tuple[str, ...] = ()
     also_known: frozenset[str] = frozenset()
 
     @cached_property

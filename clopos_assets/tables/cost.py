@@ -7,7 +7,7 @@ delivered. The SQL is in `sql/cost/`, one file per table.
 from clopos_assets.tables.columns import Column, Kind, Table
 from clopos_assets.tables.raw import MONEY, PERCENT
 
-BLIND = " Waste, theft and over-portioning do not show in it."
+BLIND = " It cannot know waste, theft and over-portioning."
 
 
 def _id(name: str, meaning: str, *, required: bool = True, repeats: bool = True) -> Column:

@@ -169,7 +169,8 @@ RECEIPT_PRODUCTS = Table(
     key=("id",),
     description=(
         "Lines of the receipts: what was sold, how much, for how much. Names, types and prices are those of the time "
-        "of sale. Lines with deleted_at are kept here and left out of every computed table."
+        "of sale. Lines with deleted_at are kept here and left out of every computed table. It cannot know lines that "
+        "were taken off before they were first read."
     ),
     columns=(
         _id("id", "Line, unique in the brand", required=True),
@@ -231,8 +232,8 @@ STOCK_OPERATIONS = Table(
     grain="one row per deduction that a closed receipt caused",
     key=("id",),
     description=(
-        "Stock written off by sales, with the stock and its unit cost before and after. Deliveries, counts, waste and "
-        "transfers are not here, and no endpoint shows them."
+        "Stock written off by sales, with the stock and its unit cost before and after. It cannot know deliveries, "
+        "counts, waste and transfers: no endpoint shows them."
     ),
     inputs=("receipts", "receipt_products"),
     columns=(

@@ -8,6 +8,8 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
+from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
+from clopos_assets.findings import CHECKS
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
@@ -117,7 +119,8 @@ def test_unknown_fields_are_reported_by_a_check_of_their_date(project: Project) 
     found = {
         evaluation.partition: (evaluation.passed, evaluation.metadata.get("kept_in_extra"))
         for evaluation in result.get_asset_check_evaluations()
-        if evaluation.asset_key.to_user_string() == "receipts" and evaluation.partition
+        if (evaluation.asset_key.to_user_string(), evaluation.check_name) == ("receipts", UNKNOWN_FIELDS_CHECK)
+        and evaluation.partition
     }
     assert found["2026-01-20"] == (True, None)
     assert found["2026-01-19"][0] is False
@@ -241,7 +244,9 @@ def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project)
     for name, table in TABLES.items():
         assert all(recorded.index(of) < recorded.index(name) for of in table.inputs), name
     checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
-    assert {e.asset_key.to_user_string() for e in checked} == {"receipts", "receipt_products"}
+    of_fields = {e.asset_key.to_user_string() for e in checked if e.check_name == UNKNOWN_FIELDS_CHECK}
+    assert of_fields == {"receipts", "receipt_products"}
+    assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, *(check.name for check in CHECKS)}
 
 
 def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clopos_assets.compute import compute, connect, select
+from clopos_assets.compute import Rules, compute, connect, select
 from clopos_assets.lake import Lake
 from clopos_assets.tables import COST, TABLES
 from tests.golden.period import DAYS, OPERATIONS, RECEIPTS, assert_golden, expected_rows
@@ -38,7 +38,7 @@ def test_the_way_through_the_lake_changes_nothing(tmp_path: Path) -> None:
     with connect() as connection:
         for shift_date in DAYS:
             for table in COST:
-                lake.replace(table, shift_date, compute(lake, connection, table, shift_date), {})
+                lake.replace(table, shift_date, compute(lake, connection, table, shift_date, Rules()), {})
                 stored = lake.read(table, shift_date)
                 assert stored is not None
                 assert_golden(table.name, shift_date, stored.to_pylist())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clopos_assets.compute import compute, connect
+from clopos_assets.compute import Rules, compute, connect
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import COST
 from tests.golden.period import DAYS, assert_golden
@@ -25,6 +25,6 @@ def test_the_golden_days_come_out_to_the_last_decimal(tmp_path: Path, at_once: b
     with connect() as connection:
         for day in DAYS:
             for table in COST:
-                rows = compute(shop.lake, connection, table, day)
+                rows = compute(shop.lake, connection, table, day, Rules())
                 shop.lake.replace(table, day, rows, {})
                 assert_golden(table.name, day, rows.to_pylist())

@@ -12,7 +12,7 @@ PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
 _RAW = frozenset({"clopos", "tables", "lake", "ingest"})
-_RUN = _RAW | {"compute", "settings"}
+_RUN = _RAW | {"compute", "settings", "ledger", "findings"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
     "tables": frozenset(),
@@ -21,6 +21,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "lake": frozenset({"tables"}),
     "ingest": frozenset({"clopos", "tables", "lake"}),
     "compute": frozenset({"tables", "lake"}),
+    "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
+    "findings": frozenset({"tables"}),
     "access": _RUN,
     "assets": _RUN | {"access"},
     "automation": _RUN | {"access"},

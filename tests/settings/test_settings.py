@@ -1,6 +1,7 @@
 """Every variable: its default, what it takes, what it refuses and in which words; and no secret in any of them."""
 
 from datetime import date, time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -28,6 +29,10 @@ DEFAULTS: dict[str, Any] = {
     "CLOPOS_WINDOW_SECONDS": 60.0,
     "CLOPOS_ALLOW_MASS_REMOVAL": False,
     "CLOPOS_PERSONAL_DATA": "keep",
+    "CLOPOS_MONEY_TOLERANCE": Decimal("0.01"),
+    "CLOPOS_QUANTITY_TOLERANCE": Decimal("0.000001"),
+    "CLOPOS_COST_UNIT": Decimal("0.01"),
+    "CLOPOS_STANDARD_DAYS": 28,
 }
 WITHOUT_DEFAULT_HERE = {"CLOPOS_LAKE"}
 
@@ -58,6 +63,12 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CLOPOS_WINDOW_SECONDS", "0.5", 0.5),
     ("CLOPOS_WINDOW_SECONDS", "86400", 86400.0),
     ("CLOPOS_PERSONAL_DATA", "keep", "keep"),
+    ("CLOPOS_MONEY_TOLERANCE", "0", Decimal(0)),
+    ("CLOPOS_MONEY_TOLERANCE", "1.5", Decimal("1.5")),
+    ("CLOPOS_QUANTITY_TOLERANCE", "0.001", Decimal("0.001")),
+    ("CLOPOS_COST_UNIT", "0.000001", Decimal("0.000001")),
+    ("CLOPOS_STANDARD_DAYS", "1", 1),
+    ("CLOPOS_STANDARD_DAYS", "366", 366),
     ("CLOPOS_ALLOW_MASS_REMOVAL", "true", True),
     ("CLOPOS_ALLOW_MASS_REMOVAL", "false", False),
 ]
@@ -76,6 +87,10 @@ TAKES = {
     "CLOPOS_WINDOW_SECONDS": "a number of seconds above 0, such as 60",
     "CLOPOS_ALLOW_MASS_REMOVAL": "true or false",
     "CLOPOS_PERSONAL_DATA": "keep",
+    "CLOPOS_MONEY_TOLERANCE": "an amount from 0, such as 0.01",
+    "CLOPOS_QUANTITY_TOLERANCE": "a quantity from 0, such as 0.000001",
+    "CLOPOS_COST_UNIT": "an amount above 0, such as 0.01",
+    "CLOPOS_STANDARD_DAYS": "a number of days from 1 to 366",
 }
 BAD: dict[str, list[str]] = {
     "CLOPOS_VENUE_IDS": ["x", "1,x", ",", "1,", "1.5", "0", "-1", "1,1", "all,1", "ALL ", "1;2"],
@@ -101,6 +116,10 @@ BAD: dict[str, list[str]] = {
     "CLOPOS_ALLOW_MASS_REMOVAL": ["maybe", "2", "tru e"],
     # Asked for, and not there yet: to keep what somebody wants dropped would be worse than to stop.
     "CLOPOS_PERSONAL_DATA": ["drop", "hash", "no"],
+    "CLOPOS_MONEY_TOLERANCE": ["-0.01", "0.0000001", "nan", "inf", "0,01", "1000000"],
+    "CLOPOS_QUANTITY_TOLERANCE": ["-1", "1e-7", "some"],
+    "CLOPOS_COST_UNIT": ["0", "-0.01", "cent"],
+    "CLOPOS_STANDARD_DAYS": ["0", "367", "28.5", "a month"],
 }
 ANY_TEXT = {"CLOPOS_CLIENT_ID", "CLOPOS_CLIENT_SECRET", "CLOPOS_BRAND", "CLOPOS_INTEGRATOR_ID"}
 

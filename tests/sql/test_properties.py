@@ -1,5 +1,6 @@
 """Random small days: the SQL agrees with the oracle, the order of rows does not matter, the totals tie together."""
 
+import copy
 from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
@@ -154,6 +155,57 @@ def test_cost_of_goods_is_the_same_by_line_day_and_ingredient(
         assert row["cogs"] == by_ingredient.get(venue, 0)
         assert by_product.get(venue, 0) == by_line.get(venue, 0)
         assert row["gross_profit"] == row["net_sales"] - row["cogs"]
+
+
+@reproducibly
+@given(days())
+def test_products_add_up_to_the_venues_day(connection: duckdb.DuckDBPyConnection, answers: Answers) -> None:
+    tables = cost_rows(connection, raw_arrow(*answers))
+    for column in ("net_sales", "gross_profit", "units_sold", "lines"):
+        of_products = sums_of_venues(tables["product_cogs"], column)
+        if column in ("net_sales", "lines"):
+            of_days = {row["venue_id"]: row[column] for row in tables["daily_cogs"]}
+            assert all(of_days[venue] == of_products.get(venue, 0) for venue in of_days)
+        if column != "lines":
+            assert of_products == sums_of_venues(tables["line_cogs"], column)
+
+
+MONEY = {
+    "cogs",
+    "estimated_cogs",
+    "gift_cogs",
+    "gross_profit",
+    "inclusive_tax",
+    "net_sales",
+    "receipts_total",
+    "total_cost",
+    "unassigned_cogs",
+    "undeducted_sales",
+    "unit_cost",
+}
+
+
+@reproducibly
+@given(days(), st.integers(2, 7))
+def test_money_times_a_whole_number_scales_money_and_nothing_else(
+    connection: duckdb.DuckDBPyConnection, answers: Answers, times: int
+) -> None:
+    plain = cost_rows(connection, raw_arrow(*answers))
+    receipts, operations = copy.deepcopy(answers)
+    for receipt in receipts:
+        receipt["total"] *= times
+        receipt["i_tax"] = None if receipt["i_tax"] is None else receipt["i_tax"] * times
+        for line in receipt["receipt_products"]:
+            line["total"] *= times
+    for operation in (operation for answer in operations.values() for operation in answer):
+        operation["total_cost"] *= times
+    scaled = cost_rows(connection, raw_arrow(receipts, operations))
+    for table, rows in plain.items():
+        expected = [
+            {name: value * times if name in MONEY and value is not None else value for name, value in row.items()}
+            for row in rows
+        ]
+        assert differences(table, scaled[table], expected) == []
 
 
 def test_the_days_hold_the_cases_that_matter() -> None:

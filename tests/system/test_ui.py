@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.system.processes import ROOT, free_port, sandbox_home, wait_for
+from tests.system.processes import ROOT, Home, free_port, sandbox_home, wait_for
 
 pytestmark = pytest.mark.system
 CHROMIUM = "/usr/bin/chromium"
@@ -29,17 +30,24 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with sandbox_home(folder, *history, "--requests-per-minute", "100000") as home:
         made = home.materialize("--partition-range", f"{TODAY - timedelta(days=7)}...{LAST}")
         assert made.returncode == 0, made.stderr[-3000:]
-        port = free_port()
-        command = [sys.executable, "-m", "dagster_webserver", "-w", str(ROOT / "workspace.yaml"), "-p", str(port)]
-        with subprocess.Popen(
-            command, env=home.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as server:
-            try:
-                address = f"http://127.0.0.1:{port}"
-                wait_for(f"{address}/server_info")
-                yield address
-            finally:
-                server.terminate()
+        with webserver(home) as address:
+            yield address
+
+
+@contextmanager
+def webserver(home: Home) -> Iterator[str]:
+    """Dagster's webserver over a home, and its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "dagster_webserver", "-w", str(ROOT / "workspace.yaml"), "-p", str(port)]
+    with subprocess.Popen(
+        command, env=home.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_for(f"{address}/server_info")
+            yield address
+        finally:
+            server.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +69,14 @@ LINEAGE = "/locations/clopos_assets.definitions/asset-groups"
     [
         ("raw", ["receipts", "receipt_products", "stock_operations"]),
         ("cost", ["line_cogs", "product_cogs", "daily_cogs", "ingredient_usage"]),
+        ("variance", ["stock_ledger", "stock_gaps", "usage_variance", "variance_findings", "finding_history"]),
     ],
 )
 def test_the_graph_shows_each_group(page: Page, group: str, tables: list[str], tmp_path: Path) -> None:
     page.goto(f"{LINEAGE}/{group}/lineage")
     for table in tables:
         expect(page.get_by_text(table, exact=True).first).to_be_visible()
-    expect(page.get_by_text("DuckDB" if group == "cost" else "Parquet").first).to_be_visible()
+    expect(page.get_by_text("Parquet" if group == "raw" else "DuckDB").first).to_be_visible()
     assert page.screenshot(path=tmp_path / f"{group}.png")
 
 

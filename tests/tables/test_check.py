@@ -1,5 +1,6 @@
 """`Table.check` lets through what is declared, and refuses all else in words that name the table."""
 
+from datetime import date
 from typing import Any
 
 import pyarrow as pa
@@ -63,6 +64,8 @@ def test_null_where_a_value_is_required_is_refused(table: Table, name: str) -> N
 SAMPLES: dict[str, object] = {
     "int64": 1,
     "bool": True,
+    "string": "text",
+    "date32[day]": date(2026, 1, 19),
     "decimal128(18, 6)": 1,
     "timestamp[us]": FETCHED_AT.replace(tzinfo=None),
     "timestamp[us, tz=UTC]": FETCHED_AT,

@@ -1,0 +1,115 @@
+"""Figures of a derived partition that the UI shows and plots over shift dates. Exact amounts are in the tables."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clopos_assets.compute import Rules
+from clopos_assets.ingest.made import Facts
+from clopos_assets.lake import Lake
+from clopos_assets.tables import DAILY_COGS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, VARIANCE_FINDINGS, Table
+
+_SHOWN = 50
+_SUMMED: Mapping[str, tuple[str, ...]] = {
+    "line_cogs": ("units_sold", "net_sales", "cogs", "gross_profit"),
+    "product_cogs": ("units_sold", "net_sales", "cogs", "gross_profit"),
+    "daily_cogs": (
+        "net_sales",
+        "cogs",
+        "gross_profit",
+        "gift_cogs",
+        "undeducted_sales",
+        "unassigned_cogs",
+        "estimated_cogs",
+        "receipts_total",
+        "inclusive_tax",
+    ),
+    "ingredient_usage": ("total_cost",),
+    "stock_gaps": ("inflow_value", "outflow_value", "revaluation"),
+    "recipe_observed": ("total_cost",),
+    "usage_variance": ("cost", "price_variance", "usage_variance", "total_variance"),
+    "variance_findings": ("amount_at_risk",),
+}
+
+
+def figures_of(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str, rows: pa.Table, rules: Rules
+) -> Facts:
+    """Row count, the sums worth plotting, and what the table alone can say of its day."""
+    facts: Facts = {"rows": rows.num_rows}
+    for name in _SUMMED.get(table.name, ()):
+        facts[name] = pc.sum(rows.column(name)).as_py() or Decimal(0)
+    if table is DAILY_COGS:
+        facts |= _food_cost(rows)
+    elif table is RECIPE_OBSERVED:
+        changed = pc.not_equal(rows.column("quantity_per_unit"), rows.column("previous_quantity_per_unit"))
+        facts["recipes_changed"] = pc.sum(changed).as_py() or 0
+    elif table is VARIANCE_FINDINGS:
+        facts |= (
+            _findings(rows) | _timeliness(connection, lake, shift_date, rules) | _formula_fit(lake, shift_date, rows)
+        )
+    return facts
+
+
+_TIMELINESS = """
+    select
+        count(*) filter (where status <> 2 and deleted_at is null) as open_receipts,
+        count(*) filter (where closed_at >= $shift_ended_at) as receipts_closed_late,
+        max(date_diff('second', $shift_ended_at, closed_at)) / 3600 as last_closing_hours_after_shift,
+        (
+            select max(date_diff('second', closed_at, operated_at))
+            from read_parquet($operations, hive_partitioning = false)
+            inner join read_parquet($receipts, hive_partitioning = false) as receipts on receipts.id = receipt_id
+        ) as posting_lag_seconds,
+    from read_parquet($receipts, hive_partitioning = false)
+"""
+
+
+def _timeliness(connection: duckdb.DuckDBPyConnection, lake: Lake, shift_date: str, rules: Rules) -> Facts:
+    """How late receipts closed, and how long after closing their stock was deducted."""
+    values = {
+        "shift_ended_at": rules.values(shift_date)["shift_ended_at"],
+        "receipts": str(lake.path(RECEIPTS, shift_date)),
+        "operations": str(lake.path(STOCK_OPERATIONS, shift_date)),
+    }
+    result = connection.execute(_TIMELINESS, values)
+    names = [column[0] for column in result.description or []]
+    (row,) = result.fetchall()
+    return {name: value for name, value in zip(names, row, strict=True) if value is not None}
+
+
+def _food_cost(rows: pa.Table) -> Facts:
+    net_sales, cogs = (pc.sum(rows.column(name)).as_py() or Decimal(0) for name in ("net_sales", "cogs"))
+    facts: Facts = {"food_cost_pct": float(100 * cogs / net_sales)} if net_sales else {}
+    lines = ["| venue | net sales | cost of goods | gross profit | food cost % |", "|--:|--:|--:|--:|--:|"]
+    for row in rows.slice(0, _SHOWN).to_pylist():
+        percent = "" if row["food_cost_pct"] is None else f"{row['food_cost_pct']:.2f}"
+        amounts = " | ".join(f"{row[name]:,.2f}" for name in ("net_sales", "cogs", "gross_profit"))
+        lines.append(f"| {row['venue_id']} | {amounts} | {percent} |")
+    return facts | {"venues": "\n".join(lines)}
+
+
+def _findings(rows: pa.Table) -> Facts:
+    severities = rows.column("severity").to_pylist()
+    return {f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")}
+
+
+def _formula_fit(lake: Lake, shift_date: str, findings: pa.Table) -> Facts:
+    """Share of closed receipts that the two unconfirmed formulas fit; a formula found unfit for a venue fits
+    none of its receipts that it was tried on.
+    """
+    receipts = lake.read(RECEIPTS, shift_date, ["venue_id", "status", "deleted_at"])
+    if receipts is None:
+        return {}
+    venues = [row["venue_id"] for row in receipts.to_pylist() if row["status"] == 2 and row["deleted_at"] is None]
+    facts: Facts = {}
+    for name in ("receipt_adds_up", "lines_add_up"):
+        found = findings.filter(pc.equal(findings.column("check_name"), name)).to_pylist()
+        unfit = {row["venue_id"] for row in found if row["receipt_id"] is None}
+        misses = sum(venue in unfit for venue in venues) + sum(row["receipt_id"] is not None for row in found)
+        if venues:
+            facts[f"{name}_fit_pct"] = 100 * (1 - misses / len(venues))
+    return facts

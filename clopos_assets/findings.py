@@ -1,0 +1,75 @@
+"""The checks behind the findings, and the findings over time. What is found is in `sql/variance/`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import pyarrow as pa
+
+from clopos_assets.tables import FINDING_HISTORY
+
+Severity = Literal["ERROR", "WARN", "INFO"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One of the checks: its name in `variance_findings`, the table it is about, and what it holds."""
+
+    name: str
+    table: str
+    severity: Severity
+    description: str
+
+
+CHECKS = (
+    Check("payments_match_total", "receipts", "WARN", "What was paid is the total less what remains to pay."),
+    Check(
+        "receipt_adds_up",
+        "receipts",
+        "INFO",
+        "Subtotal, discounts, service charge, delivery fee and added tax make the total (a reading of the documents).",
+    ),
+    Check(
+        "lines_add_up",
+        "receipts",
+        "INFO",
+        "The lines make the subtotal less discounts (a reading of the documents).",
+    ),
+    Check("closed_within_shift", "receipts", "INFO", "A receipt is closed before its shift ends."),
+    Check("receipt_is_closed", "receipts", "WARN", "A receipt is closed or deleted by the end of its shift."),
+    Check("reported_cost_matches", "receipts", "WARN", "The cost that Clopos reports is the cost of the deductions."),
+    Check("quantity_adds_up", "stock_operations", "ERROR", "Stock before less the quantity is the stock after."),
+    Check("cost_adds_up", "stock_operations", "ERROR", "Quantity times unit cost is the cost of a deduction."),
+    Check("operation_has_line", "stock_operations", "ERROR", "A deduction belongs to a line of its receipt."),
+    Check("deduction_has_cost", "stock_operations", "WARN", "What is taken from stock costs something."),
+    Check("stock_is_not_negative", "stock_operations", "WARN", "Stock does not fall below zero."),
+    Check("cost_is_steady", "stock_operations", "WARN", "A unit cost is within 25 % of the trailing standard."),
+    Check("line_has_deduction", "line_cogs", "WARN", "A product that usually deducts stock does so on every line."),
+    Check("sold_above_cost", "line_cogs", "WARN", "A line, unless given away or returned, sells above its cost."),
+    Check("stock_is_continuous", "stock_ledger", "INFO", "Stock is found as the deduction before left it."),
+)
+
+
+def follow_findings(before: pa.Table | None, findings: pa.Table, now: datetime) -> pa.Table:
+    """`finding_history` of a shift date: `before` brought forward by the findings that stand at an instant.
+
+    A finding that comes back keeps the instant at which it was first seen.
+    """
+    history = {row["finding_id"]: row for row in _rows(before)}
+    standing = dict(
+        zip(findings.column("finding_id").to_pylist(), findings.column("check_name").to_pylist(), strict=True)
+    )
+    for finding_id, row in history.items():
+        if finding_id not in standing and row["resolved_at"] is None:
+            row["resolved_at"] = now
+    for finding_id, check_name in standing.items():
+        known = history.setdefault(
+            finding_id, {"finding_id": finding_id, "check_name": check_name, "first_seen_at": now}
+        )
+        known.update(last_seen_at=now, resolved_at=None)
+    return pa.Table.from_pylist(list(history.values()), schema=FINDING_HISTORY.schema)
+
+
+def _rows(table: pa.Table | None) -> Iterable[dict[str, object]]:
+    return [] if table is None else table.to_pylist()

@@ -1,0 +1,164 @@
+"""The variance tables and their checks in Dagster, on a history into which every fault was planted."""
+
+import copy
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+
+import dagster as dg
+import pytest
+
+from clopos_assets.assembly import build_definitions
+from clopos_assets.findings import CHECKS
+from clopos_assets.settings import Settings
+from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS, ContractError
+from tests.assets.conftest import Project, failure_of
+from tests.assets.faulty import DAYS, FAULTY, faulty_world, served
+from tests.ingest.shop import Shop
+
+LAST = DAYS[-1]
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, dg.ExecuteInProcessResult]]:
+    """A range made in a single run, with every fault on its last date."""
+    root = tmp_path_factory.mktemp("faulty")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        served(faulty_world()) as sandbox,
+        dg.DagsterInstance.ephemeral(str(root)) as instance,
+    ):
+        for name, value in {**sandbox.settings(), "CLOPOS_START_DATE": DAYS[0]}.items():
+            patch.setenv(name, value)
+        patch.setenv("CLOPOS_LAKE", str(root / "lake"))
+        settings = Settings.read()
+        project = Project(Shop(root, sandbox), settings, build_definitions(settings), instance)
+        yield project, project.run(DAYS[0], LAST)
+
+
+def evaluations(result: dg.ExecuteInProcessResult, shift_date: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """The checks of a shift date by name, those of unknown fields left out."""
+    names = {check.name for check in CHECKS}
+    return {
+        evaluation.check_name: evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.partition == shift_date and evaluation.check_name in names
+    }
+
+
+def test_the_run_succeeds_and_records_every_table_once_per_date(
+    faulty: tuple[Project, dg.ExecuteInProcessResult],
+) -> None:
+    project, result = faulty
+    assert result.success
+    for name in TABLES:
+        assert {day: len(events) for day, events in project.materializations(name).items()} == dict.fromkeys(DAYS, 1)
+
+
+def test_each_planted_fault_is_told_by_its_own_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
+    _, result = faulty
+    found = evaluations(result, LAST)
+    assert set(found) == {check.name for check in CHECKS}
+    for check in CHECKS:
+        evaluation = found[check.name]
+        assert evaluation.asset_key.to_user_string() == check.table
+        count = evaluation.metadata["count"].value
+        assert isinstance(count, int)
+        assert count >= 1, check.name
+        assert evaluation.passed == (check.severity == "INFO"), check.name
+        assert (evaluation.severity == dg.AssetCheckSeverity.ERROR) == (check.severity == "ERROR")
+        worst = str(evaluation.metadata["worst"].value)
+        assert worst.count("\n") == min(count, 10) + 1, check.name
+
+
+def test_a_date_without_faults_passes_every_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
+    _, result = faulty
+    assert all(evaluation.passed for evaluation in evaluations(result, DAYS[3]).values())
+
+
+def test_figures_tell_of_findings_and_timeliness(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
+    project, _ = faulty
+    facts = project.materializations("variance_findings")[LAST][0].metadata
+    assert facts["findings_error"].value == 3
+    for name in ("open_receipts", "receipts_closed_late", "last_closing_hours_after_shift", "posting_lag_seconds"):
+        assert isinstance(facts[name].value, int | float), name
+    fit = facts["receipt_adds_up_fit_pct"].value
+    assert isinstance(fit, float)
+    assert 80 < fit < 100
+    assert project.materializations("variance_findings")[DAYS[3]][0].metadata["receipt_adds_up_fit_pct"].value == 100
+
+
+def test_history_follows_what_stands(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
+    project, _ = faulty
+    lake = project.shop.lake
+    findings, before = lake.read(VARIANCE_FINDINGS, LAST), lake.read(FINDING_HISTORY, LAST)
+    assert findings is not None
+    assert before is not None
+    assert sorted(before.column("finding_id").to_pylist()) == sorted(findings.column("finding_id").to_pylist())
+    (unpaid,) = [row for row in findings.to_pylist() if row["check_name"] == "payments_match_total"]
+    receipt = copy.deepcopy(project.shop.world.receipt(unpaid["receipt_id"]))
+    receipt["payment_methods"][0]["amount"] += unpaid["expected"] - unpaid["actual"]
+    project.shop.world.put_receipt(receipt)
+    result = project.run(LAST)
+    assert result.success
+    assert evaluations(result, LAST)["payments_match_total"].passed
+    after = lake.read(FINDING_HISTORY, LAST)
+    assert after is not None
+    rows = {row["finding_id"]: row for row in after.to_pylist()}
+    first = {row["finding_id"]: row["first_seen_at"] for row in before.to_pylist()}
+    assert {finding_id: row["first_seen_at"] for finding_id, row in rows.items()} == first
+    resolved = {finding_id for finding_id, row in rows.items() if row["resolved_at"] is not None}
+    assert resolved == {unpaid["finding_id"]}
+    assert rows[unpaid["finding_id"]]["last_seen_at"] < rows[unpaid["finding_id"]]["resolved_at"]
+
+
+def test_cost_that_is_not_that_of_the_deductions_is_not_written(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clopos_assets import compute
+
+    true = compute.query_of
+    wrong = "net_sales + 0.01 as gross_profit"
+
+    def query(table: object) -> str:
+        text = true(table)  # type: ignore[arg-type]  # as it was given
+        return text.replace("    cogs,\n    net_sales - cogs as gross_profit", f"    cogs + 0.01 as cogs,\n    {wrong}")
+
+    monkeypatch.setattr(compute, "query_of", query)
+    assert query(DAILY_COGS) != true(DAILY_COGS)
+    result = project.run("2026-01-19", "2026-01-20")
+    assert "daily_cogs: cost of goods of venue 1 is 1.290000, and its stock operations cost 1.280000" in failure_of(
+        result
+    )
+    assert not project.shop.lake.has(DAILY_COGS, "2026-01-19")
+
+
+def test_the_clock_of_the_history_is_past_every_shift() -> None:
+    assert faulty_world().now >= datetime.fromisoformat(f"{LAST} 23:59:59")
+    assert Decimal(len(FAULTY)) == len(CHECKS)
+    assert issubclass(ContractError, Exception)
+
+
+def test_a_date_whose_ledger_changes_with_anothers_is_followed_and_judged(project: Project) -> None:
+    project.shop.world.put_operations(3, [])  # the 20th: its deduction comes late
+    assert project.run("2026-01-19", "2026-01-20").success
+    project.shop.sell(4, "2026-01-21")
+    assert project.run("2026-01-21").success
+    project.shop.deduct(3, before_quantity=50, after_quantity=Decimal("49.8"))
+    project.shop.world.update_receipt(3, order_status="READY")
+    result = project.run("2026-01-20")
+    assert result.success
+    events = {name: sorted(project.materializations(name)) for name in TABLES}
+    counts = {name: len(project.materializations(name)["2026-01-21"]) for name in TABLES}
+    assert all(days == ["2026-01-19", "2026-01-20", "2026-01-21"] for days in events.values())
+    assert {name for name, count in counts.items() if count == 2} == {
+        "stock_ledger",
+        "stock_gaps",
+        "variance_findings",
+        "finding_history",
+    }
+    assert {
+        evaluation.check_name
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.partition == "2026-01-21"
+    } == {check.name for check in CHECKS}
