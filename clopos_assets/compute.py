@@ -19,6 +19,7 @@ from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, ContractError, Table
 
 MEMORY_LIMIT = "1GB"
+_PATTERN = frozenset("*?[]{}")
 
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
 _ROUND_HALF_EVEN = """
@@ -66,7 +67,7 @@ def select(
     query = query_of(table)
     bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
     try:
-        with _registered(connection, inputs):
+        with registered(connection, inputs):
             relation = connection.sql(query, params=bound) if bound else connection.sql(query)
             assert relation is not None  # a select always gives one
             result: pa.Table = relation.to_arrow_table()
@@ -119,12 +120,7 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     """
     inputs: dict[str, object] = {}
     for name in table.inputs:
-        if not lake.has(TABLES[name], shift_date):
-            raise ComputeError(
-                f"{name} of shift date {shift_date} is not materialized: materialize it first, or together"
-            )
-        # Left in the file, so that DuckDB reads what it needs within its bounds.
-        inputs[name] = connection.read_parquet(str(lake.path(TABLES[name], shift_date)), hive_partitioning=False)
+        inputs[name] = open_partition(connection, lake, TABLES[name], shift_date)
     for name in table.trailing:
         inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], rules.window(shift_date))
     made = select(connection, table, inputs, rules.values(shift_date))
@@ -147,7 +143,7 @@ def _reconcile(
     connection: duckdb.DuckDBPyConnection, table: Table, made: pa.Table, inputs: Mapping[str, object]
 ) -> None:
     """Refuse a table whose cost is not that of the deductions, venue by venue."""
-    with _registered(connection, inputs):
+    with registered(connection, inputs):
         wanted: dict[int, Decimal] = dict(connection.execute(_DEDUCTED).fetchall())
     summed = made.group_by("venue_id").aggregate([(_RECONCILED[table.name], "sum")])
     got: dict[int, Decimal] = dict(zip(*(column.to_pylist() for column in summed.columns), strict=True))
@@ -159,8 +155,23 @@ def _reconcile(
             )
 
 
+def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str) -> object:
+    """A partition as DuckDB can register it, left in its file so that DuckDB reads what it needs within its bounds.
+
+    Raises ComputeError while it is not materialized.
+    """
+    if not lake.has(table, shift_date):
+        raise ComputeError(
+            f"{table.name} of shift date {shift_date} is not materialized: materialize it first, or together"
+        )
+    path = str(lake.path(table, shift_date))
+    if _PATTERN.isdisjoint(path):
+        return connection.read_parquet(path, hive_partitioning=False)
+    return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
+
+
 @contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, object]) -> Iterator[None]:
+def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, object]) -> Iterator[None]:
     """The inputs as views of their names, while the block lasts."""
     for name, rows in inputs.items():
         connection.register(name, rows)

@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.compute import Rules
+from clopos_assets.compute import Rules, open_partition, registered
 from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
 from clopos_assets.tables import DAILY_COGS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, VARIANCE_FINDINGS, Table
@@ -61,23 +61,20 @@ _TIMELINESS = """
         max(date_diff('second', $shift_ended_at, closed_at)) / 3600 as last_closing_hours_after_shift,
         (
             select max(date_diff('second', closed_at, operated_at))
-            from read_parquet($operations, hive_partitioning = false)
-            inner join read_parquet($receipts, hive_partitioning = false) as receipts on receipts.id = receipt_id
+            from stock_operations
+            inner join receipts on receipts.id = stock_operations.receipt_id
         ) as posting_lag_seconds,
-    from read_parquet($receipts, hive_partitioning = false)
+    from receipts
 """
 
 
 def _timeliness(connection: duckdb.DuckDBPyConnection, lake: Lake, shift_date: str, rules: Rules) -> Facts:
     """How late receipts closed, and how long after closing their stock was deducted."""
-    values = {
-        "shift_ended_at": rules.values(shift_date)["shift_ended_at"],
-        "receipts": str(lake.path(RECEIPTS, shift_date)),
-        "operations": str(lake.path(STOCK_OPERATIONS, shift_date)),
-    }
-    result = connection.execute(_TIMELINESS, values)
-    names = [column[0] for column in result.description or []]
-    (row,) = result.fetchall()
+    tables = {table.name: open_partition(connection, lake, table, shift_date) for table in (RECEIPTS, STOCK_OPERATIONS)}
+    with registered(connection, tables):
+        result = connection.execute(_TIMELINESS, {"shift_ended_at": rules.values(shift_date)["shift_ended_at"]})
+        names = [column[0] for column in result.description or []]
+        (row,) = result.fetchall()
     return {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
 

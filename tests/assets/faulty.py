@@ -12,7 +12,6 @@ from tests.variance.planting import FAULTS, Garden
 
 FIRST = date(2026, 3, 2)
 DAYS = days_from(FIRST.isoformat(), 8)
-FAULTY = list(FAULTS)
 
 
 @cache

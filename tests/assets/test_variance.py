@@ -2,8 +2,8 @@
 
 import copy
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.findings import CHECKS
 from clopos_assets.settings import Settings
-from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS, ContractError
+from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS
 from tests.assets.conftest import Project, failure_of
-from tests.assets.faulty import DAYS, FAULTY, faulty_world, served
+from tests.assets.faulty import DAYS, faulty_world, served
 from tests.ingest.shop import Shop
 
 LAST = DAYS[-1]
@@ -133,12 +133,6 @@ def test_cost_that_is_not_that_of_the_deductions_is_not_written(
     assert not project.shop.lake.has(DAILY_COGS, "2026-01-19")
 
 
-def test_the_clock_of_the_history_is_past_every_shift() -> None:
-    assert faulty_world().now >= datetime.fromisoformat(f"{LAST} 23:59:59")
-    assert Decimal(len(FAULTY)) == len(CHECKS)
-    assert issubclass(ContractError, Exception)
-
-
 def test_a_date_whose_ledger_changes_with_anothers_is_followed_and_judged(project: Project) -> None:
     project.shop.world.put_operations(3, [])  # the 20th: its deduction comes late
     assert project.run("2026-01-19", "2026-01-20").success
@@ -162,3 +156,13 @@ def test_a_date_whose_ledger_changes_with_anothers_is_followed_and_judged(projec
         for evaluation in result.get_asset_check_evaluations()
         if evaluation.partition == "2026-01-21"
     } == {check.name for check in CHECKS}
+
+
+def test_a_lake_whose_name_looks_like_a_pattern(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOPOS_LAKE", str(tmp_path / "lake [1] {a,b} *"))
+    project.settings = Settings.read()
+    project.definitions = build_definitions(project.settings)
+    assert project.run("2026-01-19", "2026-01-20").success
+    assert sorted(project.materializations("variance_findings")) == ["2026-01-19", "2026-01-20"]
