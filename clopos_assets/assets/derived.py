@@ -94,12 +94,20 @@ def _make(
                 # Held while inputs are read, so that an older reading never overwrites a newer.
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = rows_of(connection, shift_date)
-                    if access.lake.read(table, shift_date) != rows:  # what stands there already is left alone
+                    if not _stands(access, table, shift_date, rows):
                         access.lake.replace(table, shift_date, rows, {})
                 made.add(table, shift_date, figures_of(connection, access.lake, table, shift_date, rows, access.rules))
             except _FAILURES as error:
                 made.fail(shift_date, str(error).splitlines()[0])
     return made
+
+
+def _stands(access: Access, table: Table, shift_date: str, rows: pa.Table) -> bool:
+    """Whether the partition holds just these rows; one that is damaged does not, and is written anew."""
+    try:
+        return bool(access.lake.read(table, shift_date) == rows)
+    except LakeError:
+        return False
 
 
 def _make_ledger(access: Access, _context: dg.AssetExecutionContext, shift_dates: Sequence[str]) -> Made:

@@ -269,3 +269,13 @@ def test_a_move_away_from_a_bad_date_is_recorded_for_both(project: Project) -> N
         assert {day: len(recorded) for day, recorded in events.items()} == dict.fromkeys(DAYS, 2), name
     assert cogs(project, "2026-01-19") == [Decimal("0.640000")]
     assert cogs(project, "2026-01-20") == [Decimal("1.280000")]
+
+
+@pytest.mark.parametrize("table", ["line_cogs", "daily_cogs", "stock_ledger", "variance_findings"])
+def test_a_damaged_computed_table_is_written_anew(project: Project, table: str) -> None:
+    assert project.run(*DAYS).success
+    lake = project.shop.lake
+    whole = lake.read(TABLES[table], "2026-01-19")
+    lake.path(TABLES[table], "2026-01-19").write_bytes(b"PAR1 no more")
+    assert project.run(*DAYS).success
+    assert lake.read(TABLES[table], "2026-01-19") == whole
