@@ -35,25 +35,31 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
             for check in CHECKS
         ]
 
-    @dg.multi_asset_check(name="variance_checks", specs=specs)
+    # Whatever tables are selected, their checks come with them; told is what this run has found out anew.
+    @dg.multi_asset_check(name="variance_checks", specs=specs, can_subset=True)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
-        days = context.op_execution_context.partition_keys
-        run = context.op_execution_context.run
-        touched = changed_dates(context.instance, run.run_id, {VARIANCE_FINDINGS.name}) - set(days)
-        if len(days) > 1:  # of a single date the result itself speaks
-            yield from judge(access, days)
-        yield from judge(access, sorted(touched))
-        findings = pa.concat_tables([_findings(access, day) for day in days])
-        yield from (evaluate(check, findings) for check in CHECKS)
+        run_context = context.op_execution_context
+        asked = run_context.partition_keys
+        made = changed_dates(context.instance, run_context.run.run_id, {VARIANCE_FINDINGS.name})
+        selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
+        checks = [check for check in CHECKS if (check.table, check.name) in selected]
+        days = [day for day in asked if day in made]
+        # Of a single date the result itself speaks.
+        yield from judge(access, [*(days if len(asked) > 1 else ()), *sorted(made - set(asked))], checks)
+        if days:
+            findings = pa.concat_tables([_findings(access, day) for day in days])
+            yield from (evaluate(check, findings) for check in checks)
 
     return variance_checks
 
 
-def judge(access: Access, shift_dates: Sequence[str]) -> Iterator[dg.AssetCheckEvaluation]:
-    """Every check of every shift date. Raises dagster.Failure where the findings are not materialized."""
+def judge(
+    access: Access, shift_dates: Sequence[str], checks: Sequence[Check] = CHECKS
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The checks of every shift date. Raises dagster.Failure where the findings are not materialized."""
     for shift_date in shift_dates:
         findings = _findings(access, shift_date)
-        for check in CHECKS:
+        for check in checks:
             result = evaluate(check, findings)
             yield dg.AssetCheckEvaluation(
                 asset_key=dg.AssetKey(check.table),
@@ -86,7 +92,9 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
     said = " ".join(row["message"] for row in rows[:_TOLD])
-    worst = [f"| {_amount(row['amount_at_risk'])} | {row['message'].replace('|', '/')} |" for row in rows]
+    worst = [
+        f"| {_amount(row['amount_at_risk'])} | {' '.join(row['message'].replace('|', '/').split())} |" for row in rows
+    ]
     if worst:
         metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))
     return dg.AssetCheckResult(

@@ -57,14 +57,16 @@ def figures_of(
 _TIMELINESS = """
     select
         count(*) filter (where status <> 2 and deleted_at is null) as open_receipts,
-        count(*) filter (where closed_at >= $shift_ended_at) as receipts_closed_late,
-        max(date_diff('second', $shift_ended_at, closed_at)) / 3600 as last_closing_hours_after_shift,
+        count(*) filter (where is_closed and closed_at >= $shift_ended_at) as receipts_closed_late,
+        max(date_diff('second', $shift_ended_at, closed_at)) filter (where is_closed) / 3600
+            as last_closing_hours_after_shift,
         (
             select max(date_diff('second', closed_at, operated_at))
             from stock_operations
             inner join receipts on receipts.id = stock_operations.receipt_id
+            where receipts.status = 2 and receipts.deleted_at is null
         ) as posting_lag_seconds,
-    from receipts
+    from (select *, status = 2 and deleted_at is null as is_closed from receipts)
 """
 
 

@@ -64,6 +64,8 @@ def run_step(
         for check in _unknown_fields(context, step, made, good):
             if isinstance(check, dg.AssetCheckEvaluation):
                 yield check
+        if step.judge is not None:
+            yield from step.judge([day for day in made.facts.get(step.tables[0].name, {}) if day not in made.bad])
         yield from _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
     _record(context, made, asked, step.names - selected)

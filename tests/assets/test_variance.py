@@ -10,8 +10,9 @@ import pytest
 
 from clopos_assets.assembly import build_definitions
 from clopos_assets.findings import CHECKS
+from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
-from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS
+from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS, ContractError, Table
 from tests.assets.conftest import Project, failure_of
 from tests.assets.faulty import DAYS, faulty_world, served
 from tests.ingest.shop import Shop
@@ -166,3 +167,20 @@ def test_a_lake_whose_name_looks_like_a_pattern(
     project.definitions = build_definitions(project.settings)
     assert project.run("2026-01-19", "2026-01-20").success
     assert sorted(project.materializations("variance_findings")) == ["2026-01-19", "2026-01-20"]
+
+
+def test_checks_of_good_dates_are_told_when_the_findings_of_another_fail(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace = Lake.replace
+
+    def refuse(lake: Lake, table: Table, shift_date: str, rows: object, notes: dict[str, str]) -> None:
+        if (table, shift_date) == (VARIANCE_FINDINGS, "2026-01-19"):
+            raise ContractError("made up")
+        replace(lake, table, shift_date, rows, notes)
+
+    monkeypatch.setattr(Lake, "replace", refuse)
+    result = project.run("2026-01-19", "2026-01-20")
+    assert "2026-01-19: made up" in failure_of(result)
+    assert set(evaluations(result, "2026-01-20")) == {check.name for check in CHECKS}
+    assert not evaluations(result, "2026-01-19")

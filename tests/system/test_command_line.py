@@ -34,6 +34,23 @@ def test_a_partition_and_a_range(home: Home) -> None:
         assert lake.dates(table) == [f"2026-01-{day}" for day in range(12, 20)], table.name
 
 
+def test_some_of_the_tables_can_be_selected(home: Home) -> None:
+    lake = Lake(home.path / "lake")
+    begin = ("asset", "materialize", "-m", "clopos_assets.definitions", "--partition", "2026-01-19", "--select")
+    made: set[str] = set()
+    for selected, adds in (
+        ("receipts", {"receipts", "receipt_products"}),
+        ("stock_operations", {"stock_operations"}),
+        ("group:cost", {table.name for table in TABLES.values() if table.group == "cost"}),
+        ("stock_ledger", {"stock_ledger"}),
+        ("group:variance", {table.name for table in TABLES.values() if table.group == "variance"}),
+    ):
+        ended = home.dagster(*begin, selected)
+        assert ended.returncode == 0, (selected, ended.stderr[-3000:])
+        made |= adds
+        assert {table.name for table in TABLES.values() if lake.dates(table)} == made, selected
+
+
 def test_a_run_killed_half_way_is_continued(tmp_path: Path) -> None:
     # A small quota makes the run long enough to be killed in the middle.
     with sandbox_home(tmp_path / "home", *HISTORY, "--requests-per-minute", "40") as home:
