@@ -1,6 +1,6 @@
 """Figures of a derived partition that the UI shows and plots over shift dates. Exact amounts are in the tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import duckdb
@@ -10,7 +10,15 @@ import pyarrow.compute as pc
 from clopos_assets.compute import Rules, open_partition, registered
 from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
-from clopos_assets.tables import DAILY_COGS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, VARIANCE_FINDINGS, Table
+from clopos_assets.tables import (
+    DAILY_COGS,
+    LINE_COGS,
+    RECEIPTS,
+    RECIPE_OBSERVED,
+    STOCK_OPERATIONS,
+    VARIANCE_FINDINGS,
+    Table,
+)
 
 _SHOWN = 50
 _SUMMED: Mapping[str, tuple[str, ...]] = {
@@ -48,9 +56,11 @@ def figures_of(
         changed = pc.not_equal(rows.column("quantity_per_unit"), rows.column("previous_quantity_per_unit"))
         facts["recipes_changed"] = pc.sum(changed).as_py() or 0
     elif table is VARIANCE_FINDINGS:
-        facts |= (
-            _findings(rows) | _timeliness(connection, lake, shift_date, rules) | _formula_fit(lake, shift_date, rows)
-        )
+        facts |= _findings(rows)
+        # How late receipts closed, and how long after closing their stock was deducted.
+        facts |= _ask(connection, lake, (RECEIPTS, STOCK_OPERATIONS), shift_date, _TIMELINESS, rules)
+        # How well the two unconfirmed formulas fit the receipts that they can be tried on.
+        facts |= _ask(connection, lake, (RECEIPTS, LINE_COGS), shift_date, _FORMULA_FIT, rules)
     return facts
 
 
@@ -70,16 +80,6 @@ _TIMELINESS = """
 """
 
 
-def _timeliness(connection: duckdb.DuckDBPyConnection, lake: Lake, shift_date: str, rules: Rules) -> Facts:
-    """How late receipts closed, and how long after closing their stock was deducted."""
-    tables = {table.name: open_partition(connection, lake, table, shift_date) for table in (RECEIPTS, STOCK_OPERATIONS)}
-    with registered(connection, tables):
-        result = connection.execute(_TIMELINESS, {"shift_ended_at": rules.values(shift_date)["shift_ended_at"]})
-        names = [column[0] for column in result.description or []]
-        (row,) = result.fetchall()
-    return {name: value for name, value in zip(names, row, strict=True) if value is not None}
-
-
 def _food_cost(rows: pa.Table) -> Facts:
     net_sales, cogs = (pc.sum(rows.column(name)).as_py() or Decimal(0) for name in ("net_sales", "cogs"))
     facts: Facts = {"food_cost_pct": float(100 * cogs / net_sales)} if net_sales else {}
@@ -96,19 +96,44 @@ def _findings(rows: pa.Table) -> Facts:
     return {f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")}
 
 
-def _formula_fit(lake: Lake, shift_date: str, findings: pa.Table) -> Facts:
-    """Share of closed receipts that the two unconfirmed formulas fit; a formula found unfit for a venue fits
-    none of its receipts that it was tried on.
-    """
-    receipts = lake.read(RECEIPTS, shift_date, ["venue_id", "status", "deleted_at"])
-    if receipts is None:
-        return {}
-    venues = [row["venue_id"] for row in receipts.to_pylist() if row["status"] == 2 and row["deleted_at"] is None]
-    facts: Facts = {}
-    for name in ("receipt_adds_up", "lines_add_up"):
-        found = findings.filter(pc.equal(findings.column("check_name"), name)).to_pylist()
-        unfit = {row["venue_id"] for row in found if row["receipt_id"] is None}
-        misses = sum(venue in unfit for venue in venues) + sum(row["receipt_id"] is not None for row in found)
-        if venues:
-            facts[f"{name}_fit_pct"] = 100 * (1 - misses / len(venues))
-    return facts
+_FORMULA_FIT = """
+    with of_lines as (
+        select receipt_id, sum(net_sales) as net_sales
+        from line_cogs
+        group by receipt_id
+    ),
+
+    misfits as (
+        select
+            abs(total - (subtotal - total_discount + service_charge_value + delivery_fee + e_tax)) as of_receipt,
+            abs(of_lines.net_sales - (subtotal - total_discount)) as of_lines,
+        from receipts
+        left join of_lines on of_lines.receipt_id = receipts.id
+        where status = 2 and deleted_at is null
+    )
+
+    select
+        100.0 * count(*) filter (where of_receipt <= $money_tolerance) / nullif(count(of_receipt), 0)
+            as receipt_adds_up_fit_pct,
+        100.0 * count(*) filter (where of_lines <= $money_tolerance) / nullif(count(of_lines), 0)
+            as lines_add_up_fit_pct,
+    from misfits
+"""
+
+
+def _ask(
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    tables: Sequence[Table],
+    shift_date: str,
+    query: str,
+    rules: Rules,
+) -> Facts:
+    """The one row of a query over partitions of a shift date, by column; what is NULL left out."""
+    values = {name: value for name, value in rules.values(shift_date).items() if f"${name}" in query}
+    inputs = {table.name: open_partition(connection, lake, table, shift_date) for table in tables}
+    with registered(connection, inputs):
+        result = connection.execute(query, values)
+        names = [column[0] for column in result.description or []]
+        (row,) = result.fetchall()
+    return {name: value for name, value in zip(names, row, strict=True) if value is not None}
