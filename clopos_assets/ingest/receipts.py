@@ -87,7 +87,6 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
     seen = 0
     for venue_id in venues:
-        fetched_at = scope.clock()
 
         def convert(items: list[dict[str, object]], venue_id: int | None = venue_id) -> Batch:
             nonlocal seen
@@ -97,7 +96,7 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 items,
                 asked_venue=venue_id,
                 window=(scope.days_before, scope.days_after),
-                fetched_at=fetched_at,  # noqa: B023 - called before the loop goes on
+                fetched_at=scope.clock(),
             )
 
         listing = await clopos.list_receipts(created_from=first, created_to=last, venue_id=venue_id, convert=convert)

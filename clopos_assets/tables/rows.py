@@ -15,6 +15,7 @@ import pyarrow as pa
 from clopos_assets.tables.columns import PRECISION, SCALE, STEP, Column, Kind, Table
 
 Row = tuple[object, ...]
+_Tree = dict[str, "_Tree"]
 
 _EXACT: Final = Context(prec=400, rounding=ROUND_HALF_EVEN, Emin=-999_999, Emax=999_999)
 _TOO_LARGE: Final = Decimal(10) ** (PRECISION - SCALE)
@@ -158,7 +159,7 @@ class RowReader:
         self._steps = [self._step(column) for column in columns if column.source]
         self._slots = [self.names.index(column.name) for column in columns if column.source]
         self._given = [self.names.index(name) for name in given]
-        nested: dict[str, dict[str, object]] = {}
+        nested: _Tree = {}
         known = set(table.also_known)
         for column in columns:
             if column.source:
@@ -167,7 +168,7 @@ class RowReader:
             if len(column.source) > 1:
                 branch = nested
                 for key in column.source[:-1]:
-                    branch = branch.setdefault(key, {})  # type: ignore[assignment]  # a tree of dicts
+                    branch = branch.setdefault(key, {})
                 branch[column.source[-1]] = {}
         whole = {column.source[0] for column in columns if len(column.source) == 1}
         self._known = frozenset(known)

@@ -121,8 +121,8 @@ def test_cost_that_is_not_that_of_the_deductions_is_not_written(
     true = compute.query_of
     wrong = "net_sales + 0.01 as gross_profit"
 
-    def query(table: object) -> str:
-        text = true(table)  # type: ignore[arg-type]  # as it was given
+    def query(table: Table) -> str:
+        text = true(table)
         return text.replace("    cogs,\n    net_sales - cogs as gross_profit", f"    cogs + 0.01 as cogs,\n    {wrong}")
 
     monkeypatch.setattr(compute, "query_of", query)
