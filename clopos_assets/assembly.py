@@ -8,10 +8,11 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import finding_checks
-from clopos_assets.assets.derived import derived_assets, derived_makers
-from clopos_assets.assets.raw import raw_assets, raw_makers
+from clopos_assets.assets.derived import derived_assets
+from clopos_assets.assets.raw import raw_assets
 from clopos_assets.automation import automate, shift_dates
 from clopos_assets.ingest import Progress
+from clopos_assets.line import line_of
 from clopos_assets.settings import Settings
 
 
@@ -19,7 +20,7 @@ def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.D
     """The project's definitions on these settings; `watch` is told of progress, besides the run's log."""
     access = Access(settings)
     partitions_def = shift_dates(settings)
-    line = (*raw_makers(access, watch), *derived_makers(access))
+    line = line_of(access, watch)
     assets = [
         *raw_assets(access, partitions_def, line),
         *derived_assets(access, partitions_def, line),

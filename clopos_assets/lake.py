@@ -3,8 +3,8 @@
 Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition is replaced whole: the new
 file is complete before it takes the old one's name, so a reader sees the old or the new, and a crash leaves
 the old. Beside the tables stand folders whose names begin with `_`: `_staging` (answers of an unfinished run),
-`_waiting` (receipts whose shift date is not made yet), `_ledger` (an index that can be made again from the tables)
-and `_locks`.
+`_waiting` (receipts whose shift date is not made yet), `_changed` (shift dates that were changed and not followed by
+every table yet), `_ledger` (an index that can be made again from the tables) and `_locks`.
 """
 
 import errno
@@ -29,6 +29,7 @@ _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _NOTES = b"clopos_assets."
 _WAITING = re.compile(r"(\d+)\.(\d+)")
+_MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 _ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
 _ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
 
@@ -171,6 +172,10 @@ class Lake:
                     raise self._unwritable(error) from error
             yield
 
+    def forget_lock(self, name: str) -> None:
+        """Remove what a name leaves behind that will not be held again."""
+        self._remove(self.root / "_locks" / f"{name}.lock")
+
     def stage(self, kind: str, shift_date: str, name: str, body: bytes) -> None:
         """Keep an answer for the next run, should this one not finish."""
         self._write(self.root / "_staging" / kind / shift_date / name, body, durable=False)
@@ -210,6 +215,23 @@ class Lake:
             note = _WAITING.fullmatch(file.name)
             if note and int(note[1]) in settled:
                 self._remove(file)
+
+    def mark(self, shift_date: str, owner: str) -> None:
+        """Note that `owner` is about to change a shift date, before it does."""
+        self._write(self.root / "_changed" / f"{shift_date}.{owner}", b"")
+
+    def marks(self) -> dict[str, set[str]]:
+        """Shift dates that were changed and not followed yet: date → owners of the marks."""
+        marks: dict[str, set[str]] = {}
+        for file in (self.root / "_changed").glob("[!.]*"):
+            note = _MARK.fullmatch(file.name)
+            if note:
+                marks.setdefault(note[1], set()).add(note[2])
+        return dict(sorted(marks.items()))
+
+    def unmark(self, shift_date: str, owner: str) -> None:
+        """Drop the mark: whatever had to follow the change has done so."""
+        self._remove(self.root / "_changed" / f"{shift_date}.{owner}")
 
     def _remove(self, file: Path) -> None:
         try:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.access import Access
-from clopos_assets.assets.making import changed_dates
+from clopos_assets.assets.events import changed_dates
 from clopos_assets.findings import CHECKS, Check
 from clopos_assets.tables import VARIANCE_FINDINGS
 

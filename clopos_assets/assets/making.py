@@ -1,60 +1,41 @@
-"""One step of a run: making its tables for the shift dates of the run, and telling Dagster what came of it.
+"""One step of a run, for Dagster: which dates it was asked for, and what came of it, as events and checks.
 
-In a range one bad shift date must not cost the others. A step that fails keeps the steps after it from coming,
-so a step with bad dates first carries the good ones through those tables itself, records them, and then fails
-and names the bad ones.
+What is made, and of which other dates, is the affair of `line`.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
+from clopos_assets.access import Access
+from clopos_assets.assets.checks import judge
+from clopos_assets.assets.events import changed_dates, events_of
+from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
-from clopos_assets.lake import Lake
+from clopos_assets.lake import LakeError
+from clopos_assets.line import Line, Maker, Run
 from clopos_assets.settings import SettingsError
-from clopos_assets.tables import Table
+from clopos_assets.tables import VARIANCE_FINDINGS
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
 
 
-@dataclass(frozen=True)
-class Maker:
-    """Makes some tables for shift dates: the plain function behind one step.
-
-    `judge` gives the checks that a later step would evaluate, for a run in which that step does not come.
-    """
-
-    tables: tuple[Table, ...]
-    make: Callable[[dg.AssetExecutionContext, Sequence[str]], Made]
-    judge: Callable[[Sequence[str]], Iterator[dg.AssetCheckEvaluation]] | None = None
-
-    @property
-    def names(self) -> set[str]:
-        """The tables made."""
-        return {table.name for table in self.tables}
-
-    @property
-    def inputs(self) -> set[str]:
-        """The tables they are made from."""
-        return {name for table in self.tables for name in table.inputs}
-
-
 def run_step(
-    context: dg.AssetExecutionContext, lake: Lake, line: Sequence[Maker], step: Maker
+    context: dg.AssetExecutionContext, access: Access, line: Line, step: Maker
 ) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-    """Make the step's tables for the run's shift dates and whatever dates outside moves have touched.
+    """Make the step's tables for the run's shift dates, and for others that have to follow.
 
-    `line` is every maker in order. Raises dagster.Failure, one line, where a shift date was not made.
+    Raises dagster.Failure, one line, where a shift date was not made.
     """
     asked = list(context.partition_keys)
-    touched = _touched_outside(context, lake, step, set(asked))
+    run = _run_of(context)
+    planned = _planned(context)
     try:
-        made = step.make(context, [*asked, *touched])
-    except SettingsError as error:
+        made = line.step(run, step, planned)
+    except (SettingsError, LakeError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     good = [day for day in asked if day not in made.bad]
     selected = {key.to_user_string() for key in context.selected_asset_keys}
@@ -64,9 +45,12 @@ def run_step(
         for check in _unknown_fields(context, step, made, good):
             if isinstance(check, dg.AssetCheckEvaluation):
                 yield check
-        if step.judge is not None:
-            yield from step.judge([day for day in made.facts.get(step.tables[0].name, {}) if day not in made.bad])
-        yield from _finish_good(context, lake, _kept_from_coming(line, step), made, asked)
+        yield from _judge(access, step, made)
+        for maker, then, days in line.carry_on(run, step, made, planned):
+            for name in maker.names:
+                _record(context, then, days, {name})
+            if days:
+                yield from _judge(access, maker, then)
         raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
@@ -79,6 +63,30 @@ def run_step(
                 )
             yield dg.MaterializeResult(asset_key=table.name)
     yield from _unknown_fields(context, step, made, asked)
+
+
+def _run_of(context: dg.AssetExecutionContext) -> Run:
+    run_id = context.run.run_id
+    return Run(
+        run_id,
+        frozenset(context.partition_keys),
+        recorded=lambda tables: changed_dates(context.instance, run_id, tables),
+        refresh=_refresh_of(context),
+        say=context.log.info,
+    )
+
+
+def _refresh_of(context: dg.AssetExecutionContext) -> Refresh:
+    """The run's config, which the step before may need too, when it carries the good dates on."""
+    ops = context.run.run_config.get("ops", {}) if isinstance(context.run.run_config, dict) else {}
+    refresh = ops.get("stock_operations", {}).get("config", {}).get("refresh", "changed")
+    return "all" if refresh == "all" else "changed"
+
+
+def _judge(access: Access, maker: Maker, made: Made) -> Iterator[dg.AssetCheckEvaluation]:
+    """The checks of what a failed run has found out, for the step that would speak of it does not come."""
+    if VARIANCE_FINDINGS in maker.tables:
+        yield from judge(access, [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad])
 
 
 def describe_failures(bad: Mapping[str, str], asked: int) -> str:
@@ -95,72 +103,13 @@ def _dates(days: Sequence[str]) -> str:
     return ", ".join(days) if len(days) <= 3 else f"{days[0]} … {days[-1]} ({len(days)} dates)"
 
 
-def _touched_outside(context: dg.AssetExecutionContext, lake: Lake, step: Maker, asked: set[str]) -> list[str]:
-    """Dates outside the run's range whose inputs an earlier step of this run has changed."""
-    changed = changed_dates(context.instance, context.run.run_id, step.inputs) if step.inputs else set()
-    return sorted(day for day in changed - asked if all(lake.has(table, day) for table in step.tables))
-
-
-def changed_dates(instance: dg.DagsterInstance, run_id: str, tables: Collection[str]) -> set[str]:
-    """The shift dates of which a run has materialized any of the tables so far."""
+def _planned(context: dg.AssetExecutionContext) -> set[str]:
+    """The tables that the run is to make."""
     return {
-        event.asset_materialization.partition
-        for event in _events(instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        if event.asset_materialization is not None
-        and event.asset_materialization.partition is not None
-        and event.asset_materialization.asset_key.to_user_string() in tables
-    }
-
-
-def _events(instance: dg.DagsterInstance, run_id: str, kind: dg.DagsterEventType) -> Iterator[dg.EventLogEntry]:
-    cursor = None
-    more = True
-    while more:  # as many pages as the run has events
-        page = instance.get_records_for_run(run_id, of_type=kind, cursor=cursor)
-        yield from (record.event_log_entry for record in page.records)
-        more, cursor = page.has_more and bool(page.records), page.cursor
-
-
-def _finish_good(
-    context: dg.AssetExecutionContext, lake: Lake, later: Iterable[tuple[Maker, bool]], made: Made, asked: Sequence[str]
-) -> Iterator[dg.AssetCheckEvaluation]:
-    """Carry the dates that did not fail, and those that moves have touched, through later makers of this run."""
-    planned = {
         event.dagster_event.asset_key.to_user_string()
-        for event in _events(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+        for event in events_of(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
     }
-    good = {day for day in asked if day not in made.bad}
-    touched = sorted({day for facts in made.facts.values() for day in facts} - good)
-    for maker, is_kept_from_coming in later:
-        days = [day for day in asked if day not in made.bad]
-        days += [day for day in touched if all(lake.has(table, day) for table in maker.tables)]
-        if days and maker.names <= planned:
-            then = maker.make(context, days)
-            if not is_kept_from_coming:
-                continue  # its own step will say how it went
-            for name in maker.names:
-                _record(context, then, [*then.facts.get(name, {})], {name})
-            if maker.judge is not None:
-                yield from maker.judge([day for day in days if day not in then.bad])
-            for shift_date, reason in then.bad.items():
-                made.fail(shift_date, reason)
-
-
-def _kept_from_coming(line: Sequence[Maker], failed: Maker) -> list[tuple[Maker, bool]]:
-    """The makers, in order, whose steps Dagster does not start once this one has failed (True), and those whose
-    steps may come later but whose tables are needed for that (False).
-    """
-    later = line[line.index(failed) + 1 :]
-    reached = set(failed.names)
-    for maker in later:
-        if reached & maker.inputs:
-            reached |= maker.names
-    needed: set[str] = set()
-    for maker in reversed(later):
-        if maker.names & (reached | needed):
-            needed |= maker.inputs
-    return [(maker, bool(maker.names & reached)) for maker in later if maker.names & (reached | needed)]
 
 
 def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:

@@ -12,7 +12,8 @@ def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[st
     """The asset spec of a table: description, grain, columns, where it lies and what it is made from."""
     return dg.AssetSpec(
         key=table.name,
-        deps=list(table.inputs),
+        # What it looks back on is made before it in a run, too; of earlier shift dates Dagster need not know.
+        deps=[name for name in dict.fromkeys((*table.inputs, *table.trailing)) if name != table.name],
         description=f"{table.description}\n\nGrain: {table.grain}, by shift date. Key: `{', '.join(table.key)}`.",
         group_name=table.group,
         kinds=KINDS[table.group],

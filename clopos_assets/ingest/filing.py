@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.ingest.answers import Entry, gather_rows
-from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made
+from clopos_assets.ingest.changes import Change, describe_changes
+from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
@@ -22,11 +23,14 @@ from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
+KNOWN_UNTIL = "known_until"
+"""The note in a receipts file that says, as JSON, venue → the `updated_at` up to which the file is known to be true."""
 
 
 @dataclass
 class Stored:
-    """What a partition holds: venue by receipt id, and versions.
+    """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
+    known to be true, by venue, as JSON; None where that was not noted.
 
     A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
     two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
@@ -36,6 +40,7 @@ class Stored:
     versions: Versions
     exists: bool
     stray: set[int] = field(default_factory=set)
+    known_until: str | None = None
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
@@ -48,28 +53,41 @@ class Stored:
         of_lines = read_versions(lake, RECEIPT_PRODUCTS, shift_date)
         of_receipts = read_versions(lake, RECEIPTS, shift_date)
         versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
-        return cls(stored, versions, exists=True, stray=of_lines.keys() - stored.keys())
+        known_until = lake.notes(RECEIPTS, shift_date).get(KNOWN_UNTIL)
+        stray = of_lines.keys() - stored.keys()
+        return cls(stored, versions, exists=True, stray=stray, known_until=known_until)
 
 
 @dataclass
 class Plan:
     """What is to become of a partition: entries that enter or are refreshed, and receipts that leave.
 
-    `leaving` maps a receipt to the shift date the API says it has now, None where it is no more. What is
-    stored and not named here stays as it is.
+    `leaving` maps a receipt to the shift date the API says it has now, None where it is no more; `coming` a receipt
+    that enters to the date it stood in. What is stored and not named here stays as it is. `known_until` is what the
+    listing behind the plan says of itself, None where there was none.
     """
 
     shift_date: str
     stored: Stored
     entries: dict[int, Entry] = field(default_factory=dict)
     leaving: dict[int, str | None] = field(default_factory=dict)
+    coming: dict[int, str] = field(default_factory=dict)
+    known_until: str | None = None
+    changes: list[Change] = field(default_factory=list)
     settled: set[int] = field(default_factory=set)
     facts: Facts = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
     def copy(self) -> "Plan":
         """The same plan, to be added to."""
-        return replace(self, entries=dict(self.entries), leaving=dict(self.leaving), counts=Counter())
+        return replace(
+            self,
+            entries=dict(self.entries),
+            leaving=dict(self.leaving),
+            coming={},
+            changes=[],
+            counts=Counter(),
+        )
 
     def guard(self, *, allow_mass_removal: bool) -> None:
         """Refuse to let a large part of the partition leave at once. Raises IngestError."""
@@ -93,11 +111,12 @@ def mass_removal_message(shift_date: str, leaving: int, stored: int) -> str:
 class Filing:
     """Carries out the plans of a run whose shift dates are locked, and of dates outside that moves touch."""
 
-    def __init__(self, lake: Lake, plans: Mapping[str, Plan], made: Made, *, allow_mass_removal: bool) -> None:
+    def __init__(self, lake: Lake, plans: Mapping[str, Plan], made: Made, scope: Scope) -> None:
         self._lake = lake
         self._plans = dict(plans)
         self._made = made
-        self._allow = allow_mass_removal
+        self._allow = scope.allow_mass_removal
+        self._run_id = scope.run_id
         self._failed: set[str] = set()
 
     def carry_out(self, locked: set[str], elsewhere: Sequence[tuple[str, Entry]]) -> None:
@@ -139,6 +158,10 @@ class Filing:
                     return dict.fromkeys(origins | (placed & self._plans.keys()), str(error))
             for shift_date in sources.keys() - outside:
                 self._plans[shift_date].leaving.update(sources[shift_date])
+            for source, ids in sources.items():
+                for receipt_id, shift_date in ids.items():
+                    if shift_date in self._plans:
+                        self._plans[shift_date].coming[receipt_id] = source
             for _, entry in strangers:
                 if entry.shift_date not in self._plans:
                     self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
@@ -201,7 +224,8 @@ class Filing:
         replaced = {entry.receipt_id for entry in fresh}
         gone = set() if keep_leaving else plan.leaving.keys() & stored.venues.keys()
         for name, count in {
-            "receipts_added": len(replaced - stored.venues.keys()),
+            "receipts_added": len(replaced - stored.venues.keys() - plan.coming.keys()),
+            "receipts_moved_here": len((replaced - stored.venues.keys()) & plan.coming.keys()),
             "receipts_changed": len(replaced & stored.venues.keys()),
             "receipts_removed": sum(plan.leaving[receipt_id] is None for receipt_id in gone),
             "receipts_moved_away": sum(plan.leaving[receipt_id] is not None for receipt_id in gone),
@@ -209,6 +233,8 @@ class Filing:
             plan.counts[name] += count
         try:
             if fresh or gone or stored.stray or not stored.exists:
+                if stored.exists:
+                    plan.changes += self._changes(plan, fresh, gone)
                 self._replace(plan, fresh, drop=replaced | gone | stored.stray)
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
@@ -232,10 +258,27 @@ class Filing:
                 lines = pa.concat_tables([_without(kept_lines, "receipt_id", dropped), lines])
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
+        notes = write_versions(versions)
+        known_until = plan.known_until or stored.known_until
         RECEIPTS.check(receipts)  # before the lines are written: both or neither
-        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, write_versions(versions))
-        self._lake.replace(RECEIPTS, shift_date, receipts, write_versions(versions))
+        self._lake.mark(shift_date, self._run_id)
+        self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, notes)
+        self._lake.replace(RECEIPTS, shift_date, receipts, notes | ({KNOWN_UNTIL: known_until} if known_until else {}))
         plan.stored = Stored.load(self._lake, shift_date)
+
+    def _changes(self, plan: Plan, fresh: Sequence[Entry], gone: set[int]) -> list[Change]:
+        """What is about to happen to single receipts of a partition that was made before."""
+        rows = self._lake.read(RECEIPTS, plan.shift_date, ["id", "status", "total"])
+        before = {} if rows is None else {row["id"]: row for row in rows.to_pylist()}
+        after, _ = gather_rows(fresh)
+        changes = [
+            Change.of(row["id"], before.get(row["id"]), row, came_from=plan.coming.get(row["id"]))
+            for row in after.select(["id", "status", "total"]).to_pylist()
+        ]
+        return changes + [
+            Change.of(receipt_id, before.get(receipt_id), None, went_to=plan.leaving[receipt_id])
+            for receipt_id in sorted(gone)
+        ]
 
     def _record(self, plan: Plan) -> None:
         receipts = self._lake.read(RECEIPTS, plan.shift_date, ["status", "deleted_at", "total", "extra"])
@@ -254,6 +297,7 @@ class Filing:
                 "unknown_fields": unknown_fields(receipts.column("extra")),
                 **plan.facts,
                 **plan.counts,
+                **({"changes": describe_changes(plan.changes)} if plan.changes else {}),
             },
         )
         self._made.add(

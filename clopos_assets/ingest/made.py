@@ -32,7 +32,7 @@ class Scope:
     """What is read: venues (None: the token's own, "all": every venue of the brand) and the listing's window.
 
     The list filters on `created_at`; a shift date is sought in the days from `days_before` before it to
-    `days_after` after it, both inclusive.
+    `days_after` after it, both inclusive. `run_id` names who is making, in the marks of what is about to change.
     """
 
     venue_ids: str | tuple[int, ...] | None
@@ -40,6 +40,7 @@ class Scope:
     days_after: int
     zone: ZoneInfo
     allow_mass_removal: bool = False
+    run_id: str = "unnamed"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def local_now(self) -> datetime:

@@ -233,10 +233,7 @@ class _Making:
                 )
         plan.guard(allow_mass_removal=self._scope.allow_mass_removal)
         if plan.entries or plan.leaving:
-            filing = Filing(
-                self._lake, {day.shift_date: plan}, self._made, allow_mass_removal=self._scope.allow_mass_removal
-            )
-            filing.carry_out({day.shift_date}, [])
+            Filing(self._lake, {day.shift_date: plan}, self._made, self._scope).carry_out({day.shift_date}, [])
             now = Day.load(self._lake, day.shift_date)
             day.ids, day.closed = now.ids, now.closed
             for receipt_id in plan.entries.keys() & day.closed.keys():
@@ -249,6 +246,7 @@ class _Making:
     def _write(self, day: Day, *, keep_orphans: bool) -> None:
         rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)
         if day.stored is None or versions != day.versions or rows.sort_by("id") != day.stored.sort_by("id"):
+            self._lake.mark(day.shift_date, self._scope.run_id)
             self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, write_versions(versions))
 
     def _record(self, day: Day) -> None:

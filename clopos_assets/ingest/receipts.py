@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar
 
+import msgspec
+import pyarrow.compute as pc
+
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
@@ -30,13 +33,18 @@ T = TypeVar("T")
 
 @dataclass
 class _Listed:
-    """What the listing of a run says: entries by receipt id, what can't be filed, and what it cost."""
+    """What the listing of a run says: entries by receipt id, what can't be filed, and what it cost.
+
+    `known_until` is, by venue, the latest `updated_at` of the first page that was read: whatever changed before it,
+    the listing shows. Later pages prove less, for what changed meanwhile may stand on one that was read already.
+    """
 
     entries: dict[int, Entry] = field(default_factory=dict)
     bad: list[BadReceipt] = field(default_factory=list)
     requests: int = 0
     waited_seconds: float = 0.0
     venues: frozenset[int] | None = None
+    known_until: dict[str, str] = field(default_factory=dict)
 
 
 async def make_receipts(
@@ -58,7 +66,7 @@ async def make_receipts(
             for stretch in stretches:
                 listed = await _list(clopos, scope, stretch, progress)
                 plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
-                filing = Filing(lake, plans, made, allow_mass_removal=scope.allow_mass_removal)
+                filing = Filing(lake, plans, made, scope)
                 filing.carry_out(set(shift_dates), elsewhere)
     except (CloposError, LakeError, IngestError) as error:
         for shift_date in shift_dates:
@@ -92,12 +100,15 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
             nonlocal seen
             seen += len(items)
             progress("receipts listed", seen, 0)
-            return read_batch(
+            batch = read_batch(
                 items,
                 asked_venue=venue_id,
                 window=(scope.days_before, scope.days_after),
                 fetched_at=scope.clock(),
             )
+            latest = pc.max(batch.receipts.column("updated_at")).as_py()
+            listed.known_until.setdefault("" if venue_id is None else str(venue_id), str(latest or ""))
+            return batch
 
         listing = await clopos.list_receipts(created_from=first, created_to=last, venue_id=venue_id, convert=convert)
         for variants in listing.conflicts.values():
@@ -169,7 +180,9 @@ async def _plan(
 ) -> tuple[Plan, list[Entry]]:
     """What the listing, and the API by id, say of one shift date; and receipts found to have another one."""
     stored = Stored.load(lake, shift_date)
-    plan = Plan(shift_date, stored, facts=facts)
+    known = {venue: latest for venue, latest in listed.known_until.items() if latest}
+    known_until = msgspec.json.encode(known).decode() if known else None
+    plan = Plan(shift_date, stored, facts=facts, known_until=known_until)
     elsewhere: list[Entry] = []
     waiting = lake.waiting(shift_date)
     for receipt_id, entry in listed.entries.items():

@@ -57,23 +57,27 @@ where summary.id is null or (summary.operated_at, summary.id) <= (changes.last_a
 """
 
 
-def make_stock_ledger(lake: Lake, connection: duckdb.DuckDBPyConnection, shift_dates: Sequence[str]) -> Made:
+def make_stock_ledger(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, shift_dates: Sequence[str], run_id: str = "unnamed"
+) -> Made:
     """Make `stock_ledger` of shift dates, and of made ones elsewhere whose rows change with theirs.
 
     Whatever else changed in the lake since the last making is noticed too. A partition whose rows stay the same is
     left alone. Takes its locks itself: the shift dates, and the ledger of the lake. Facts are those of the shift
     dates asked for and of whatever else was rewritten; a shift date that can't be made is in `bad`, with the reason.
+    Dates besides those asked for are marked as `run_id`'s before they are rewritten: what is made from the ledger has
+    to follow there.
     """
     made = Made()
     asked = sorted(set(shift_dates))
     try:
         with lake.locked([*asked, STOCK_LEDGER.name], seconds=LOCK_SECONDS):
             try:
-                _Making(lake, connection, asked, made).run()
+                _Making(lake, connection, asked, made, run_id).run()
             except DamagedIndexError:
                 damaged(lake)
                 made = Made()
-                _Making(lake, connection, asked, made).run()
+                _Making(lake, connection, asked, made, run_id).run()
     except (LakeError, DamagedIndexError) as error:
         for shift_date in asked:
             if shift_date not in made.facts.get(STOCK_LEDGER.name, {}):
@@ -84,11 +88,14 @@ def make_stock_ledger(lake: Lake, connection: duckdb.DuckDBPyConnection, shift_d
 class _Making:
     """One making, under the lake's ledger lock."""
 
-    def __init__(self, lake: Lake, connection: duckdb.DuckDBPyConnection, asked: Sequence[str], made: Made) -> None:
+    def __init__(
+        self, lake: Lake, connection: duckdb.DuckDBPyConnection, asked: Sequence[str], made: Made, run_id: str
+    ) -> None:
         self._lake = lake
         self._connection = connection
         self._asked = asked
         self._made = made
+        self._run_id = run_id
         self._index = Index(lake)
         self._interrupted = False
 
@@ -180,6 +187,8 @@ class _Making:
             }
             rows = select(self._connection, STOCK_LEDGER, inputs)
             if not self._stands(shift_date, rows):
+                if shift_date not in self._asked:
+                    self._lake.mark(shift_date, self._run_id)
                 self._lake.replace(STOCK_LEDGER, shift_date, rows, {})
             elif shift_date not in self._asked:
                 return

@@ -24,9 +24,10 @@ KNOWS: dict[str, frozenset[str]] = {
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
     "access": _RUN,
-    "assets": _RUN | {"access"},
-    "automation": _RUN | {"access"},
-    "definitions": _RUN | {"access", "assets", "automation"},
+    "line": _RUN | {"access"},
+    "assets": _RUN | {"access", "line"},
+    "automation": _RUN | {"access", "line"},
+    "definitions": _RUN | {"access", "line", "assets", "automation"},
     "cli": _RUN | {"access", "assets", "automation", "sandbox"},
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""

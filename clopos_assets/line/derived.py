@@ -1,0 +1,103 @@
+"""The makers of the computed tables: one per SQL file, and those of the ledger and of the findings over time."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clopos_assets.access import Access
+from clopos_assets.compute import ComputeError, compute, connect
+from clopos_assets.findings import follow_findings
+from clopos_assets.ingest.made import LOCK_SECONDS, Facts, Made
+from clopos_assets.lake import LakeError
+from clopos_assets.ledger import make_stock_ledger
+from clopos_assets.line.figures import figures_of
+from clopos_assets.line.maker import Maker, Run
+from clopos_assets.tables import (
+    COST,
+    DAILY_COGS,
+    FINDING_HISTORY,
+    STOCK_LEDGER,
+    VARIANCE,
+    VARIANCE_FINDINGS,
+    ContractError,
+    Table,
+)
+
+_FAILURES = (ComputeError, ContractError, LakeError, duckdb.Error)
+_Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
+
+
+def derived_makers(access: Access) -> tuple[Maker, ...]:
+    """A maker per derived table, inputs before what is made from them."""
+
+    def from_sql(table: Table) -> _Rows:
+        return lambda connection, shift_date: compute(access.lake, connection, table, shift_date, access.rules)
+
+    def history(_: duckdb.DuckDBPyConnection, shift_date: str) -> pa.Table:
+        findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
+        if findings is None:
+            raise ComputeError(
+                f"variance_findings of shift date {shift_date} is not materialized: materialize it first"
+            )
+        return follow_findings(access.lake.read(FINDING_HISTORY, shift_date), findings, datetime.now(UTC))
+
+    special = {
+        STOCK_LEDGER.name: Maker((STOCK_LEDGER,), partial(_make_ledger, access)),
+        FINDING_HISTORY.name: Maker((FINDING_HISTORY,), partial(_make, access, FINDING_HISTORY, history)),
+    }
+    return tuple(
+        special.get(table.name) or Maker((table,), partial(_make, access, table, from_sql(table)))
+        for table in (*COST, *VARIANCE)
+    )
+
+
+def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: Sequence[str]) -> Made:
+    made = Made()
+    with connect() as connection:
+        for shift_date in sorted(shift_dates):
+            try:
+                # Held while inputs are read, so that an older reading never overwrites a newer.
+                with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
+                    rows = rows_of(connection, shift_date)
+                    before = _standing(access, table, shift_date)
+                    if before != rows:
+                        access.lake.replace(table, shift_date, rows, {})
+                    elif shift_date not in run.asked:
+                        continue  # nothing has happened here that is worth telling
+                figures = figures_of(connection, access.lake, table, shift_date, rows, access.rules)
+                if table is DAILY_COGS and before is not None:
+                    figures |= _change_of_cost(before, rows)
+                made.add(table, shift_date, figures)
+            except _FAILURES as error:
+                made.fail(shift_date, str(error).splitlines()[0])
+    return made
+
+
+def _standing(access: Access, table: Table, shift_date: str) -> pa.Table | None:
+    """What the partition holds; None where it is not made, or damaged and to be written anew."""
+    try:
+        return access.lake.read(table, shift_date)
+    except LakeError:
+        return None
+
+
+def _change_of_cost(before: pa.Table, after: pa.Table) -> Facts:
+    """What making the date again did to its cost of goods."""
+    was, is_now = (pc.sum(rows.column("cogs")).as_py() or Decimal(0) for rows in (before, after))
+    return {"cogs_before": was, "cogs_change": is_now - was}
+
+
+def _make_ledger(access: Access, run: Run, shift_dates: Sequence[str]) -> Made:
+    try:
+        with connect() as connection:
+            return make_stock_ledger(access.lake, connection, shift_dates, run.run_id)
+    except _FAILURES as error:
+        made = Made()
+        for shift_date in shift_dates:
+            made.fail(shift_date, str(error).splitlines()[0])
+        return made

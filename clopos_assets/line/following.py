@@ -1,0 +1,121 @@
+"""Which shift dates have to follow a change of another, also when the run that made the change did not end.
+
+A run marks a shift date in the lake before it changes receipts or stock operations of it, and takes its marks away
+when every table that may follow has done so. Marks of a run that has died say what it left behind.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
+from datetime import date, timedelta
+from typing import Literal
+
+from clopos_assets.ingest.made import LOCK_SECONDS
+from clopos_assets.lake import BusyError, Lake
+from clopos_assets.line.maker import Maker, Run
+
+RunState = Literal["none", "running", "succeeded", "failed"]
+
+
+class Following:
+    """The marks of one lake, as the runs of this process see them."""
+
+    def __init__(self, lake: Lake, standard_days: int) -> None:
+        self._lake = lake
+        self._standard_days = standard_days
+        self._alive: dict[str, ExitStack] = {}
+        self._begun: set[str] = set()
+
+    def begin(self, run: Run, *, is_whole: bool) -> None:
+        """Say before each step that the run is alive: until it leaves, or its process ends.
+
+        A run of the whole line (`is_whole`) takes over, once, what others have left to do on its dates.
+        """
+        if run.run_id not in self._alive:
+            alive = ExitStack()
+            alive.enter_context(self._lake.locked([_alive(run.run_id)], seconds=LOCK_SECONDS))
+            self._alive[run.run_id] = alive
+        if is_whole and run.run_id not in self._begun:
+            for shift_date, others in self._lake.marks().items():
+                if shift_date in run.asked and others - {run.run_id}:
+                    self._take_over(shift_date, run.run_id)
+        self._begun.add(run.run_id)
+
+    def _take_over(self, shift_date: str, run_id: str) -> None:
+        # Held, so that no other run is between its mark and the change that the mark is about.
+        with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
+            others = self._lake.marks().get(shift_date, set()) - {run_id}
+            self._lake.mark(shift_date, run_id)
+            for other in others:
+                self._lake.unmark(shift_date, other)
+
+    def touched(self, run: Run, maker: Maker) -> list[str]:
+        """Made shift dates besides those asked for that the maker has to see to as well, ascending.
+
+        They are those of which this run has changed an input, and for tables that look back those whose standards
+        it has changed.
+        """
+        days = run.recorded(maker.inputs) if maker.inputs else set()
+        if maker.looks_back:
+            days |= self._after(self._marked_by(run.run_id))
+        return sorted(day for day in days - run.asked if all(self._lake.has(table, day) for table in maker.tables))
+
+    def end(self, run: Run, bad: Collection[str], *, is_whole: bool) -> None:
+        """The run's last table is made, but of `bad` dates: take away the marks of what all have followed."""
+        if is_whole:
+            for shift_date in self._marked_by(run.run_id):
+                if not ({shift_date} | self._after([shift_date])) & set(bad):
+                    self._lake.unmark(shift_date, run.run_id)
+        self.leave(run)
+
+    def leave(self, run: Run) -> None:
+        """The run makes no more: what it has marked and not followed is left to others."""
+        alive = self._alive.pop(run.run_id, None)
+        if alive is not None:
+            alive.close()
+            self._lake.forget_lock(_alive(run.run_id))
+
+    def _marked_by(self, run_id: str) -> list[str]:
+        return [shift_date for shift_date, owners in self._lake.marks().items() if run_id in owners]
+
+    def _after(self, shift_dates: Iterable[str]) -> set[str]:
+        """The dates whose standards rest on any of the shift dates."""
+        return {
+            (date.fromisoformat(shift_date) + timedelta(days=later)).isoformat()
+            for shift_date in shift_dates
+            for later in range(1, self._standard_days + 1)
+        }
+
+
+def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, set[str]]:
+    """Shift dates that were changed by runs that have failed or died before all tables had followed: date → run ids.
+
+    What a run that succeeded has marked is left alone: it was asked for some tables only.
+    """
+    dead: dict[str, bool] = {}
+    behind: dict[str, set[str]] = {}
+    for shift_date, owners in lake.marks().items():
+        for run_id in owners:
+            if run_id not in dead:
+                dead[run_id] = _is_dead(lake, run_id, state_of(run_id))
+            if dead[run_id]:
+                behind.setdefault(shift_date, set()).add(run_id)
+    still = lake.marks()  # a run may have ended well while it was being looked for
+    left = {shift_date: owners & still.get(shift_date, set()) for shift_date, owners in behind.items()}
+    return {shift_date: owners for shift_date, owners in left.items() if owners}
+
+
+def _is_dead(lake: Lake, run_id: str, state: RunState) -> bool:
+    if state in ("succeeded", "failed"):
+        return state == "failed"
+    try:
+        # A killed process can't say that it has ended; its lock does.
+        with lake.locked([_alive(run_id)], seconds=0):
+            pass
+    except BusyError:
+        return False
+    lake.forget_lock(_alive(run_id))
+    return True
+
+
+def _alive(run_id: str) -> str:
+    return f"run {run_id}"

@@ -1,0 +1,80 @@
+"""The steps of a run over the line: what each makes, and how the good dates get on when a step has bad ones.
+
+In a range one bad shift date must not cost the others. Whoever runs the line does not start the steps after one
+that failed, so a step with bad dates first carries the good ones through those tables.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from clopos_assets.ingest import Made
+from clopos_assets.lake import Lake
+from clopos_assets.line.following import Following
+from clopos_assets.line.maker import Maker, Run
+
+
+class Line:
+    """The makers in order, inputs before what is made from them, over one lake."""
+
+    def __init__(self, lake: Lake, makers: Sequence[Maker], standard_days: int) -> None:
+        self.lake = lake
+        self.makers = tuple(makers)
+        self._following = Following(lake, standard_days)
+
+    def step(self, run: Run, maker: Maker, planned: Collection[str]) -> Made:
+        """Make the maker's tables of the run's shift dates, and of others that have to follow.
+
+        `planned` are the names of all tables that the run is to make. Where dates were bad, `carry_on` comes next.
+        """
+        is_whole = self._is_whole(planned)
+        try:
+            self._following.begin(run, is_whole=is_whole)
+            made = maker.make(run, [*sorted(run.asked), *self._following.touched(run, maker)])
+            if maker is self.makers[-1] and not made.bad:
+                self._following.end(run, (), is_whole=is_whole)
+            return made
+        except BaseException:
+            self._following.leave(run)
+            raise
+
+    def carry_on(
+        self, run: Run, failed: Maker, made: Made, planned: Collection[str]
+    ) -> Iterator[tuple[Maker, Made, list[str]]]:
+        """After a step with bad dates: make what would not come any more of the dates that are good.
+
+        Gives maker, what it made, and which shift dates of it the run has not recorded; they have to be recorded
+        before the next is asked for. Dates that turn out bad on the way are added to `made`.
+        """
+        try:
+            for maker, is_kept_from_coming in self._kept_from_coming(failed):
+                touched = self._following.touched(run, maker)
+                days = [day for day in (*sorted(run.asked), *touched) if day not in made.bad]
+                if not days or not maker.names <= set(planned):
+                    continue
+                then = maker.make(run, days)
+                fresh = {day for facts in then.facts.values() for day in facts}
+                # Of the dates asked for, a step that does come will say how they went.
+                yield maker, then, sorted(fresh if is_kept_from_coming else fresh - run.asked)
+                for shift_date, reason in then.bad.items():
+                    made.fail(shift_date, reason)
+            self._following.end(run, made.bad, is_whole=self._is_whole(planned))
+        finally:
+            self._following.leave(run)
+
+    def _is_whole(self, planned: Collection[str]) -> bool:
+        """Whether the run makes everything that is computed, so that nothing is left for others to follow."""
+        return {table.name for maker in self.makers for table in maker.tables if table.group != "raw"} <= set(planned)
+
+    def _kept_from_coming(self, failed: Maker) -> list[tuple[Maker, bool]]:
+        """The makers, in order, whose steps are not started once this one has failed (True), and those whose
+        steps may come later but whose tables are needed for that (False).
+        """
+        later = self.makers[self.makers.index(failed) + 1 :]
+        reached = set(failed.names)
+        for maker in later:
+            if reached & maker.needs:
+                reached |= maker.names
+        needed: set[str] = set()
+        for maker in reversed(later):
+            if maker.names & (reached | needed):
+                needed |= maker.needs
+        return [(maker, bool(maker.names & reached)) for maker in later if maker.names & (reached | needed)]
