@@ -5,6 +5,7 @@ that failed, so a step with bad dates first carries the good ones through those 
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from clopos_assets.ingest import Made
 from clopos_assets.lake import Lake
@@ -44,19 +45,24 @@ class Line:
         Gives maker, what it made, and which shift dates of it the run has not recorded; they have to be recorded
         before the next is asked for. Dates that turn out bad on the way are added to `made`.
         """
+        # A bad date from or to which a receipt has moved in this step was changed all the same.
+        moved = {day for facts in made.facts.values() for day in facts}
+        bad = made.bad.keys() - moved
+        good = replace(run, asked=run.asked - made.bad.keys())
         try:
             for maker, is_kept_from_coming in self._kept_from_coming(failed):
-                touched = self._following.touched(run, maker)
-                days = [day for day in (*sorted(run.asked), *touched) if day not in made.bad]
+                touched = self._following.touched(good, maker)
+                days = [day for day in (*sorted(good.asked), *touched) if day not in bad]
                 if not days or not maker.names <= set(planned):
                     continue
-                then = maker.make(run, days)
+                then = maker.make(good, days)
                 fresh = {day for facts in then.facts.values() for day in facts}
                 # Of the dates asked for, a step that does come will say how they went.
                 yield maker, then, sorted(fresh if is_kept_from_coming else fresh - run.asked)
                 for shift_date, reason in then.bad.items():
+                    bad.add(shift_date)
                     made.fail(shift_date, reason)
-            self._following.end(run, made.bad, is_whole=self._is_whole(planned))
+            self._following.end(run, bad, is_whole=self._is_whole(planned))
         finally:
             self._following.leave(run)
 
@@ -68,13 +74,25 @@ class Line:
         """The makers, in order, whose steps are not started once this one has failed (True), and those whose
         steps may come later but whose tables are needed for that (False).
         """
-        later = self.makers[self.makers.index(failed) + 1 :]
         reached = set(failed.names)
-        for maker in later:
+        for maker in self.makers:
             if reached & maker.needs:
                 reached |= maker.names
-        needed: set[str] = set()
-        for maker in reversed(later):
-            if maker.names & (reached | needed):
+        needed = set(reached)
+        for maker in reversed(self.makers):
+            if maker.names & needed:
                 needed |= maker.needs
-        return [(maker, bool(maker.names & reached)) for maker in later if maker.names & (reached | needed)]
+        made = self._needs_of(failed) | failed.names
+        return [
+            (maker, bool(maker.names & reached))
+            for maker in self.makers
+            if maker.names & needed and not maker.names & made
+        ]
+
+    def _needs_of(self, of: Maker) -> set[str]:
+        """All tables that were made before the maker's, near and far."""
+        needs = set(of.needs)
+        for maker in reversed(self.makers):
+            if maker.names & needs:
+                needs |= maker.needs
+        return needs
