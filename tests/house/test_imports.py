@@ -23,9 +23,11 @@ KNOWS: dict[str, frozenset[str]] = {
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
+    "late": _RAW,
     "access": _RUN,
     "assets": _RUN | {"access"},
-    "automation": _RUN | {"access"},
+    "late_sensor": _RUN | {"access", "late"},
+    "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "assets", "automation"},
     "cli": _RUN | {"access", "assets", "automation", "sandbox"},
 }
@@ -37,7 +39,7 @@ SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"assets", "automation", "definitions", "cli"}
+OF_DAGSTER = {"assets", "automation", "late_sensor", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:
