@@ -1,5 +1,6 @@
 """Histories played by number, in this process or in several, with all that makes them fast."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -7,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
+
+import httpx
 
 import clopos_assets.clopos.client
 import clopos_assets.line.derived
@@ -47,10 +50,13 @@ class Theatre:
 @contextmanager
 def _fast() -> Iterator[None]:
     """Small pages; nothing is forced to the disk; one database for all."""
+    make_context = functools.cache(httpx.create_ssl_context)
     with (
         connect() as connection,
+        patch.object(httpx, "create_ssl_context", make_context),
         patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
         patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
         patch.object(os, "fsync", lambda _: None),
     ):
+        connection.execute("set threads = 1")
         yield
