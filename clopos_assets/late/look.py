@@ -70,8 +70,13 @@ async def _read_all(
     by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
     new = by_name.keys() - read.keys()
     known = known_until(around.lake, new, now) if new else {}
-    # In the order of the last reading: where there is not time for all venues, each has its turn.
-    order = [*known, *(venue for venue in read if venue in by_name)]
+    # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
+    # was left unread: that takes more than what the others leave over.
+    turns = {venue: turn for turn, venue in enumerate(read)}
+    order = [
+        *known,
+        *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
+    ]
     read.update({venue: Reading(stamp) for venue, stamp in known.items()})
     errors: dict[str, CloposError] = {}
     done = 0
