@@ -125,7 +125,7 @@ def describe(seen: Look) -> str:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
     if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
-        parts.append(f"none is other than in the lake; read up to {since}")
+        parts.append(f"nothing changed since {since} that the lake does not have")
     for dates, what in (
         ({day for request in decision.requests for day in request.shift_dates}, "asked for"),
         (decision.running, "being made, or asked for and not ended yet"),

@@ -221,7 +221,7 @@ class _Lake:
     def _is_so(self, shift_date: str, name: str, version: str) -> bool:
         if name.startswith(_RUN):
             return name.removeprefix(_RUN) not in self._around.behind.get(shift_date, ())
-        if not name.isdecimal():
+        if not name.removeprefix("-").isdecimal():
             return False
         stored = self._load(shift_date)
         if stored is None:
