@@ -88,5 +88,5 @@ def automate(
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly_shift_schedule, trailing_sweep_schedule],
-        sensors=[late_sensor(access, job, partitions_def, behind)],
+        sensors=[late_sensor(access, JOB, partitions_def, behind)],
     )

@@ -33,16 +33,16 @@ Behind = Callable[[], Mapping[str, Collection[str]]]
 
 def late_sensor(
     access: Access,
-    job: dg.UnresolvedAssetJobDefinition,
+    job_name: str,
     partitions_def: dg.DailyPartitionsDefinition,
     behind: Behind = dict,
 ) -> dg.SensorDefinition:
-    """The sensor over the job; it shares quota and token with the assets of its process."""
+    """The sensor that asks for runs of the job; it shares quota and token with the assets of its process."""
     settings = access.settings
 
     @dg.sensor(
         name=SENSOR,
-        job=job,
+        job_name=job_name,
         minimum_interval_seconds=settings.poll_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks for shift dates whose receipts were closed late, edited or moved since they were made.",
@@ -61,7 +61,7 @@ def late_sensor(
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
         around = Surroundings(
             lake=access.lake,
-            is_partition=partitions_def.has_partition_key,
+            partitions=frozenset(partitions_def.get_partition_keys()),
             first_date=settings.start_date.isoformat(),
             run_state=lambda run_key: run_state(context.instance, run_key),
             behind=behind(),
@@ -125,7 +125,7 @@ def describe(seen: Look) -> str:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
     if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
-        parts.append(f"none is other than in the lake; read up to {since}")
+        parts.append(f"nothing changed since {since} that the lake does not have")
     for dates, what in (
         ({day for request in decision.requests for day in request.shift_dates}, "asked for"),
         (decision.running, "being made, or asked for and not ended yet"),

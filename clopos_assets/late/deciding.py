@@ -36,13 +36,13 @@ _RUN = "run "
 class Surroundings:
     """What a decision looks at.
 
-    `is_partition` tells whether a shift date's partition exists now, `first_date` is the first that ever will.
+    `partitions` are the shift dates that exist now, `first_date` is the first that ever will.
     `run_state` tells of the run that was asked for by a run key. `behind` names, by shift date, the runs that
     changed it and ended before all its tables followed. `now` is unix seconds.
     """
 
     lake: Lake
-    is_partition: Callable[[str], bool]
+    partitions: Collection[str]
     first_date: str
     run_state: Callable[[str], RunState]
     behind: Mapping[str, Collection[str]]
@@ -221,7 +221,7 @@ class _Lake:
     def _is_so(self, shift_date: str, name: str, version: str) -> bool:
         if name.startswith(_RUN):
             return name.removeprefix(_RUN) not in self._around.behind.get(shift_date, ())
-        if not name.isdecimal():
+        if not name.removeprefix("-").isdecimal():
             return False
         stored = self._load(shift_date)
         if stored is None:
@@ -245,7 +245,7 @@ class _Lake:
         return self._standings[shift_date]
 
     def _look(self, shift_date: str) -> Standing:
-        if not self._around.is_partition(shift_date):
+        if shift_date not in self._around.partitions:
             return "no partition"
         try:
             with self._around.lake.locked([shift_date], seconds=0):

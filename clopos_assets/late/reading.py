@@ -49,35 +49,41 @@ class _Walk:
         return [one.item for one in self.served]
 
 
-async def read_changes(fetch: Fetch, reading: Reading, now: str) -> tuple[list[Item], Reading]:
-    """What was changed since `reading`, and how far it is read then.
+async def read_changes(fetch: Fetch, reading: Reading, settled: str) -> tuple[list[Item], Reading]:
+    """What was changed since `reading`, as far as `fetch` gives pages, and how far it is read then.
 
-    First from the top down to `reading.newest`, then what was left unread earlier, as far as `fetch` gives pages.
-    Items come newest first and may repeat; of two readings of one item the later stands later. `now` is the
-    present: a time after it, by a till whose clock is wrong, is not taken for how far was read.
+    What was left unread earlier comes first, then what lies above it: down to `reading.newest`, inclusive. Of two
+    readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
+    in the list: what is later, or from a till whose clock is ahead, is read again next time.
 
     Raises CloposAnswerError where the list is not in order, CloposUnavailable where it changes too fast.
     """
-    head = await _walk(fetch, (0, 0), reading.newest, None)
-    newest = next((one.stamp for one in head.served if one.stamp is not None and one.stamp <= now), reading.newest)
-    if head.rest is not None:
-        if not head.served:
-            return [], reading
-        position, total = head.rest
-        # What was left unread before lies below, and is reached by this stretch too.
-        down_to = min(reading.newest, reading.unread.down_to) if reading.unread else reading.newest
-        return head.items(), Reading(newest, Unread(position, total, down_to))
-    if reading.unread is None:
-        return head.items(), Reading(newest)
-    tail = await _walk(fetch, (reading.unread.position, reading.unread.total), reading.unread.down_to, head.size)
-    unread = None if tail.rest is None else Unread(*tail.rest, reading.unread.down_to)
-    return head.items() + tail.items(), Reading(newest, unread)
+    items: list[Item] = []
+    if reading.unread is not None:
+        unread = reading.unread
+        first = await fetch(1)  # for the size of the pages
+        if first is None:
+            return items, reading
+        tail = await _walk(fetch, (unread.position, unread.total), unread.down_to, max(len(first.items), 1))
+        items = tail.items()
+        if tail.rest is not None:
+            return items, Reading(reading.newest, Unread(*tail.rest, unread.down_to))
+    head = await _walk(fetch, (0, 0), reading.newest, 0)
+    items += head.items()
+    top = next((one.stamp for one in head.served if one.stamp is not None), None)
+    if top is None:
+        return items, Reading(reading.newest)
+    return items, Reading(min(top, settled), Unread(*head.rest, reading.newest) if head.rest else None)
 
 
-async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int | None) -> _Walk:
+async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int) -> _Walk:
+    """Walk from a place down to a time; again, a few times, where the list changed so that it may not be whole.
+
+    `size` is that of the pages, 0 where the first one is to tell.
+    """
     reason = ""
     for _ in range(_WALKS):
-        walk = _Walk(size or 0)
+        walk = _Walk(size)
         try:
             await _go(fetch, walk, start, down_to)
             if walk.rest is not None:
