@@ -23,10 +23,12 @@ KNOWS: dict[str, frozenset[str]] = {
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
+    "late": _RAW,
     "access": _RUN,
     "line": _RUN | {"access"},
     "assets": _RUN | {"access", "line"},
-    "automation": _RUN | {"access", "line"},
+    "late_sensor": _RUN | {"access", "late", "line"},
+    "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
     "cli": _RUN | {"access", "assets", "automation", "sandbox"},
 }
@@ -38,7 +40,7 @@ SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"assets", "automation", "definitions", "cli"}
+OF_DAGSTER = {"assets", "automation", "late_sensor", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:

@@ -1,0 +1,52 @@
+"""Where reading starts when nothing is remembered: at what the lake knows."""
+
+import json
+from collections.abc import Iterable
+
+import pyarrow.compute as pc
+
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import RECEIPTS
+
+NOTE = "known_until"
+"""Name of the note beside a shift date's receipts: venue (\"\" is the token's own) → up to when its making saw
+every change, as JSON.
+"""
+
+
+def known_until(lake: Lake, venues: Iterable[str], now: str) -> dict[str, str]:
+    """Up to when all changes of a venue are in the lake, whichever shift date they concern: a time, inclusive.
+
+    That is the earliest over the shift dates, each of which was last made at a time of its own. Empty while nothing is
+    materialized. Reads the notes of every shift date; `now` bounds the times of tills whose clocks are wrong.
+    """
+    named = list(venues)
+    known: dict[str, str] = {}
+    for shift_date in lake.dates(RECEIPTS):
+        of_date = _read_note(lake, shift_date)
+        rest = min(of_date.values()) if of_date else _last_change(lake, shift_date, now)
+        for venue in named:
+            known[venue] = min(known.get(venue, "9"), of_date.get(venue, rest))
+    return known
+
+
+def _read_note(lake: Lake, shift_date: str) -> dict[str, str]:
+    try:
+        note = json.loads(lake.notes(RECEIPTS, shift_date).get(NOTE, "{}"))
+    except (LakeError, ValueError):
+        return {}
+    is_one = isinstance(note, dict) and all(isinstance(stamp, str) for stamp in note.values())
+    return note if is_one else {}
+
+
+def _last_change(lake: Lake, shift_date: str, now: str) -> str:
+    """The last change of a receipt in the partition: its making was no earlier."""
+    begin = f"{shift_date} 00:00:00"
+    try:
+        rows = lake.read(RECEIPTS, shift_date, ["updated_at"])
+    except LakeError:
+        return begin
+    if rows is None:
+        return begin
+    stamps = [str(stamp) for stamp in pc.unique(rows.column("updated_at")).to_pylist()]
+    return max((stamp for stamp in stamps if stamp <= now), default=begin)
