@@ -7,7 +7,7 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.late.deciding import stretches_of
-from clopos_assets.late_sensor import RANGE_END, RANGE_START, Behind, late_sensor
+from clopos_assets.late_sensor import RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
 
@@ -28,9 +28,8 @@ def automate(
     access: Access,
     assets: Sequence[dg.AssetsDefinition],
     partitions_def: dg.DailyPartitionsDefinition,
-    behind: Behind = dict,
 ) -> dg.Definitions:
-    """The job over all partitioned tables, and what starts it by itself; `behind` is the sensor's."""
+    """The job over all partitioned tables, and what starts it by itself."""
     settings = access.settings
     job = dg.define_asset_job(
         JOB,
@@ -88,5 +87,5 @@ def automate(
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly_shift_schedule, trailing_sweep_schedule],
-        sensors=[late_sensor(access, JOB, partitions_def, behind)],
+        sensors=[late_sensor(access, JOB, partitions_def, left_behind_by_runs(access))],
     )

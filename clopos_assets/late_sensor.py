@@ -13,6 +13,7 @@ from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Request, RunState, Surroundings
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, read_state, write_state
+from clopos_assets.line import left_behind
 from clopos_assets.tables import RECEIPTS
 
 SENSOR = "late_closed_receipts"
@@ -27,7 +28,7 @@ _NAMED = 10
 _LONGEST_MESSAGE = 1_000
 _FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
-Behind = Callable[[], Mapping[str, Collection[str]]]
+Behind = Callable[[dg.DagsterInstance], Mapping[str, Collection[str]]]
 """Gives the shift dates that ended runs changed without bringing all their tables up to date, and those runs' ids."""
 
 
@@ -35,7 +36,7 @@ def late_sensor(
     access: Access,
     job_name: str,
     partitions_def: dg.DailyPartitionsDefinition,
-    behind: Behind = dict,
+    behind: Behind,
 ) -> dg.SensorDefinition:
     """The sensor that asks for runs of the job; it shares quota and token with the assets of its process."""
     settings = access.settings
@@ -64,7 +65,7 @@ def late_sensor(
             partitions=frozenset(partitions_def.get_partition_keys()),
             first_date=settings.start_date.isoformat(),
             run_state=lambda run_key: run_state(context.instance, run_key),
-            behind=behind(),
+            behind=behind(context.instance),
             now=access.scope.clock().timestamp(),
             poll_seconds=settings.poll_seconds,
         )
@@ -100,6 +101,20 @@ def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
     if DagsterRunStatus.SUCCESS in found:
         return "succeeded"
     return "failed" if found <= _FAILED else "running"
+
+
+def left_behind_by_runs(access: Access) -> Behind:
+    """Shift dates that were changed by runs which failed or died before every table had followed."""
+
+    def state_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
+        run = instance.get_run_by_id(run_id)
+        if run is None:
+            return "none"
+        if run.status == DagsterRunStatus.SUCCESS:
+            return "succeeded"
+        return "failed" if run.status in _FAILED else "running"
+
+    return lambda instance: left_behind(access.lake, lambda run_id: state_of(instance, run_id))
 
 
 def _run_request(request: Request) -> dg.RunRequest:

@@ -19,6 +19,10 @@ OUTSIDE_LOCK_SECONDS = 60.0
 """The same for a date outside the run's range; short, because the holder may in turn wait for this run."""
 
 
+NOBODY = "nobody"
+"""Whose marks stand for changes that were not meant to be followed at once: raw tables were made, and no others."""
+
+
 class IngestError(Exception):
     """A shift date can't be made from what the API said. The message says whether running again helps."""
 
@@ -40,7 +44,7 @@ class Scope:
     days_after: int
     zone: ZoneInfo
     allow_mass_removal: bool = False
-    run_id: str = "unnamed"
+    run_id: str = NOBODY
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def local_now(self) -> datetime:

@@ -28,7 +28,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "line": _RUN | {"access"},
     "assets": _RUN | {"access", "line"},
     "late_sensor": _RUN | {"access", "late", "line"},
-    "automation": _RUN | {"access", "late", "late_sensor", "line"},
+    "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
     "cli": _RUN | {"access", "assets", "automation", "sandbox"},
 }
