@@ -150,6 +150,11 @@ class Brand:
         self.world.delete_receipt(receipt_id)
         self.deleted.add(receipt_id)
 
+    def last_stamp(self) -> datetime | None:
+        """When a receipt was changed last, by what receipts say; what they say of the future does not count."""
+        stamps = (datetime.fromisoformat(receipt["updated_at"]) for receipt in self.receipts())
+        return max((moment for moment in stamps if moment <= self.world.now), default=None)
+
     def stamp_as(self, receipt_id: int, moment: datetime) -> None:
         """Let the receipt say that it was changed at another time, as by a till whose clock is wrong."""
         self.world.update_receipt(receipt_id, updated_at=stamp(moment))

@@ -208,7 +208,11 @@ class Author:
 
     def _equal_stamps(self) -> Event | None:
         picked = self._pick(most=4)
-        return Event("equal stamps", 0, picked, number=self._random.randrange(100)) if picked else None
+        if not picked:
+            return None
+        # With the stamp of the present, or with that of whatever was changed last.
+        how = self._random.choice(("", "as the last"))
+        return Event("equal stamps", self._minutes() if how else 0, picked, how=how, number=self._random.randrange(100))
 
     def _burst(self) -> Event | None:
         picked = self._pick(most=12)

@@ -61,7 +61,7 @@ class Judge:
         return (wrong or self._compare_with(at_once))[:_MOST]
 
     def compare_again(self, requests: RequestLog) -> list[str]:
-        """A tick asks for nothing, and making all again costs list pages and changes nothing."""
+        """A tick asks for nothing, and making the raw tables again costs list pages and writes nothing."""
         self._brand.world.pass_time(timedelta(hours=25))
         seen = self._machinery.tick()
         if seen is None or seen.decision.requests:
@@ -70,7 +70,7 @@ class Judge:
         requests.reset()
         made = self._machinery.made()
         self._machinery.order(made, "hand")
-        self._machinery.run_next()
+        self._machinery.run_next(tables=RAW)
         wrong = [f"{name} of {day} was written again" for name, day in sorted(before - self._stamps())]
         # Those that no listing for their shift date shows are asked for by id.
         scope = self._machinery.access.scope
@@ -87,11 +87,10 @@ class Judge:
         return wrong[:_MOST]
 
     def _stamps(self) -> set[tuple[str, str]]:
-        """Table, and shift date with what changes when it is written. The history says when it was looked at last."""
+        """Table, and shift date with what changes when it is written."""
         return {
             (table.name, f"{day} {stamp}")
-            for table in TABLES.values()
-            if table is not FINDING_HISTORY
+            for table in RAW
             for day, stamp in self._lake.stamps(table).items()
         }
 

@@ -21,7 +21,7 @@ from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, read_state, write_state
 from clopos_assets.line import Line, Maker, Run, RunState, left_behind, line_of
 from clopos_assets.settings import Settings
-from clopos_assets.tables import RECEIPTS, TABLES
+from clopos_assets.tables import RECEIPTS, TABLES, Table
 from tests.simulation.brand import Brand, shift_date_of
 from tests.simulation.crash import Killed, Reaper, was_killed
 
@@ -127,7 +127,7 @@ class Machinery:
         assert state is not None
         around = Surroundings(
             lake=lake,
-            is_partition=self.ended().__contains__,
+            partitions=frozenset(self.ended()),
             first_date=access.settings.start_date.isoformat(),
             run_state=self._state_by_key,
             behind=left_behind(lake, lambda run_id: self._by_id[run_id].state if run_id in self._by_id else "none"),
@@ -154,14 +154,16 @@ class Machinery:
     def _state_by_key(self, run_key: str) -> RunState:
         return self._by_key[run_key].state if run_key in self._by_key else "none"
 
-    def run_next(self, *, is_found_dead: bool = True) -> Ordered | None:
-        """Execute the run that waits longest; it may be killed, which Dagster finds out or does not."""
+    def run_next(
+        self, *, is_found_dead: bool = True, tables: Collection[Table] = tuple(TABLES.values())
+    ) -> Ordered | None:
+        """Execute the run that waits longest, or some tables of it; it may be killed, which Dagster finds out or not."""
         if not self.queue:
             return None
         ordered = self.queue.pop(0)
         line = line_of(self.access)
         try:
-            self._run(line, ordered)
+            self._run(line, ordered, {table.name for table in tables})
         except BaseException as error:
             if not was_killed(error):
                 raise
@@ -174,23 +176,22 @@ class Machinery:
             self.counts[f"runs {ordered.state}"] += 1
         return ordered
 
-    def _run(self, line: Line, ordered: Ordered) -> None:
+    def _run(self, line: Line, ordered: Ordered, planned: set[str]) -> None:
         def recorded(tables: Collection[str]) -> set[str]:
             return {day for name in tables for day in ordered.recorded.get(name, ())}
 
         run = Run(ordered.run_id, frozenset(ordered.shift_dates), recorded, ordered.refresh)
         failed: set[str] = set()
         for maker in line.makers:
-            if maker.needs & failed:
-                failed |= maker.names
+            if not maker.names <= planned:
                 continue
-            if not self._step(line, run, maker, ordered):
+            if maker.needs & failed or not self._step(line, run, maker, planned, ordered):
                 failed |= maker.names
 
-    def _step(self, line: Line, run: Run, maker: Maker, ordered: Ordered) -> bool:
+    def _step(self, line: Line, run: Run, maker: Maker, planned: set[str], ordered: Ordered) -> bool:
         """One step as Dagster makes it; whether it succeeded."""
         try:
-            made = line.step(run, maker, TABLES.keys())
+            made = line.step(run, maker, planned)
         except LakeError as error:
             ordered.reasons.setdefault("", str(error))
             return False
@@ -200,7 +201,7 @@ class Machinery:
         self._record(ordered, made, maker.names, good)
         if not made.bad:
             return True
-        for then, came, days in line.carry_on(run, maker, made, TABLES.keys()):
+        for then, came, days in line.carry_on(run, maker, made, planned):
             self._record(ordered, came, then.names, days)
         ordered.reasons.update(made.bad)
         return False

@@ -1,10 +1,14 @@
 """Histories played by number, in this process or in several, with all that makes them fast."""
 
 import functools
+import logging
+import multiprocessing
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
@@ -15,23 +19,30 @@ import clopos_assets.clopos.client
 import clopos_assets.line.derived
 from clopos_assets.compute import connect
 from tests.simulation.events import Event, history_of, venues_of
+from tests.simulation.planted import planted
 from tests.simulation.server import Server, serving
+from tests.simulation.shrinking import shrink
 from tests.simulation.stage import Outcome, Stage
 
+CI_SEEDS = range(200)
 PAGE_SIZE = 6
 """Receipts on a page: few, so that a tick reads several pages."""
+_PART = 20
+"""Histories that a process plays before it takes others."""
 
 
 class Theatre:
-    """Plays one history after the other. To be used as a context manager."""
+    """Plays one history after the other, at need with a bug planted. To be used as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, bug: str = "") -> None:
+        self._bug = bug
         self._stack = ExitStack()
         self._server = Server()
 
     def __enter__(self) -> "Theatre":
         self._server = self._stack.enter_context(serving())
         self._stack.enter_context(_fast())
+        self._stack.enter_context(planted(self._bug))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -43,20 +54,48 @@ class Theatre:
         try:
             stage = Stage(root, self._server, venues_of(seed))
             return stage.play(history_of(seed) if events is None else events)
+        except Exception:
+            return Outcome(wrong=[f"the program broke: {traceback.format_exc(limit=-8)}"])
         finally:
             shutil.rmtree(root)
+
+    def explain(self, seed: int) -> str:
+        """A failing history as short as it gets, and what is wrong with it."""
+        events = shrink(history_of(seed), lambda fewer: bool(self.play(seed, fewer).wrong))
+        wrong = self.play(seed, events).wrong
+        said = "\n".join(f"    {event}," for event in events)
+        return f"seed {seed}, of its events only these are needed:\n{said}\n" + "\n".join(f"  - {text}" for text in wrong)
 
 
 @contextmanager
 def _fast() -> Iterator[None]:
-    """Small pages; nothing is forced to the disk; one database for all."""
-    make_context = functools.cache(httpx.create_ssl_context)
-    with (
-        connect() as connection,
-        patch.object(httpx, "create_ssl_context", make_context),
-        patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
-        patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
-        patch.object(os, "fsync", lambda _: None),
-    ):
-        connection.execute("set threads = 1")
-        yield
+    """Small pages; nothing is forced to the disk; one database, and one set of certificates, for all."""
+    log = logging.getLogger("clopos_assets")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # of faults there are many, all wanted
+    try:
+        with (
+            connect() as connection,
+            patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
+            patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
+            patch.object(httpx, "create_ssl_context", functools.cache(httpx.create_ssl_context)),
+            patch.object(os, "fsync", lambda _: None),
+        ):
+            connection.execute("set threads = 1")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def play_all(seeds: Sequence[int], bug: str = "", processes: int | None = None) -> Iterator[tuple[int, Outcome]]:
+    """Seeds with their outcomes, in order, played by as many processes as there are processors."""
+    parts = [seeds[start : start + _PART] for start in range(0, len(seeds), _PART)]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=context) as pool:
+        for part in pool.map(_play_part, parts, [bug] * len(parts)):
+            yield from part
+
+
+def _play_part(seeds: Sequence[int], bug: str) -> list[tuple[int, Outcome]]:
+    with Theatre(bug) as theatre:
+        return [(seed, theatre.play(seed)) for seed in seeds]

@@ -117,7 +117,12 @@ class Stage:
         return self._edit_all(event, timedelta(0))
 
     def _equal_stamps(self, event: Event) -> bool:
-        return self._edit_all(event, timedelta(0))
+        last = self.brand.last_stamp()
+        happened = self._edit_all(event, timedelta(0))
+        if event.how == "as the last" and last is not None:
+            for receipt_id in filter(self.brand.is_there, event.receipts):
+                self.brand.stamp_as(receipt_id, last)
+        return happened
 
     def _burst(self, event: Event) -> bool:
         return self._edit_all(event, timedelta(seconds=1))
