@@ -18,10 +18,11 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=None, help="how many at once; as there are processors if not said")
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant this bug")
     parser.add_argument("--find-bugs", action="store_true", help="name, for every bug, the seeds that catch it")
+    parser.add_argument("--enough", type=int, default=3, help="so many seeds that catch a bug are enough")
     given = parser.parse_args()
     seeds = range(given.from_seed, given.from_seed + given.histories)
     if given.find_bugs:
-        return find_bugs(seeds, given.processes, [given.bug] if given.bug else sorted(BUGS))
+        return find_bugs(seeds, given.processes, [given.bug] if given.bug else list(BUGS), given.enough)
     return play(seeds, given.processes, given.bug)
 
 
@@ -43,13 +44,21 @@ def play(seeds: range, processes: int | None, bug: str) -> int:
     return 1 if failed or coverage.missing() else 0
 
 
-def find_bugs(seeds: range, processes: int | None, bugs: list[str]) -> int:
-    """Say which seeds catch which bug; 1 where one is caught by none."""
+def find_bugs(seeds: range, processes: int | None, bugs: list[str], enough: int) -> int:
+    """Say which seeds catch which bug, up to so many; 1 where one is caught by none."""
     uncaught = 0
     for bug in bugs:
-        caught = [seed for seed, outcome in play_all(seeds, bug, processes) if outcome.wrong]
+        caught: list[int] = []
+        played = 0
+        for seed, outcome in play_all(seeds, bug, processes):
+            played += 1
+            if outcome.wrong:
+                caught.append(seed)
+                print(f"  seed {seed}: {outcome.wrong[0][:160]}", flush=True)
+            if len(caught) >= enough:
+                break
         uncaught += not caught
-        print(f"{bug}: {len(caught)} of {len(seeds)}: {caught[:_SHOWN]}", flush=True)
+        print(f"{bug}: caught by {len(caught)} of {played}: {caught[:_SHOWN]}", flush=True)
     return 1 if uncaught else 0
 
 

@@ -42,7 +42,7 @@ PAIRS_PER_HISTORY = 3
 """How many pairs of neighbours a seed says outright; the others come by chance."""
 FREE_EVENTS = 20
 MOST_NIGHTS = 6
-_WEIGHTS = {"run": 3.0, "sale": 1.5, "night": 0.7, "sweep": 0.7, "backfill": 0.7}
+_WEIGHTS = {"run": 3.0, "sale": 0.5, "open sale": 0.7, "night": 2.0}
 _BEFORE, _AFTER = 2, 1
 """The days of creation around a shift date that a listing shows."""
 
@@ -110,11 +110,15 @@ class Author:
 
     def _say(self, pair: tuple[str, str]) -> None:
         """Add a pair of neighbours, and before it what makes it possible."""
-        needed = {"late closing": "open sale", "reopening": "sale", "rebooking": "sale", "deletion": "sale"}
-        needed |= dict.fromkeys(("edit", "edit of lines", "move", "far move", "burst", "equal stamps"), "sale")
-        for kind in reversed(pair):
-            if kind in needed:
-                self._add(needed[kind])
+        states = [receipt.is_open for receipt in self._receipts.values()]
+        if "late closing" in pair and sum(states) < 2:
+            self._add("open sale")
+        if {"reopening", "rebooking"} & set(pair) and states.count(False) < 2:
+            self._add("sale")
+        if "far move" in pair:
+            self._add("tick")
+        while len(self._receipts) < 2:
+            self._add("sale")
         for kind in pair:
             self._add(kind, is_said=True)
 

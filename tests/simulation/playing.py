@@ -27,7 +27,7 @@ from tests.simulation.stage import Outcome, Stage
 CI_SEEDS = range(200)
 PAGE_SIZE = 6
 """Receipts on a page: few, so that a tick reads several pages."""
-_PART = 20
+_PART = 10
 """Histories that a process plays before it takes others."""
 
 
@@ -91,9 +91,12 @@ def play_all(seeds: Sequence[int], bug: str = "", processes: int | None = None) 
     """Seeds with their outcomes, in order, played by as many processes as there are processors."""
     parts = [seeds[start : start + _PART] for start in range(0, len(seeds), _PART)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=context) as pool:
+    pool = ProcessPoolExecutor(processes or os.cpu_count(), mp_context=context)
+    try:
         for part in pool.map(_play_part, parts, [bug] * len(parts)):
             yield from part
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _play_part(seeds: Sequence[int], bug: str) -> list[tuple[int, Outcome]]:

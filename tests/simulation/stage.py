@@ -15,6 +15,7 @@ from tests.simulation.events import Event
 from tests.simulation.faults import ROUTES, Faults
 from tests.simulation.judging import Judge
 from tests.simulation.machinery import ALL_PAGES, Machinery, StageAccess
+from tests.simulation.memory import remembering
 from tests.simulation.server import Server
 from tests.simulation.spending import Spending
 
@@ -78,7 +79,7 @@ class Stage:
 
     def play(self, events: Iterable[Event]) -> Outcome:
         """What came of the events."""
-        with reaping(self.reaper):
+        with reaping(self.reaper), remembering():
             for event in events:
                 self.brand.world.pass_time(timedelta(minutes=event.minutes))
                 if getattr(self, f"_{event.kind.replace(' ', '_')}")(event):
