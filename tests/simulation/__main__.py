@@ -15,7 +15,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--histories", type=int, default=len(CI_SEEDS), help="how many to play")
     parser.add_argument("--from-seed", type=int, default=0, help="the seed of the first")
-    parser.add_argument("--processes", type=int, default=None, help="how many at once; as there are processors if not said")
+    parser.add_argument(
+        "--processes", type=int, default=None, help="how many at once; as there are processors if not said"
+    )
     parser.add_argument("--bug", choices=sorted(BUGS), default="", help="plant this bug")
     parser.add_argument("--find-bugs", action="store_true", help="name, for every bug, the seeds that catch it")
     parser.add_argument("--enough", type=int, default=3, help="so many seeds that catch a bug are enough")

@@ -47,7 +47,9 @@ class Coverage:
         """All counts; the pairs as a table of the first of two by the second."""
         width = max(map(len, KINDS))
         lines = [f"{self.histories} histories, {self.kinds.total()} events", ""]
-        lines.append(f"{'':{width + 3}} {'events':>6} followed by" + "".join(f"{n:5}" for n in range(1, len(KINDS) + 1)))
+        lines.append(
+            f"{'':{width + 3}} {'events':>6} followed by" + "".join(f"{n:5}" for n in range(1, len(KINDS) + 1))
+        )
         for number, kind in enumerate(KINDS, start=1):
             followed = "".join(f"{self.pairs[kind, then]:5}" for then in KINDS)
             lines.append(f"{number:2} {kind:{width}} {self.kinds[kind]:6}            {followed}")

@@ -1,4 +1,4 @@
-"""Processes that are killed while they write to a lake: at a change of the disk that is counted off, before or after."""
+"""Processes that are killed while they write to a lake, before or after a change of the disk that is counted off."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ import pyarrow as pa
 from clopos_assets.lake import Lake
 
 
-class Killed(BaseException):  # noqa: N818 - it is no error of the program: nothing of it may catch this
-    """The process is no more."""
+class Killed(BaseException):
+    """The process is no more. No error of the program, and nothing in it may catch this."""
 
 
 class Reaper:

@@ -6,7 +6,6 @@ the right state, then does not happen.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from itertools import product
 from random import Random
 
 AT_THE_BRAND = (
@@ -35,12 +34,12 @@ AT_THE_PROJECT = (
     "night",
 )
 KINDS = (*AT_THE_BRAND, *AT_THE_PROJECT)
-PAIRS = tuple(product(KINDS, repeat=2))
+PAIRS = tuple((first, then) for first in KINDS for then in KINDS)
 """Every kind followed by every kind."""
 
-PAIRS_PER_HISTORY = 3
+PAIRS_PER_HISTORY = 5
 """How many pairs of neighbours a seed says outright; the others come by chance."""
-FREE_EVENTS = 20
+FREE_EVENTS = 16
 MOST_NIGHTS = 6
 _WEIGHTS = {"run": 3.0, "sale": 0.5, "open sale": 0.7, "night": 2.0}
 _BEFORE, _AFTER = 2, 1
@@ -223,9 +222,13 @@ class Author:
         return Event("burst", self._minutes(), picked, number=self._random.randrange(100)) if picked else None
 
     def _fault(self) -> Event:
-        how = self._random.choice(("429", "500", "502", "cut off") * 3 + ("absent", "edited meanwhile", "deleted meanwhile"))
+        how = self._random.choice(
+            ("429", "500", "502", "cut off") * 2 + ("absent", "edited meanwhile", "deleted meanwhile")
+        )
         route = self._random.choices((0, 1, 2), (5, 2, 3))[0]
-        return Event("fault", how=how, venue=route, number=self._random.choice((1, 2, 2, 2, 8)), day=self._random.randrange(3))
+        return Event(
+            "fault", how=how, venue=route, number=self._random.choice((1, 2, 2, 2, 8)), day=self._random.randrange(3)
+        )
 
     def _kill(self) -> Event:
         how = self._random.choice(("before", "after"))

@@ -1,6 +1,7 @@
 """An API that does not answer as it should: a number of requests of one kind fail, the later ones do not."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,6 +40,7 @@ class Faults:
         self._spared = 0
         self._left = 0
         self._meanwhile: Callable[[int], None] | None = None
+        self._is_held = False
 
     def arm(self, name: str, route: str, *, spared: int, times: int) -> None:
         """After `spared` requests of the route, `times` fail."""
@@ -50,13 +52,20 @@ class Faults:
         self._name, self._route, self._spared, self._left = "meanwhile", "operations", spared, 1
         self._meanwhile = happen
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While this lasts, nothing goes wrong."""
+        self._is_held = True
+        yield
+        self._is_held = False
+
     def end(self) -> None:
         """All is well from now on."""
         self._left = 0
 
     async def answer(self, request: Request) -> Response | None:
         """The fault's answer, or None for the true one."""
-        if not self._left or route_of(request) != self._route:
+        if self._is_held or not self._left or route_of(request) != self._route:
             return None
         if self._spared:
             self._spared -= 1

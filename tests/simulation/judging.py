@@ -88,11 +88,7 @@ class Judge:
 
     def _stamps(self) -> set[tuple[str, str]]:
         """Table, and shift date with what changes when it is written."""
-        return {
-            (table.name, f"{day} {stamp}")
-            for table in RAW
-            for day, stamp in self._lake.stamps(table).items()
-        }
+        return {(table.name, f"{day} {stamp}") for table in RAW for day, stamp in self._lake.stamps(table).items()}
 
     def _compare_with_oracle(self) -> list[str]:
         made = self._machinery.made()
@@ -132,12 +128,8 @@ class Judge:
                 continue
             for day in made:
                 ours, theirs = (_comparable(table, self._rows(lake, table, day)) for lake in (self._lake, at_once.lake))
-                for row in ours:
-                    if row not in theirs:
-                        wrong.append(f"{day} {table.name}: followed {row}, not so at once")
-                for row in theirs:
-                    if row not in ours:
-                        wrong.append(f"{day} {table.name}: at once {row}, not so followed")
+                wrong += [f"{day} {table.name}: followed {row}, not so at once" for row in ours if row not in theirs]
+                wrong += [f"{day} {table.name}: at once {row}, not so followed" for row in theirs if row not in ours]
         return wrong
 
     def _ids(self, table: Table, day: str, column: str) -> list[int]:

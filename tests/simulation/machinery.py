@@ -157,7 +157,7 @@ class Machinery:
     def run_next(
         self, *, is_found_dead: bool = True, tables: Collection[Table] = tuple(TABLES.values())
     ) -> Ordered | None:
-        """Execute the run that waits longest, or some tables of it; it may be killed, which Dagster finds out or not."""
+        """Execute the run that waits longest, or some tables of it. Where it is killed, Dagster may find that out."""
         if not self.queue:
             return None
         ordered = self.queue.pop(0)

@@ -72,10 +72,9 @@ def _key_without_content() -> AbstractContextManager[object]:
 
 
 def _forget_what_was_asked() -> AbstractContextManager[object]:
-    decide = look.decide
 
     def forgetful(asked: Mapping[str, Asked], kept: Mapping[str, Versions], *rest: Any) -> Decision:
-        return replace(decide(asked, kept, *rest), asked={}, kept={})
+        return replace(deciding.decide(asked, kept, *rest), asked={}, kept={})
 
     return patch.object(look, "decide", forgetful)
 
@@ -151,5 +150,3 @@ def planted(bug: str) -> Iterator[None]:
     """The product with the bug of that name in it; as it is where there is no name."""
     with BUGS[bug]() if bug else nullcontext():
         yield
-
-

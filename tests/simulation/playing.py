@@ -64,7 +64,9 @@ class Theatre:
         events = shrink(history_of(seed), lambda fewer: bool(self.play(seed, fewer).wrong))
         wrong = self.play(seed, events).wrong
         said = "\n".join(f"    {event}," for event in events)
-        return f"seed {seed}, of its events only these are needed:\n{said}\n" + "\n".join(f"  - {text}" for text in wrong)
+        return f"seed {seed}, of its events only these are needed:\n{said}\n" + "\n".join(
+            f"  - {text}" for text in wrong
+        )
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from tests.simulation.events import Event
 MOST_TRIES = 120
 
 
-def shrink(events: Sequence[Event], fails: Callable[[Sequence[Event]], bool], most_tries: int = MOST_TRIES) -> list[Event]:
+def shrink(
+    events: Sequence[Event], fails: Callable[[Sequence[Event]], bool], most_tries: int = MOST_TRIES
+) -> list[Event]:
     """The events without those that are not needed for the failure, in their order.
 
-    Parts of half the length are left out first, then ever smaller ones; after `most_tries` the shortest so far is given.
+    Parts of half the length are left out first, then ever smaller ones. The shortest found within `most_tries`.
     """
     kept = list(events)
     size = max(1, len(kept) // 2)

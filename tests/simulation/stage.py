@@ -149,10 +149,9 @@ class Stage:
 
     def _move(self, event: Event) -> bool:
         (receipt_id,) = event.receipts
-        can_move = (
-            self.brand.is_there(receipt_id)
-            and self.brand.world.receipt(receipt_id)["shift_date"] != shift_date_of(event.day)
-        )
+        can_move = self.brand.is_there(receipt_id) and self.brand.world.receipt(receipt_id)[
+            "shift_date"
+        ] != shift_date_of(event.day)
         if can_move:
             self.brand.move(receipt_id, event.day)
         return can_move
@@ -196,7 +195,8 @@ class Stage:
         return happened
 
     def _tick(self, event: Event) -> bool:
-        self.machinery.tick(event.number)
+        with self.faults.held():  # they are for runs
+            self.machinery.tick(event.number)
         return True
 
     def _broken_tick(self, event: Event) -> bool:
@@ -206,7 +206,8 @@ class Stage:
         return True
 
     def _lost_tick(self, event: Event) -> bool:
-        self.machinery.tick(event.number, lost_after=event.day)
+        with self.faults.held():
+            self.machinery.tick(event.number, lost_after=event.day)
         return True
 
     def _run(self, event: Event) -> bool:
@@ -288,5 +289,3 @@ class Stage:
             if not self._run_next():
                 return
         self._outcome.wrong.append("runs without end")
-
-
