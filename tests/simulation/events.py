@@ -214,7 +214,7 @@ class Author:
         if not picked:
             return None
         # With the stamp of the present, or with that of whatever was changed last.
-        how = self._random.choice(("", "as the last"))
+        how = self._random.choice(("", "as the last", "as the last"))
         return Event("equal stamps", self._minutes() if how else 0, picked, how=how, number=self._random.randrange(100))
 
     def _burst(self) -> Event | None:
@@ -236,7 +236,7 @@ class Author:
         return Event("kill", how=how, number=min(int(self._random.expovariate(1 / 9)) + 1, 60), day=found)
 
     def _tick(self) -> Event:
-        return Event("tick", self._minutes(), number=self._random.choice((1, 2, 3, 25, 25, 25)))
+        return Event("tick", self._random.choice((0, 7, 7, 40)), number=self._random.choice((1, 2, 3, 25, 25, 25)))
 
     def _broken_tick(self) -> Event:
         return Event("broken tick", self._minutes(), number=25, day=self._random.randrange(3))

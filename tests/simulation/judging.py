@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from clopos_assets.lake import Lake
+from clopos_assets.late.look import Look
 from clopos_assets.sandbox.requests import RequestLog
 from clopos_assets.tables import FINDING_HISTORY, RAW, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, TABLES, Table
+from tests.oracle import raw_tables
 from tests.simulation.brand import Brand, Json
 from tests.simulation.machinery import Machinery
 from tests.simulation.oracles import differences_of, expected_tables
@@ -39,6 +41,29 @@ class Judge:
         """Receipts that stood somewhere, are still there at the brand, and stand nowhere now."""
         nowhere = (before & set(self._brand.world.receipt_ids())) - self.standing()
         return [f"receipt {receipt_id} stood in the lake, and stands nowhere now" for receipt_id in sorted(nowhere)]
+
+    def overlooked(self, seen: Look, dated_back: set[int]) -> list[str]:
+        """Receipts that a look which read everything should know of, and neither has made nor waits for.
+
+        Those `dated_back` came into the list below what had been read.
+        """
+        if seen.unread or seen.failed:
+            return []
+        awaited = {(day, name) for day, asked in seen.state.asked.items() for name in asked.receipts}
+        awaited |= {(day, name) for day, names in seen.state.kept.items() for name in names}
+        under_way = {day for ordered in self._machinery.queue for day in ordered.shift_dates}
+        stored = {
+            day: {row["id"]: row for row in self._rows(self._lake, RECEIPTS, day)} for day in self._machinery.made()
+        }
+        wrong = []
+        for receipt in self._brand.receipts():
+            day, receipt_id = receipt["shift_date"], receipt["id"]
+            if day not in stored or day in under_way or receipt_id in dated_back or (day, str(receipt_id)) in awaited:
+                continue
+            got = [stored[day][receipt_id]] if receipt_id in stored[day] else []
+            found = differences_of(RECEIPTS.name, got, raw_tables([receipt], {})[RECEIPTS.name])
+            wrong += [f"overlooked by the sensor: {day} {text}" for text in found]
+        return wrong[:_MOST]
 
     def compare_seen(self) -> list[str]:
         """The raw tables, before any sweep: all that the sensor can see, which deletions are not."""

@@ -27,7 +27,7 @@ from tests.simulation.stage import Outcome, Stage
 CI_SEEDS = range(200)
 PAGE_SIZE = 6
 """Receipts on a page: few, so that a tick reads several pages."""
-_PART = 10
+_PART = 5
 """Histories that a process plays before it takes others."""
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clopos_assets.sandbox import Hooks, LimitOptions, Limits, make_app
 from clopos_assets.sandbox.requests import RequestLog
+from clopos_assets.late.look import Look
 from clopos_assets.settings import Settings
 from tests.simulation.brand import FIRST_DAY, SHIFT_END, Brand, shift_date_of
 from tests.simulation.crash import Reaper, reaping
@@ -56,7 +57,7 @@ class Stage:
         self.spending = Spending(self.machinery.lake, self.requests)
         self._outcome = Outcome()
         self._nights = 0
-        self._is_unseen = False
+        self._dated_back: set[int] = set()
 
     def machinery_at(self, name: str) -> Machinery:
         """A project with a lake of its own."""
@@ -82,6 +83,8 @@ class Stage:
         with reaping(self.reaper), remembering():
             for event in events:
                 self.brand.world.pass_time(timedelta(minutes=event.minutes))
+                if self._outcome.wrong:
+                    break
                 if getattr(self, f"_{event.kind.replace(' ', '_')}")(event):
                     self._outcome.happened.append(event.kind)
             if not self._outcome.wrong:
@@ -101,7 +104,7 @@ class Stage:
             self.brand.stamp_as(receipt_id, self.brand.world.now + timedelta(days=1))
         elif event.how == "late by hours":
             self.brand.stamp_as(receipt_id, self.brand.world.now - timedelta(hours=5))
-            self._is_unseen = True  # by the sensor: it came in below what is read
+            self._dated_back.add(receipt_id)
         return True
 
     def _open_sale(self, event: Event) -> bool:
@@ -196,12 +199,12 @@ class Stage:
 
     def _tick(self, event: Event) -> bool:
         with self.faults.held():  # they are for runs
-            self.machinery.tick(event.number)
+            self._look(event.number)
         return True
 
     def _broken_tick(self, event: Event) -> bool:
         self.faults.arm("500", "list", spared=event.day, times=2)
-        self.machinery.tick(event.number)
+        self._look(event.number)
         self.faults.end()
         return True
 
@@ -234,6 +237,12 @@ class Stage:
         self.machinery.order([shift_date_of(ended)], "night", run_key=shift_date_of(ended))
         return True
 
+    def _look(self, pages: int) -> Look | None:
+        seen = self.machinery.tick(pages)
+        if seen is not None:
+            self._outcome.wrong += self.judge.overlooked(seen, self._dated_back)
+        return seen
+
     def _run_next(self, *, is_found_dead: bool = True) -> bool:
         if not self.machinery.queue:
             return False
@@ -261,7 +270,7 @@ class Stage:
             return
         wrong = self._outcome.wrong
         is_lied_to = "absent" in self.faults.hits
-        if not self._is_unseen and not is_lied_to:
+        if not self._dated_back and not is_lied_to:
             wrong += self.judge.compare_seen()
         if is_lied_to:  # a change that no listing shows
             self.machinery.order(self.machinery.made(), "hand", refresh="all")
@@ -277,7 +286,7 @@ class Stage:
         """Tick and run until the sensor asks for nothing and waits for nothing."""
         for _ in range(MOST_ROUNDS):
             self.brand.world.pass_time(ROUND)
-            seen = self.machinery.tick(ALL_PAGES)
+            seen = self._look(ALL_PAGES)
             if seen is not None and not seen.decision.requests and not seen.state.asked and not seen.unread:
                 return True
             self._run_all()
