@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from clopos_assets.late.look import Look
 from clopos_assets.sandbox import Hooks, LimitOptions, Limits, make_app
 from clopos_assets.sandbox.requests import RequestLog
-from clopos_assets.late.look import Look
 from clopos_assets.settings import Settings
 from tests.simulation.brand import FIRST_DAY, SHIFT_END, Brand, shift_date_of
 from tests.simulation.crash import Reaper, reaping
