@@ -84,7 +84,7 @@ class Machinery:
         self.wanted: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._reaper = reaper
-        self._by_key: dict[str, Ordered] = {}
+        self._by_key: dict[tuple[Origin, str], Ordered] = {}
         self._by_id: dict[str, Ordered] = {}
 
     def ended(self) -> list[str]:
@@ -99,12 +99,12 @@ class Machinery:
         self, shift_dates: Iterable[str], origin: Origin, *, run_key: str = "", refresh: Refresh = "changed"
     ) -> None:
         """Queue a run; nothing happens where its key was seen before."""
-        if run_key and run_key in self._by_key:
+        if run_key and (origin, run_key) in self._by_key:
             return
         ordered = Ordered(f"run{len(self._by_id) + 1}", tuple(sorted(shift_dates)), origin, refresh)
         self._by_id[ordered.run_id] = ordered
         if run_key:
-            self._by_key[run_key] = ordered
+            self._by_key[origin, run_key] = ordered
         self.queue.append(ordered)
         self.wanted.update(ordered.shift_dates)
 
@@ -152,7 +152,8 @@ class Machinery:
         return seen
 
     def _state_by_key(self, run_key: str) -> RunState:
-        return self._by_key[run_key].state if run_key in self._by_key else "none"
+        ordered = self._by_key.get(("sensor", run_key))
+        return "none" if ordered is None else ordered.state
 
     def run_next(
         self, *, is_found_dead: bool = True, tables: Collection[Table] = tuple(TABLES.values())
