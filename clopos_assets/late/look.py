@@ -73,7 +73,7 @@ async def _read_all(
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
     by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
-    new = by_name.keys() - read.keys()
+    new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
