@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 
 import pyarrow.compute as pc
 
@@ -35,8 +36,18 @@ def _read_note(lake: Lake, shift_date: str) -> dict[str, str]:
         note = json.loads(lake.notes(RECEIPTS, shift_date).get(NOTE, "{}"))
     except (LakeError, ValueError):
         return {}
-    is_one = isinstance(note, dict) and all(isinstance(stamp, str) for stamp in note.values())
-    return note if is_one else {}
+    try:
+        return {venue: _read_stamp(stamp) for venue, stamp in note.items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _read_stamp(text: str) -> str:
+    """As the times of receipts are written, so that they compare as text."""
+    stamp = datetime.fromisoformat(text)
+    if stamp.tzinfo is not None:
+        raise ValueError("a time with a zone")
+    return str(stamp.replace(microsecond=0))
 
 
 def _last_change(lake: Lake, shift_date: str, settled: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError
@@ -82,7 +82,8 @@ async def _read_all(
         *known,
         *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
     ]
-    read.update({venue: Reading(stamp) for venue, stamp in known.items()})
+    for venue, stamp in known.items():
+        read[venue] = Reading(str(datetime.fromisoformat(stamp) - MARGIN))
     errors: dict[str, CloposError] = {}
     done = 0
     for venue in order:

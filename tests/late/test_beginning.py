@@ -31,12 +31,20 @@ def test_the_earliest_of_the_dates_counts_for_each_venue(shop: Shop) -> None:
     assert known == {"1": "2026-01-21 10:00:00", "2": "2026-01-21 09:00:00", "3": "2026-01-21 09:00:00"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"1": 5}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", '{"1": 5}', "null", '{"1": "soon"}', '{"1": "2026-01-20T01:00:00Z"}']
+)
 def test_without_a_note_the_last_change_in_the_partition_counts(shop: Shop, text: str) -> None:
     shop.sell(4, "2026-01-20", updated_at="2026-01-21 01:00:00")
     shop.make("2026-01-20")
     note(shop, "2026-01-20", text)
     assert known_until(shop.lake, ["1"], SETTLED) == {"1": "2026-01-21 01:00:00"}
+
+
+def test_times_of_a_note_are_read_as_times(shop: Shop) -> None:
+    shop.make("2026-01-20")
+    note(shop, "2026-01-20", {"1": "2026-01-20T10:00:00.123456", "2": "2026-01-20 13:00:00"})
+    assert known_until(shop.lake, ["1", "2"], SETTLED) == {"1": "2026-01-20 10:00:00", "2": "2026-01-20 13:00:00"}
 
 
 def test_a_time_after_the_present_is_not_believed(shop: Shop) -> None:

@@ -150,7 +150,7 @@ def test_a_partition_that_is_being_made_right_now_is_looked_at_again(watched: Wa
     watched.tick()
     watched.shop.sell(4, "2026-01-19", updated_at="2026-01-22 03:10:00")
     with Lake(watched.shop.lake.root).locked(["2026-01-19"], seconds=1):
-        assert "2026-01-19 being made, or asked for and not ended yet" in watched.tick()
+        assert "2026-01-19 being made, or asked for and not ended yet (1 receipt: 4)" in watched.tick()
     assert watched.asked == []
     watched.tick()
     assert watched.asked_for == ["2026-01-19"]
@@ -214,7 +214,7 @@ def test_a_run_that_fails_is_asked_for_again_later_and_later(watched: Watched) -
     assert watched.run_asked() == [False]
     watched.shop.answer_truly()
     keys = {watched.asked[0].run_key}
-    assert "2026-01-19 not made by the run that was asked for, to be asked for again" in watched.tick()
+    assert "2026-01-19 not made by the run that was asked for: to be asked for again (1 receipt: 4)" in watched.tick()
     for wait in (300, 600, 1200):
         watched.later += timedelta(seconds=wait - 60)
         watched.tick()
