@@ -10,9 +10,9 @@ from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import Request, RunState, Surroundings
+from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
 from clopos_assets.late.look import Look, look
-from clopos_assets.late.state import State, read_state, write_state
+from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
 from clopos_assets.tables import RECEIPTS
 
@@ -78,7 +78,7 @@ def late_sensor(
             seen = asyncio.run(take())
         except (CloposError, LakeError) as error:
             return dg.SkipReason(_shorten(f"nothing could be read, the next tick tries again: {error}"))
-        for text in seen.sighted.unreadable:
+        for text in seen.sighted.unreadable[:_NAMED]:
             context.log.warning(f"can't be read: {text}")
         said = describe(seen)
         if seen.decision.requests:
@@ -119,12 +119,7 @@ def left_behind_by_runs(access: Access) -> Behind:
 
 def _run_request(request: Request) -> dg.RunRequest:
     dates = request.shift_dates
-    reasons = [
-        f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
-        for what, names in (("receipt", request.receipt_names), ("unfinished run", request.run_ids))
-        if names
-    ]
-    tags = {REASON_TAG: "; ".join(reasons)}
+    tags = {REASON_TAG: _awaited(request.receipts)}
     if len(dates) == 1:
         return dg.RunRequest(run_key=request.run_key, partition_key=dates[0], tags=tags)
     return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
@@ -140,22 +135,31 @@ def describe(seen: Look) -> str:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
     if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
-        parts.append(f"none is other than in the lake; read up to {since}")
+        parts.append(f"nothing changed since {since} that the lake does not have")
+    asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}
     for dates, what in (
-        ({day for request in decision.requests for day in request.shift_dates}, "asked for"),
+        (asked, "asked for"),
         (decision.running, "being made, or asked for and not ended yet"),
-        (decision.paused, "not made by the run that was asked for, to be asked for again"),
-        (decision.unmade, "not made yet: nothing is asked for it"),
-        (decision.outside, "not a partition: before CLOPOS_START_DATE, or its shift has not ended"),
+        (decision.paused, "not made by the run that was asked for: to be asked for again"),
+        (decision.unmade, "not made yet: nothing is asked for"),
+        (decision.outside, "not a partition: before CLOPOS_START_DATE, or the shift has not ended"),
     ):
         if dates:
-            parts.append(f"{_name(sorted(dates))} {what}")
+            parts.append(f"{_name(sorted(dates))} {what} ({_awaited(dates)})")
     if seen.unread:
         parts.append("more is to be read on the next tick")
     parts += [f"venue {venue or 'of the token'} could not be read: {why}" for venue, why in seen.failed.items()]
     if seen.sighted.unreadable:
         parts.append(f"{_count(len(seen.sighted.unreadable), 'receipt')} can't be read: {seen.sighted.unreadable[0]}")
     return "; ".join(parts)
+
+
+def _awaited(receipts: Mapping[str, Versions]) -> str:
+    return "; ".join(
+        f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+        for what, names in zip(("receipt", "unfinished run"), names_of(receipts), strict=True)
+        if names
+    )
 
 
 def _name(days: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError
@@ -16,6 +17,9 @@ from clopos_assets.late.state import MOST_RECEIPTS, Reading, State
 
 _MOST_FAILURES = 3
 """After so many venues that can't be read, and none that can, the others are left alone."""
+
+MARGIN = timedelta(minutes=5)
+"""How long a change may take from the time it bears to the list: it is written and seen a little later."""
 
 
 @dataclass
@@ -66,10 +70,11 @@ async def _read_all(
     sighted: Sighted,
 ) -> dict[str, str]:
     """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why."""
-    now = str(scope.local_now().replace(microsecond=0))
+    now = scope.local_now().replace(microsecond=0)
+    settled = str(now - MARGIN)
     by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
-    new = by_name.keys() - read.keys()
-    known = known_until(around.lake, new, now) if new else {}
+    new = [venue for venue in by_name if venue not in read]
+    known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
     turns = {venue: turn for turn, venue in enumerate(read)}
@@ -77,7 +82,8 @@ async def _read_all(
         *known,
         *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
     ]
-    read.update({venue: Reading(stamp) for venue, stamp in known.items()})
+    for venue, stamp in known.items():
+        read[venue] = Reading(stamp)
     errors: dict[str, CloposError] = {}
     done = 0
     for venue in order:
@@ -88,7 +94,9 @@ async def _read_all(
         fetched_at = scope.clock()
         pages = budget.answered
         try:
-            items, read[venue] = await read_changes(_fetch(clopos, budget, by_name[venue]), before, now)
+            items, read[venue] = await read_changes(
+                _fetch(clopos, budget, by_name[venue]), before, settled, budget.pages - budget.answered
+            )
         except CloposError as error:
             errors[venue] = error
             continue

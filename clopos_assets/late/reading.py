@@ -49,35 +49,52 @@ class _Walk:
         return [one.item for one in self.served]
 
 
-async def read_changes(fetch: Fetch, reading: Reading, now: str) -> tuple[list[Item], Reading]:
-    """What was changed since `reading`, and how far it is read then.
+async def read_changes(fetch: Fetch, reading: Reading, settled: str, pages: int) -> tuple[list[Item], Reading]:
+    """What was changed since `reading`, as far as `fetch` gives pages, and how far it is read then.
 
-    First from the top down to `reading.newest`, then what was left unread earlier, as far as `fetch` gives pages.
-    Items come newest first and may repeat; of two readings of one item the later stands later. `now` is the
-    present: a time after it, by a till whose clock is wrong, is not taken for how far was read.
+    The newest comes first, down to `reading.newest`, inclusive; then what was left unread earlier, for which half of
+    the `pages` that there are is kept: while it lasts, a newest part that takes more is read anew the next time. Of two
+    readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
+    in the list: what is later, or from a till whose clock is ahead, is read again next time.
 
     Raises CloposAnswerError where the list is not in order, CloposUnavailable where it changes too fast.
     """
-    head = await _walk(fetch, (0, 0), reading.newest, None)
-    newest = next((one.stamp for one in head.served if one.stamp is not None and one.stamp <= now), reading.newest)
+    unread = reading.unread
+    head = await _walk(fetch if unread is None else _at_most(max(1, pages // 2), fetch), (0, 0), reading.newest, 0)
+    top = next((one.stamp for one in head.served if one.stamp is not None), None)
+    newest = reading.newest if top is None else min(top, settled)
+    if unread is None:
+        if top is None:
+            return head.items(), Reading(newest)
+        return head.items(), Reading(newest, Unread(*head.rest, reading.newest) if head.rest else None)
     if head.rest is not None:
-        if not head.served:
-            return [], reading
-        position, total = head.rest
-        # What was left unread before lies below, and is reached by this stretch too.
-        down_to = min(reading.newest, reading.unread.down_to) if reading.unread else reading.newest
-        return head.items(), Reading(newest, Unread(position, total, down_to))
-    if reading.unread is None:
-        return head.items(), Reading(newest)
-    tail = await _walk(fetch, (reading.unread.position, reading.unread.total), reading.unread.down_to, head.size)
-    unread = None if tail.rest is None else Unread(*tail.rest, reading.unread.down_to)
-    return head.items() + tail.items(), Reading(newest, unread)
+        newest = reading.newest
+    if head.size == 0:
+        return [], reading
+    tail = await _walk(fetch, (unread.position, unread.total), unread.down_to, head.size)
+    rest = Unread(*tail.rest, unread.down_to) if tail.rest else None
+    return [*head.items(), *tail.items()], Reading(newest, rest)
 
 
-async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int | None) -> _Walk:
+def _at_most(pages: int, fetch: Fetch) -> Fetch:
+    left = pages
+
+    async def fetch_if_left(number: int) -> Page | None:
+        nonlocal left
+        left -= 1
+        return await fetch(number) if left >= 0 else None
+
+    return fetch_if_left
+
+
+async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int) -> _Walk:
+    """Walk from a place down to a time; again, a few times, where the list changed so that it may not be whole.
+
+    `size` is that of the pages, 0 where the first one is to tell.
+    """
     reason = ""
     for _ in range(_WALKS):
-        walk = _Walk(size or 0)
+        walk = _Walk(size)
         try:
             await _go(fetch, walk, start, down_to)
             if walk.rest is not None:

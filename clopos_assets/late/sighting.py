@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from hashlib import blake2b
 
 from clopos_assets.clopos.decode import encode_json
-from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.listing import Item, read_id
 from clopos_assets.ingest.answers import BadReceipt, Batch, read_batch
 
 UNREADABLE = "unreadable "
@@ -73,7 +73,8 @@ class Sighted:
         self.unreadable.append(str(bad))
         if bad.first is not None and bad.first == bad.last:
             digest = blake2b(encode_json(item).encode(), digest_size=8).hexdigest()
-            name = str(bad.receipt_id)[:40]
+            receipt_id = read_id(bad.receipt_id)
+            name = f"? {digest}" if receipt_id is None else str(receipt_id)
             self.receipts[name] = Sighting(name, None, 0, bad.first, UNREADABLE + digest, is_listed=True)
 
 

@@ -17,10 +17,10 @@ from tests.late.moving import MovingList, stamp
 NOW = stamp(20_000)
 
 
-def read(moving: MovingList, reading: Reading, now: str = NOW) -> tuple[list[int], Reading]:
+def read(moving: MovingList, reading: Reading, settled: str = NOW) -> tuple[list[int], Reading]:
     """Ids in the order read, repeats included, and how far it is read then."""
     moving.asked = []
-    items, after = asyncio.run(read_changes(moving.fetch, reading, now))
+    items, after = asyncio.run(read_changes(moving.fetch, reading, settled, moving.most_answers))
     return [int(str(item["id"])) for item in items], after
 
 
@@ -44,6 +44,14 @@ def test_what_has_the_time_at_which_it_stopped_is_read_again() -> None:
     ids, after = read(moving, after)
     assert sorted(ids) == [9, 10]
     assert after == Reading(stamp(9))
+
+
+def test_what_may_not_be_settled_yet_is_read_again() -> None:
+    moving = MovingList(numbered(30))
+    _, after = read(moving, Reading(stamp(20)), stamp(25))
+    assert after == Reading(stamp(25))
+    moving.changed[31] = 26  # it bears this time, and was not in the list before
+    assert 31 in read(moving, after)[0]
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 4])
@@ -81,24 +89,47 @@ def test_a_burst_is_read_over_several_looks() -> None:
     assert after == Reading(stamp(40), Unread(8, 40, stamp(5)))
     seen = set(first)
     moving.changed |= {41: 41, 20: 42}
-    for _ in range(12):
+    while after.unread is not None or after.newest != stamp(42):
         ids, after = read(moving, after)
         seen |= set(ids)
     assert after == Reading(stamp(42))
     assert seen == set(range(5, 42))
 
 
+def test_what_is_new_does_not_wait_for_what_is_unread() -> None:
+    moving = MovingList(numbered(90), most_answers=6)
+    _, after = read(moving, Reading(stamp(1)))
+    moving.changed |= {91: 91}
+    ids, after = read(moving, after)
+    assert ids[0] == 91
+    assert after.newest == stamp(91)
+    assert after.unread is not None
+
+
 def test_a_second_burst_before_the_first_is_read() -> None:
     moving = MovingList(numbered(20), most_answers=2)
     seen, after = read(moving, Reading(stamp(5)))
     moving.changed |= {number: number for number in range(21, 40)}
+    moving.most_answers = 4
     ids, after = read(moving, after)
-    assert after.unread is not None
-    assert after.unread.down_to == stamp(5)
+    assert after.newest == stamp(20)
     moving.most_answers = 100
     rest, after = read(moving, after)
     assert after == Reading(stamp(39))
     assert {*seen, *ids, *rest} == set(range(5, 40))
+
+
+@pytest.mark.parametrize("stamps", [[9] * 40, [*range(1, 41)], [*range(1, 30), *[30] * 11]])
+def test_a_burst_is_got_over_though_nothing_new_comes(stamps: list[int]) -> None:
+    """Not the newest part over and over again, which lies within the time that is not settled."""
+    moving = MovingList(dict(enumerate(stamps)), most_answers=11)
+    seen, after = read(moving, Reading(stamp(1)), stamp(1))
+    for _ in range(10):
+        if set(seen) == set(range(40)):
+            break
+        ids, after = read(moving, after, stamp(1))
+        seen += ids
+    assert set(seen) == set(range(40))
 
 
 def test_no_time_at_all_changes_nothing() -> None:
@@ -141,7 +172,7 @@ def test_equal_times_across_pages_in_an_order_that_changes_are_read_again() -> N
         part = ids[(number - 1) * 2 : number * 2]
         return Page([{"id": i, "updated_at": stamp(9)} for i in part], 4)
 
-    items, _ = asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW))
+    items, _ = asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW, 25))
     assert [item["id"] for item in items] == [1, 2, 3, 4]
     assert asked == [1, 2, 1, 2]
 
@@ -151,7 +182,7 @@ def test_equal_times_that_never_come_whole_are_given_up() -> None:
         return Page([{"id": 1, "updated_at": stamp(9)}, {"id": 2, "updated_at": stamp(9)}], 4)
 
     with pytest.raises(CloposUnavailable, match="listed 3 times"):
-        asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW))
+        asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW, 25))
 
 
 def test_a_new_receipt_that_pushes_others_down_costs_no_second_walk() -> None:
@@ -173,7 +204,7 @@ def test_a_time_that_cannot_be_read_stops_nothing(broken: Any) -> None:
     async def fetch(number: int) -> Page:
         return Page(items[(number - 1) * 3 : number * 3], 12)
 
-    read_items, after = asyncio.run(read_changes(fetch, Reading(stamp(42)), NOW))
+    read_items, after = asyncio.run(read_changes(fetch, Reading(stamp(42)), NOW, 25))
     assert [item["id"] for item in read_items] == list(range(9))
     assert after == Reading(stamp(49))
 
@@ -181,7 +212,9 @@ def test_a_time_that_cannot_be_read_stops_nothing(broken: Any) -> None:
 def test_a_till_whose_clock_is_wrong_does_not_blind_the_next_look() -> None:
     moving = MovingList({1: 1, 2: 2, 3: 30_000})
     _, after = read(moving, Reading(stamp(1)))
-    assert after == Reading(stamp(2))
+    assert after == Reading(NOW)
+    moving.changed[4] = 20_001
+    assert 4 in read(moving, after)[0]
 
 
 def test_a_list_in_another_order_is_refused() -> None:
@@ -189,7 +222,7 @@ def test_a_list_in_another_order_is_refused() -> None:
         return Page([{"id": 1, "updated_at": stamp(1)}, {"id": 2, "updated_at": stamp(2)}], 2)
 
     with pytest.raises(CloposAnswerError, match="not listed by updated_at"):
-        asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW))
+        asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
 
 
 def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
@@ -201,7 +234,7 @@ def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
         assert page is not None
         return Page(page.items[:-1], page.total) if len(moving.asked) == 2 else page
 
-    items, _ = asyncio.run(read_changes(cut, Reading(stamp(1)), NOW))
+    items, _ = asyncio.run(read_changes(cut, Reading(stamp(1)), NOW, 25))
     assert {item["id"] for item in items} == set(range(1, 10))
     assert moving.asked == [1, 2, 1, 2, 3]
 
@@ -251,7 +284,7 @@ def test_nothing_is_missed(
     def look(reading: Reading) -> Reading:
         moving.asked = []
         try:
-            items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW))
+            items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW, moving.most_answers))
         except CloposUnavailable:
             return reading
         seen.update((int(str(item["id"])), str(item["updated_at"])) for item in items)
