@@ -5,9 +5,11 @@ from datetime import date, timedelta
 import dagster as dg
 import pytest
 
+from clopos_assets.access import Access
 from clopos_assets.assembly import build_definitions
+from clopos_assets.automation import JOB, automate, shift_dates
 from clopos_assets.lake import Lake
-from clopos_assets.late_sensor import SENSOR
+from clopos_assets.late_sensor import SENSOR, run_state
 from clopos_assets.settings import Settings
 from tests.late.conftest import Watched
 
@@ -273,3 +275,43 @@ def test_it_shares_the_quota_and_the_token_with_the_assets(watched: Watched) -> 
     watched.tick()
     watched.run_asked()
     assert watched.shop.sandbox.requests.count("POST", "/v2/auth") == 0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ([], "none"),
+        (["NOT_STARTED"], "running"),
+        (["STARTED"], "running"),
+        (["FAILURE", "STARTING"], "running"),
+        (["FAILURE"], "failed"),
+        (["CANCELED"], "failed"),
+        (["CANCELING"], "running"),
+        (["FAILURE", "SUCCESS"], "succeeded"),
+    ],
+)
+def test_how_the_runs_of_a_key_stand(watched: Watched, statuses: list[str], state: str) -> None:
+    for status in statuses:
+        tags = {"dagster/run_key": "key"}
+        watched.instance.add_run(dg.DagsterRun(JOB, tags=tags, status=dg.DagsterRunStatus(status)))
+    watched.instance.add_run(dg.DagsterRun(JOB, tags={"dagster/run_key": "other"}, status=dg.DagsterRunStatus.SUCCESS))
+    assert run_state(watched.instance, "key") == state
+
+
+def test_dates_that_dead_runs_left_behind_are_asked_for(watched: Watched) -> None:
+    assets = [asset for asset in watched.definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
+    calendar = shift_dates(watched.settings)
+    automation = automate(Access(watched.settings), assets, calendar, lambda: {"2026-01-19": ["abc"]})
+    watched.definitions = dg.Definitions.merge(dg.Definitions(assets=assets), automation)
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
+    assert watched.asked[0].tags["clopos/late_receipts"] == "1 unfinished run: abc"
+
+
+def test_long_lists_are_cut_short(watched: Watched) -> None:
+    watched.tick()
+    for number in range(100, 130):
+        watched.shop.sell(number, "2026-01-19", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    shown = ", ".join(str(number) for number in range(100, 110))
+    assert watched.asked[0].tags["clopos/late_receipts"] == f"30 receipts: {shown}, …"
