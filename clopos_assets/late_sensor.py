@@ -60,22 +60,22 @@ def late_sensor(
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
-        around = Surroundings(
-            lake=access.lake,
-            partitions=frozenset(partitions_def.get_partition_keys()),
-            first_date=settings.start_date.isoformat(),
-            run_state=lambda run_key: run_state(context.instance, run_key),
-            behind=behind(context.instance),
-            now=access.scope.clock().timestamp(),
-            poll_seconds=settings.poll_seconds,
-        )
 
-        async def take() -> Look:
+        async def take(around: Surroundings) -> Look:
             async with access.clopos(budget.on_wait) as clopos:
                 return await look(clopos, access.scope, state or State(), around, budget)
 
         try:
-            seen = asyncio.run(take())
+            around = Surroundings(
+                lake=access.lake,
+                partitions=frozenset(partitions_def.get_partition_keys()),
+                first_date=settings.start_date.isoformat(),
+                run_state=lambda run_key: run_state(context.instance, run_key),
+                behind=behind(context.instance),
+                now=access.scope.clock().timestamp(),
+                poll_seconds=settings.poll_seconds,
+            )
+            seen = asyncio.run(take(around))
         except (CloposError, LakeError) as error:
             return dg.SkipReason(_shorten(f"nothing could be read, the next tick tries again: {error}"))
         for text in seen.sighted.unreadable[:_NAMED]:

@@ -116,18 +116,25 @@ def decide(
                     continue  # it was taken out of the lake or of the calendar since
                 decision.running[shift_date] = still
         decision.asked[shift_date] = request
-    for shift_date, versions in wanted.items():
+    under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+    for shift_date, all_versions in wanted.items():
         if shift_date in decision.asked:
-            news = {n: v for n, v in versions.items() if decision.asked[shift_date].receipts.get(n) != v}
+            news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
             if news:
                 decision.kept[shift_date] = news
+            continue
+        # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
+        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith(_RUN)}
+        if held:
+            decision.kept[shift_date] = decision.running[shift_date] = held
+        versions = {n: v for n, v in all_versions.items() if n not in held}
+        if not versions:
             continue
         match lake.standing(shift_date):
             case "made":
                 due[shift_date] = due.get(shift_date, {}) | versions
             case "busy":
-                decision.kept[shift_date] = versions
-                decision.running[shift_date] = versions
+                decision.kept[shift_date] = decision.running[shift_date] = all_versions
             case "unmade":
                 decision.unmade[shift_date] = versions
             case "no partition":
