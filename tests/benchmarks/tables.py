@@ -58,8 +58,8 @@ _MADE_UP = {
         select
             id, 1 + id % 10 as venue_id, 2 as status, 30.0 as total, 30.0 as subtotal, 0.0 as total_discount,
             0.0 as remaining, 4.5 as i_tax, [{'id': 1, 'name': 'Cash', 'amount': 30.0}] as payment_methods,
-            cast($day as timestamp) + interval 10 hours + to_seconds(id % 40000) as created_at, created_at as updated_at,
-            created_at + interval 30 minutes as closed_at
+            cast($day as timestamp) + interval 10 hours + to_seconds(id % 40000) as created_at,
+            created_at as updated_at, created_at + interval 30 minutes as closed_at
         from range($lines // 3 + 1) as made(id)
     """,
     "receipt_products": """
