@@ -25,8 +25,9 @@ _KEPT = 64
 class Listing:
     """Lists receipts of one world; remembers orders already worked out until the world changes."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, with_deleted: bool = False) -> None:
         self._world = world
+        self._with_deleted = with_deleted
         self._version = -1
         self._orders: OrderedDict[tuple[object, ...], list[Json]] = OrderedDict()
 
@@ -53,7 +54,7 @@ class Listing:
         if key in self._orders:
             self._orders.move_to_end(key)
             return self._orders[key]
-        rows = self._world.created_between(venue_id, query.first, query.last)
+        rows = self._world.created_between(venue_id, query.first, query.last, with_deleted=self._with_deleted)
         rows = [row for row in rows if all(self._passes(row, *pair) for pair in query.filters)]
         rows.sort(key=lambda row: _sort_key(row.get(query.sort)), reverse=not query.ascending)
         self._orders[key] = rows
