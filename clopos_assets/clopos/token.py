@@ -159,19 +159,19 @@ async def authenticate(
     grant: Grant | None = None
     async for attempt in tries(connection, request.name, on_wait):
         with attempt:
-            grant = await _ask_once(wire, connection, request)
+            grant = await _ask_once(wire, connection, request, venue_id)
     assert grant is not None, "the tries end with a grant or an exception"
     _log.info("authenticated for brand %s; the token lives %.0f s", connection.brand, grant.life_seconds)
     return grant
 
 
-async def _ask_once(wire: Wire, connection: Connection, request: Request) -> Grant:
+async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_id: int | None) -> Grant:
     try:
         answer = await wire.send(request)
     except NoAnswerError as error:
         cause = str(error)
     else:
-        reply = read_reply(answer, secrets=(connection.client_secret,), dialect=connection.dialect)
+        reply = read_reply(answer, secrets=(connection.client_secret,), dialect=connection.dialect, venue_id=venue_id)
         match reply.verdict.kind:
             case Kind.OK:
                 return _read_grant(reply.read(), request.name)

@@ -157,7 +157,7 @@ def _make_line_meta(line: Json) -> Json:
     product = meta.get("product")
     if not isinstance(product, Mapping):
         return meta
-    added = {
+    added: Json = {
         "giftable": False,
         "modifier_name": "not found",
         "discountable": True,
