@@ -44,12 +44,12 @@ class Quotas:
     """The windows of one brand, the longest first: who waits for the hour holds no place in the minute."""
 
     def __init__(self, quotas: Sequence[Quota]) -> None:
-        self._quotas = sorted(quotas, key=lambda quota: -quota.window_seconds)
+        self.windows = tuple(sorted(quotas, key=lambda quota: -quota.window_seconds))
 
     @property
     def waited_seconds(self) -> float:
         """How long anybody has been kept waiting in any of the windows."""
-        return sum(quota.waited_seconds for quota in self._quotas)
+        return sum(quota.waited_seconds for quota in self.windows)
 
     @asynccontextmanager
     async def slot(self, on_wait: Callable[[float, str], None] | None = None) -> AsyncIterator[Slots]:
@@ -57,13 +57,13 @@ class Quotas:
         async with AsyncExitStack() as held:
             slots: list[Slot] = []
             try:
-                for quota in self._quotas:
+                for quota in self.windows:
                     slots += [await held.enter_async_context(quota.slot(on_wait))]
             except BaseException:
                 for slot in slots:
                     slot.cancel()
                 raise
-            yield Slots(self._quotas, slots)
+            yield Slots(self.windows, slots)
 
 
 def _meant(quotas: Sequence[Quota], told: RateLimit) -> Quota:

@@ -21,14 +21,14 @@ from clopos_assets.sandbox.listing import Listing
 from clopos_assets.sandbox.query import LINES, MODIFIERS, SORTS, InvalidParameter, read_id, read_list_query
 from clopos_assets.sandbox.query_v1 import translate
 from clopos_assets.sandbox.quirks import Quirks
-from clopos_assets.sandbox.shape_v1 import shape_receipt
+from clopos_assets.sandbox.shape_v1 import is_of_v1, shape_receipt
 from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
 from clopos_assets.sandbox.world import Json, World
 
 PREFIX: Final = "X-RateLimit-"
 # Tokens of v1 name no integrator, and none of v2 is without.
 _NO_INTEGRATOR: Final = ""
-_WITH: Final = f"&with[0]={LINES}&with[1]={MODIFIERS}"
+_RELATIONS: Final = frozenset({LINES, MODIFIERS})
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -135,10 +135,10 @@ class ApiV1:
         return claims
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
-        text = translate(request.url.query, self._quirks.v1_parameters) + _WITH
+        text = translate(request.url.query, self._quirks.v1_parameters)
         query = read_list_query(text, refuse_large_limit=self._quirks.refuse_large_limit)
         with self._world.lock:
-            rows, total = self._listing.page(venue_id, query)
+            rows, total = self._listing.rows(venue_id, query)
             shown = [self._shape(row, by_id=False) for row in rows]
         return succeed(self._world, shown, {"total": total, "sorts": list(SORTS)})
 
@@ -151,17 +151,20 @@ class ApiV1:
                 raise Refusal(*NO_RECEIPT) from None
             if int(receipt["venue_id"]) != venue_id:
                 raise Refusal(*NO_RECEIPT)
-            row = self._listing.shape(receipt, frozenset({LINES, MODIFIERS}))
-            return succeed(self._world, self._shape(row, by_id=True))
+            return succeed(self._world, self._shape(receipt, by_id=True))
 
-    def _shape(self, row: Json, *, by_id: bool) -> Json:
-        gone = row["id"] in self._world.deleted
+    def _shape(self, receipt: Json, *, by_id: bool) -> Json:
+        gone = receipt["id"] in self._world.deleted
+        operations = [] if gone else self._world.operations(receipt["id"])
+        shows = self._quirks.v1_operations in ({"everywhere", "by id"} if by_id else {"everywhere"})
+        if is_of_v1(receipt):
+            return {**receipt, "stock_operations": operations} if shows and operations else receipt
         return shape_receipt(
-            row,
-            terminal_id=None if gone else self._world.terminal_of(row),
+            self._listing.shape(receipt, _RELATIONS),
+            terminal_id=None if gone else self._world.terminal_of(receipt),
             zone=self._world.zone,
-            operations=[] if gone else self._world.operations(row["id"]),
-            shows_operations=self._quirks.v1_operations in ({"everywhere", "by id"} if by_id else {"everywhere"}),
+            operations=operations,
+            shows_operations=shows,
         )
 
     def _refuse_more(self, verdict: Verdict) -> Response:

@@ -33,11 +33,15 @@ class Listing:
 
     def page(self, venue_id: int, query: ListQuery) -> tuple[list[Json], int]:
         """The receipts of a page, shaped, and how many there are on all pages."""
+        rows, total = self.rows(venue_id, query)
+        return [self.shape(row, query.relations) for row in rows], total
+
+    def rows(self, venue_id: int, query: ListQuery) -> tuple[list[Json], int]:
+        """The receipts of a page as the world has them, and how many there are on all pages."""
         with self._world.lock:
             matching = self._order(venue_id, query)
         start = (query.page - 1) * query.limit
-        rows = matching[start : start + query.limit]
-        return [self.shape(row, query.relations) for row in rows], len(matching)
+        return matching[start : start + query.limit], len(matching)
 
     def shape(self, receipt: Json, relations: frozenset[str]) -> Json:
         """The receipt with the relations asked for; the world's own object is left alone."""

@@ -1,7 +1,7 @@
 """A receipt as v1 shows it: the fields of the page "Get receipt by ID" (v1), in its order.
 
 The world knows receipts in v2's words. What v1 says besides is worked out from them: sums from the lines, payments
-and operations, staff and tills from the venue. A receipt that was entered in v1's own words is sent as it was.
+and operations, staff and tills from the venue.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,13 +19,16 @@ _SALE_TYPES: Final = {1: "Zalda", 2: "Çatdırılma", 3: "Özün apar"}
 _TERMINAL_VERSION: Final = "4.18.2"
 
 
+def is_of_v1(receipt: Json) -> bool:
+    """Whether a receipt was entered in v1's own words, and is sent as it was: v2 knows no `meta` of a receipt."""
+    return "meta" in receipt
+
+
 def shape_receipt(
     receipt: Json, *, terminal_id: int | None, zone: str, operations: Sequence[Json], shows_operations: bool
 ) -> Json:
     """The receipt as v1 sends it; `operations` are what it took from stock, shown where `shows_operations`."""
     held = {"stock_operations": list(operations)} if shows_operations else {}
-    if "meta" in receipt:
-        return {**receipt, **(held if operations else {})}
     venue_id, closed = int(receipt["venue_id"]), receipt.get("status") == CLOSED
     staff = venue_id * 100
     lines: Sequence[Json] = receipt.get("receipt_products") or []
