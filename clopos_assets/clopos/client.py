@@ -116,7 +116,7 @@ class Clopos:
 
         async def fetch(number: int) -> Page:
             target = self._dialect.list_receipts(
-                page=number, limit=self._page_size, first=created_from, last=created_to, sort="id", direction=1
+                page=number, limit=self._page_size, sort="id", direction=1, created=(created_from, created_to)
             )
             return read_page((await self._ask(target, name, venue_id, tally)).read(), name)
 

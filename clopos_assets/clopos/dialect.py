@@ -32,6 +32,7 @@ class Dialect:
     root: str
     credentials: tuple[str, ...]
     list_query: str
+    days_query: str
     receipt_query: str
     operations_path: str
     receipts_hold_operations: bool
@@ -44,11 +45,15 @@ class Dialect:
         """A path of the API below the base URL."""
         return f"{self.root}{path}"
 
-    def list_receipts(self, *, page: int, limit: int, first: date, last: date, sort: str, direction: int) -> str:
-        """The target of one page of receipts created from `first` to `last`, both inclusive; `direction` is 1 or -1."""
-        query = self.list_query.format(
-            page=page, limit=limit, first=first.isoformat(), last=last.isoformat(), sort=sort, direction=direction
-        )
+    def list_receipts(
+        self, *, page: int, limit: int, sort: str, direction: int, created: tuple[date, date] | None = None
+    ) -> str:
+        """The target of one page of receipts; `direction` is 1 or -1.
+
+        `created` are the first and the last day of `created_at`, both inclusive; without, all days are listed.
+        """
+        days = "" if created is None else self.days_query.format(*(day.isoformat() for day in created))
+        query = self.list_query.format(page=page, limit=limit, sort=sort, direction=direction, days=days)
         return f"{self.address('/receipts')}?{query}"
 
     def get_receipt(self, receipt_id: int) -> str:
@@ -108,9 +113,8 @@ V2 = Dialect(
     version="v2",
     root="/v2",
     credentials=("client_id", "client_secret", "brand", "integrator_id"),
-    list_query=(
-        "page={page}&sort[0]={sort}&sort[1]={direction}&limit={limit}&date[0]={first}&date[1]={last}&" + _LINES
-    ),
+    list_query="page={page}&sort[0]={sort}&sort[1]={direction}&limit={limit}{days}&" + _LINES,
+    days_query="&date[0]={0}&date[1]={1}",
     receipt_query=f"?{_LINES}",
     operations_path="/receipts/{id}/stock-operations",
     receipts_hold_operations=False,
@@ -124,9 +128,9 @@ V1 = Dialect(
     root="",
     credentials=("client_id", "client_secret", "brand", "venue_id"),
     list_query=(
-        "page={page}&limit={limit}&sort_by={sort}&sort_order={direction}&date_from={first}&date_to={last}"
-        "&sort[0]={sort}&sort[1]={direction}&date[0]={first}&date[1]={last}"
+        "page={page}&limit={limit}&sort_by={sort}&sort_order={direction}&sort[0]={sort}&sort[1]={direction}{days}"
     ),
+    days_query="&date_from={0}&date_to={1}&date[0]={0}&date[1]={1}",
     # Lines are always in it.
     receipt_query="",
     operations_path="/receipts/{id}",
