@@ -226,7 +226,8 @@ class _Making:
     def _read(self, items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
         if items is not None and self._clopos.receipts_hold_operations:
             # Within its receipt an operation need not say whose it is.
-            items = [{"receipt_id": receipt.receipt_id, **item} for item in items]
+            whose = {"receipt_id": receipt.receipt_id}
+            items = [item | whose if item.get("receipt_id") is None else item for item in items]
         return read_operations(items, receipt)
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:

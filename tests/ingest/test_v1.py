@@ -174,11 +174,14 @@ def test_v2_has_no_such_figure(tmp_path: Path, shop: Shop) -> None:
     assert "receipts_without_operations" not in well_made(plain, *DAYS)
 
 
-def test_an_operation_need_not_repeat_its_receipt(shop: Shop) -> None:
+@pytest.mark.parametrize("told", ["everywhere", "by id"])
+def test_an_operation_need_not_repeat_its_receipt(shop: Shop, tmp_path: Path, told: str) -> None:
     bare = operation(1, f"{DAYS[0]} 12:30:00")
     del bare["receipt_id"]
     shop.world.put_operations(1, [bare])
-    well_made(shop, *DAYS)
+    shop.world.put_operations(2, [operation(2, f"{DAYS[0]} 12:30:00", receipt_id=None)])
+    with reopened(tmp_path, shop.world, told) as other:
+        well_made(other, *DAYS)
     assert [row["receipt_id"] for row in rows_of(shop, STOCK_OPERATIONS, DAYS[0])] == [1, 2]
 
 
