@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from clopos_assets.clopos.client import Clopos, Connection
-from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.dialect import DIALECTS
+from clopos_assets.clopos.quotas import make_quota
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.compute import Rules
 from clopos_assets.ingest import Scope
@@ -22,7 +23,8 @@ class Access:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.lake = Lake(settings.lake)
-        self.quota = Quota(settings.requests_per_window, settings.window_seconds)
+        self._dialect = DIALECTS[settings.api_version]
+        self.quota = make_quota(self._dialect, settings.requests_per_window, settings.window_seconds)
         self._tokens = TokenCache()
 
     @property
@@ -60,5 +62,6 @@ class Access:
             client_secret=client_secret,
             brand=brand,
             integrator_id=integrator_id,
+            dialect=self._dialect,
         )
         return Clopos(connection, quota=self.quota, tokens=self._tokens, on_wait=on_wait)

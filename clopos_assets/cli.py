@@ -5,6 +5,7 @@ What the commands do is elsewhere; here are their options, what they print, and 
 
 import sys
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,14 @@ from rich.console import Console
 from clopos_assets.demo import DemoError, DemoOptions, run_demo
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import SettingsError
+
+
+class ApiVersion(StrEnum):
+    """Versions of the Open API."""
+
+    V1 = "v1"
+    V2 = "v2"
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -56,7 +65,12 @@ def sandbox(
     ] = None,
     venues: Annotated[int, typer.Option(min=1, max=200, help="Venues of the brand.")] = 2,
     receipts_per_day: Annotated[int, typer.Option(min=0, max=20000, help="Receipts per venue and day.")] = 80,
-    requests_per_minute: Annotated[int, typer.Option(min=1, help="The brand's quota.")] = 300,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="The brand's quota; 300 if not given, and 100 under v1.")
+    ] = None,
+    api_version: Annotated[
+        ApiVersion, typer.Option(help="The version to print settings for; both are served.")
+    ] = ApiVersion.V2,
 ) -> None:
     """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
@@ -71,11 +85,26 @@ def sandbox(
         sys.stdout.flush()
 
     try:
-        run_sandbox(history, port, now=now, limits=LimitOptions(requests=requests_per_minute), on_ready=show)
+        run_sandbox(
+            history,
+            port,
+            now=now,
+            limits=_limits(api_version, requests_per_minute),
+            api_version=api_version.value,
+            on_ready=show,
+        )
     except OSError as error:
         raise DemoError(
             f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port"
         ) from None
+
+
+def _limits(api_version: ApiVersion, requests: int | None) -> LimitOptions:
+    if requests is None:
+        return LimitOptions()
+    if api_version is ApiVersion.V1:
+        return LimitOptions(requests_v1=requests, requests_v1_per_hour=10 * requests)
+    return LimitOptions(requests=requests)
 
 
 def _days_ago(days: int, now: datetime | None) -> date:

@@ -10,9 +10,6 @@ from tenacity.wait import wait_exponential_jitter
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposUnavailable
 
-# A server that asks for more than this is not waited for within a run.
-_LONGEST_WAIT_SECONDS = 600.0
-
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +24,8 @@ class TryAgainError(Exception):
 def tries(connection: Connection, name: str, on_wait: Callable[[float, str], None] | None = None) -> AsyncRetrying:
     """Tries of the request called `name`: a body that raises TryAgainError is run again after a jittered pause.
 
-    Raises CloposUnavailable after `connection.attempts`, or where the pause asked for is longer than ten minutes.
+    Raises CloposUnavailable after `connection.attempts`, or where the pause asked for is longer than the version
+    of the API makes likely.
     """
     backoff = wait_exponential_jitter(
         multiplier=connection.backoff_seconds, max=connection.backoff_max_seconds, jitter=connection.backoff_seconds
@@ -37,7 +35,9 @@ def tries(connection: Connection, name: str, on_wait: Callable[[float, str], Non
         return max(backoff(state), _failure(state).wait_seconds)
 
     def is_enough(state: RetryCallState) -> bool:
-        return stop_after_attempt(connection.attempts)(state) or (_failure(state).wait_seconds > _LONGEST_WAIT_SECONDS)
+        return stop_after_attempt(connection.attempts)(state) or (
+            _failure(state).wait_seconds > connection.dialect.longest_wait_seconds
+        )
 
     def announce(state: RetryCallState) -> None:
         seconds = state.upcoming_sleep

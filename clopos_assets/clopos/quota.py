@@ -60,6 +60,8 @@ class Quota:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self.requests_per_window = requests_per_window
+        self.window_seconds = window_seconds
         self._window = Window(requests_per_window, window_seconds)
         self._clock = clock
         self._sleep = sleep

@@ -66,14 +66,17 @@ class TokenCache:
         self._lock = Lock()
         self._accounts: dict[tuple[str, ...], _Account] = {}
 
-    async def get(self, connection: Connection, ask: Callable[[], Awaitable[Grant]]) -> str:
-        """The token of these credentials; `ask` is called where there is none, by one caller at a time.
+    async def get(
+        self, connection: Connection, ask: Callable[[], Awaitable[Grant]], venue_id: int | None = None
+    ) -> str:
+        """The token of these credentials, and of the venue where tokens are of a venue.
 
+        `ask` is called where there is none, by one caller at a time.
         Who waits for another's authentication shares its failure, and a refusal stands for ten seconds, so that
         wrong credentials are not sent again for every request under way. Raises what `ask` raises, and
         CloposUnavailable where another's authentication does not end.
         """
-        account = self._find(connection)
+        account = self._find(connection, venue_id)
         give_up_at = self._clock() + _LONGEST_WAIT_SECONDS
         while self._clock() < give_up_at:
             with self._lock:
@@ -91,7 +94,7 @@ class TokenCache:
                 await self._sleep(_POLL_SECONDS)
             if account.failure is not None:
                 raise _copy(account.failure)
-        raise CloposUnavailable("POST /v2/auth: another request's authentication does not end; run again later")
+        raise CloposUnavailable(f"{_name(connection)}: another request's authentication does not end; run again later")
 
     def invalidate(self, token: str) -> None:
         """Clopos refused this token; one that has been renewed since stays."""
@@ -100,14 +103,8 @@ class TokenCache:
                 if account.token == token:
                     account.token = ""
 
-    def _find(self, connection: Connection) -> _Account:
-        key = (
-            connection.root,
-            connection.client_id,
-            connection.client_secret,
-            connection.brand,
-            connection.integrator_id,
-        )
+    def _find(self, connection: Connection, venue_id: int | None) -> _Account:
+        key = (connection.root, connection.dialect.version, *connection.credentials(venue_id).values())
         with self._lock:
             return self._accounts.setdefault(key, _Account())
 
@@ -140,46 +137,44 @@ def _copy(failure: CloposError) -> CloposError:
 
 
 async def authenticate(
-    wire: Wire, connection: Connection, on_wait: Callable[[float, str], None] | None = None
+    wire: Wire,
+    connection: Connection,
+    on_wait: Callable[[float, str], None] | None = None,
+    venue_id: int | None = None,
 ) -> Grant:
-    """Ask for a token; unanswered and overloaded are tried again, within bounds.
+    """Ask for a token, and where tokens are of a venue, for that of `venue_id`.
+
+    Unanswered and overloaded are tried again, within bounds.
 
     Raises CloposRefused for credentials that Clopos does not take, CloposUnavailable, CloposAnswerError. Not
     counted against the quota of the brand.
     """
     request = Request(
         method="POST",
-        target="/v2/auth",
-        name="POST /v2/auth",
+        target=connection.dialect.address("/auth"),
+        name=_name(connection),
         headers={"content-type": "application/json", "accept": "application/json"},
-        body=encode_json(
-            {
-                "client_id": connection.client_id,
-                "client_secret": connection.client_secret,
-                "brand": connection.brand,
-                "integrator_id": connection.integrator_id,
-            }
-        ).encode(),
+        body=encode_json(connection.credentials(venue_id)).encode(),
     )
     grant: Grant | None = None
     async for attempt in tries(connection, request.name, on_wait):
         with attempt:
-            grant = await _ask_once(wire, connection, request)
+            grant = await _ask_once(wire, connection, request, venue_id)
     assert grant is not None, "the tries end with a grant or an exception"
     _log.info("authenticated for brand %s; the token lives %.0f s", connection.brand, grant.life_seconds)
     return grant
 
 
-async def _ask_once(wire: Wire, connection: Connection, request: Request) -> Grant:
+async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_id: int | None) -> Grant:
     try:
         answer = await wire.send(request)
     except NoAnswerError as error:
         cause = str(error)
     else:
-        reply = read_reply(answer, secrets=(connection.client_secret,))
+        reply = read_reply(answer, secrets=(connection.client_secret,), dialect=connection.dialect, venue_id=venue_id)
         match reply.verdict.kind:
             case Kind.OK:
-                return _read_grant(reply.read())
+                return _read_grant(reply.read(), request.name)
             case Kind.RETRY:
                 wait = reply.verdict.wait_seconds
                 if answer.status == 429 and wait == 0:
@@ -190,11 +185,15 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request) -> Gra
     raise TryAgainError(cause)
 
 
-def _read_grant(envelope: dict[str, object]) -> Grant:
+def _name(connection: Connection) -> str:
+    return f"POST {connection.dialect.address('/auth')}"
+
+
+def _read_grant(envelope: dict[str, object], name: str) -> Grant:
     token = envelope.get("token")
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise CloposAnswerError(
-            "POST /v2/auth: the answer holds no usable token; check CLOPOS_BASE_URL and CLOPOS_API_VERSION"
+            f"{name}: the answer holds no usable token; check CLOPOS_BASE_URL and CLOPOS_API_VERSION"
         )
     life = _positive_seconds(envelope.get("expires_in"))
     if life is None:

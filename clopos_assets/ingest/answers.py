@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from clopos_assets.ingest.listed import pack_operations
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
 from clopos_assets.tables.rows import Row, RowError, RowReader, read_shift_date, read_time, read_whole
@@ -20,7 +21,10 @@ _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One receipt of a batch: where it belongs, its version, and where its rows are."""
+    """One receipt of a batch: where it belongs, its version, and where its rows are.
+
+    `operations` are those that the receipt brought along, as `pack_operations` packs them.
+    """
 
     receipt_id: int
     venue_id: int
@@ -30,6 +34,7 @@ class Entry:
     row: int
     first_line: int
     end_line: int
+    operations: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,13 @@ def read_batch(
     asked_venue: int | None,
     window: tuple[int, int],
     fetched_at: datetime,
+    brings_operations: bool = False,
 ) -> Batch:
     """Read the receipts of one answer, in which lines were asked for.
 
     `window` is the days before and after a shift date in which its receipts are created: where a receipt's
-    own shift date can't be read, it tells which dates it may belong to.
+    own shift date can't be read, it tells which dates it may belong to. `brings_operations` says that stock operations
+    are a field of the receipt, and so part of its version.
     """
     batch = Batch()
     rows: list[Row] = []
@@ -90,9 +97,11 @@ def read_batch(
         except RowError as error:
             batch.bad.append(BadReceipt(item.get("id"), shift_date, shift_date, str(error)))
             continue
-        version = version_of((shift_date, row, own))
+        brought = pack_operations(item) if brings_operations else None
+        version = version_of((shift_date, row, own) if brought is None else (shift_date, row, own, brought))
+        end = len(lines) + len(own)
         batch.entries.append(
-            Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), len(lines) + len(own))
+            Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), end, brought)
         )
         rows.append(row)
         lines.extend(own)

@@ -106,6 +106,7 @@ async def _read_all(
             asked_venue=by_name[venue],
             window=(scope.days_before, scope.days_after),
             fetched_at=fetched_at,
+            brings_operations=clopos.receipts_hold_operations,
         )
     if not done:
         raise next(iter(errors.values()), budget.no_answer())
