@@ -73,6 +73,7 @@ def _run_of(context: dg.AssetExecutionContext) -> Run:
         recorded=lambda tables: changed_dates(context.instance, run_id, tables),
         refresh=_refresh_of(context),
         say=context.log.info,
+        warn=context.log.warning,
     )
 
 

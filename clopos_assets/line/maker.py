@@ -13,7 +13,8 @@ def _say_nothing(_text: str) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One run over shift dates: its id, the dates it was asked for, and where it tells how it goes.
+    """One run over shift dates: its id, the dates it was asked for, and where it tells how it goes
+    and what somebody should know.
 
     `recorded` gives the shift dates of which the run has recorded any of some tables so far.
     """
@@ -23,6 +24,7 @@ class Run:
     recorded: Callable[[Collection[str]], set[str]]
     refresh: Refresh = "changed"
     say: Callable[[str], None] = field(default=_say_nothing)
+    warn: Callable[[str], None] = field(default=_say_nothing)
 
 
 @dataclass(frozen=True)

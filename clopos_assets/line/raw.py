@@ -38,7 +38,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         made = asyncio.run(read())
         for shift_date, facts in made.facts.get(STOCK_OPERATIONS.name, {}).items():
             if facts.get("receipts_without_operations"):
-                run.say(_describe_untold(shift_date, facts))
+                run.warn(_describe_untold(shift_date, facts))
         return made
 
     return Maker((RECEIPTS, RECEIPT_PRODUCTS), receipts), Maker((STOCK_OPERATIONS,), stock_operations)
