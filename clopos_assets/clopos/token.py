@@ -17,7 +17,7 @@ from threading import Lock
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.errors import CloposAnswerError
-from clopos_assets.clopos.patience import TryAgainError, tries
+from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 from clopos_assets.clopos.reply import read_reply, refusal
 from clopos_assets.clopos.shared_token import Grant, SharedToken
 from clopos_assets.clopos.store import MemoryStore, Store, hashed
@@ -105,7 +105,10 @@ def _name_of(connection: Connection) -> str:
 
 
 async def authenticate(
-    wire: Wire, connection: Connection, on_wait: Callable[[float, str], None] | None = None
+    wire: Wire,
+    connection: Connection,
+    on_wait: Callable[[float, str], None] | None = None,
+    patience: Patience | None = None,
 ) -> Grant:
     """Ask for a token; unanswered and overloaded are tried again, within bounds.
 
@@ -127,8 +130,9 @@ async def authenticate(
         ).encode(),
     )
     grant: Grant | None = None
-    async for attempt in tries(connection, request.name, on_wait):
-        with attempt:
+    patience = patience if patience is not None else Patience()
+    async for attempt in tries(connection, request.name, on_wait, patience):
+        with attempt, patience.spending():
             grant = await _ask_once(wire, connection, request)
     assert grant is not None, "the tries end with a grant or an exception"
     _log.info("authenticated for brand %s; the token lives %.0f s", connection.brand, grant.life_seconds)
