@@ -10,7 +10,9 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK, Maker, run_step
 from clopos_assets.assets.specs import spec_of
+from clopos_assets.clopos.client import Clopos
 from clopos_assets.ingest import Made, Progress, Refresh, make_receipts, make_stock_operations
+from clopos_assets.sharing import priority_of, store_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
 
 TALK_EVERY_SECONDS = 15.0
@@ -29,7 +31,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         talk = Talk(context, access, watch)
 
         async def read() -> Made:
-            async with access.clopos(talk.wait) as clopos:
+            async with _client(context, access, talk) as clopos:
                 return await make_receipts(access.lake, clopos, access.scope, shift_dates, talk.progress)
 
         return asyncio.run(read())
@@ -38,7 +40,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         talk = Talk(context, access, watch)
 
         async def read() -> Made:
-            async with access.clopos(talk.wait) as clopos:
+            async with _client(context, access, talk) as clopos:
                 return await make_stock_operations(
                     access.lake, clopos, access.scope, shift_dates, _refresh_of(context), talk.progress
                 )
@@ -76,6 +78,16 @@ def raw_assets(
         yield from run_step(context, access.lake, line, operations_maker)
 
     return [receipts, stock_operations]
+
+
+def _client(context: dg.AssetExecutionContext, access: Access, talk: "Talk") -> Clopos:
+    """The run's client: it shares the quota with all of the instance, and a backfill gives way to the rest."""
+    return access.clopos(
+        store_of(context.instance, access.lake.root),
+        priority_of(context.run.tags, len(context.partition_keys)),
+        talk.wait,
+        run_id=context.run.run_id,
+    )
 
 
 def _check_spec(table: Table, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
@@ -118,7 +130,7 @@ class Talk:
         if now - self._talked >= TALK_EVERY_SECONDS and done:
             self._talked = now
             left = f" of {of}, about {(now - self._begun) / done * (of - done):.0f} s left" if of else ""
-            waited = self._access.quota.waited_seconds
+            waited = self._access.waited_seconds
             self._log.info(f"{what}: {done}{left}; {waited:.0f} s waited for quota so far")
 
     def wait(self, seconds: float, reason: str) -> None:

@@ -131,9 +131,9 @@ def _change(file: int, kind: type[S], turn: Callable[[S, float], T]) -> T:
     status = os.fstat(file)
     if status.st_mode & 0o077:
         os.fchmod(file, 0o600)
-    boot, machine = _boot_id(), _machine_seconds()
+    boot, machine = _boot_id(), machine_seconds()
     record = _read(file, status.st_size)
-    state = _decode(kind, record.body) if record is not None else None
+    state = decode_state(kind, record.body) if record is not None else None
     if record is None:
         now = 0.0
     elif record.boot == boot and record.machine <= machine:
@@ -162,17 +162,17 @@ def _read(file: int, size: int) -> _Record | None:
     written = content[_HEAD.size : _HEAD.size + length]
     if mark != _MARK or zlib.crc32(written) != check:
         return None
-    return _decode(_Record, written)
+    return decode_state(_Record, written)
 
 
-def _decode(kind: type[S], body: bytes) -> S | None:
+def decode_state(kind: type[S], body: bytes) -> S | None:
     try:
         return msgspec.msgpack.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 
-def _machine_seconds() -> float:
+def machine_seconds() -> float:
     """Time since the machine's boot: the same for all processes, set by nobody, and going on while it sleeps."""
     clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux; elsewhere the monotonic clock is the system's
     return time.monotonic() if clock is None else time.clock_gettime(clock)

@@ -24,10 +24,11 @@ KNOWS: dict[str, frozenset[str]] = {
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
     "access": _RUN,
-    "assets": _RUN | {"access"},
-    "automation": _RUN | {"access"},
-    "definitions": _RUN | {"access", "assets", "automation"},
-    "cli": _RUN | {"access", "assets", "automation", "sandbox"},
+    "sharing": frozenset({"clopos"}),
+    "assets": _RUN | {"access", "sharing"},
+    "automation": _RUN | {"access", "sharing"},
+    "definitions": _RUN | {"access", "sharing", "assets", "automation"},
+    "cli": _RUN | {"access", "sharing", "assets", "automation", "sandbox"},
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 
@@ -37,7 +38,7 @@ SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"assets", "automation", "definitions", "cli"}
+OF_DAGSTER = {"sharing", "assets", "automation", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:
