@@ -19,6 +19,8 @@ _SHORTEST_WAIT_SECONDS = 0.001
 _LONGEST_RESET_SECONDS = 86_400.0
 # Answers without the headers after which the headers are no longer waited for.
 _UNTOLD_ANSWERS = 3
+# How much faster than evenly over the window strangers are taken to spend.
+_STRANGERS_HASTE = 2.0
 # Into how many lots the ends of a window's requests are put together at most, so that a large quota is a small state.
 _LOTS = 500
 # While urgent requests wait, ordinary ones get one slot for so many of theirs.
@@ -80,7 +82,8 @@ class WindowState(msgspec.Struct):
     """Who holds which slot, and what is known of others.
 
     `leases` are the requests under way: number → when it was given out. `ends` are lots of finished requests,
-    ascending: (when their slots are free again, how many). `strangers` is (holds until, requests), falling in requests.
+    ascending: (when their slots are free again, how many). `strangers` is (holds until, requests), falling in requests;
+    they were last seen by a request that was given out at `seen_at`.
     """
 
     numbers: int = 0
@@ -88,6 +91,7 @@ class WindowState(msgspec.Struct):
     ends: list[tuple[float, int]] = []
     strangers: list[tuple[float, int]] = []
     told_limit: int | None = None
+    seen_at: float = -inf
     known_until: float = -inf
     untold: int = 0
     closed_until: float = -inf
@@ -163,7 +167,12 @@ class Window:
             return self._wait(_POLL_SECONDS, "the first answer will tell what is left of Clopos' request quota", now)
         strangers = state.strangers[0][1] if state.strangers else 0
         limit = state.told_limit if state.told_limit is not None else self.requests
-        if len(state.leases) + self._count_ends(now) < min(self.requests, limit - strangers):
+        held = len(state.leases) + self._count_ends(now)
+        if held < min(self.requests, limit - strangers):
+            # Of the last slots a stranger may have taken some since it was last seen: an answer under way will tell.
+            unseen = _STRANGERS_HASTE * strangers / self.seconds * (now - state.seen_at)
+            if state.leases and limit - strangers - held <= unseen:
+                return self._wait(_POLL_SECONDS, "an answer will tell what others left of Clopos' request quota", now)
             return None
         first_held = self._first_end(now)
         opens = [until for until, _ in (*state.ends[first_held : first_held + 1], *state.strangers)]
@@ -207,6 +216,7 @@ class Window:
         state.untold = 0
         state.known_until = max(state.known_until, now + self.seconds)
         state.told_limit = told.limit
+        state.seen_at = max(state.seen_at, lease.started_at)
         # At most these were ours when the server counted, some time since this request was sent; the rest were not.
         ours = len(state.leases) + self._count_ends(lease.started_at)
         strangers = told.limit - told.remaining - ours
@@ -214,7 +224,8 @@ class Window:
             while state.strangers and state.strangers[-1][1] <= strangers:
                 state.strangers.pop()
             state.strangers.append((now + self.seconds, strangers))
-        if told.remaining == 0 and told.reset_seconds is not None:
+        # Of our own we know better: the reset is rounded up to whole seconds.
+        if strangers > 0 and told.remaining == 0 and told.reset_seconds is not None:
             state.closed_until = max(state.closed_until, now + told.reset_seconds)
 
     def _forget(self, now: float) -> None:
