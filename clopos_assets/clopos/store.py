@@ -160,7 +160,7 @@ def _read(file: int, size: int) -> _Record | None:
     content = os.pread(file, size, 0)
     mark, length, check = _HEAD.unpack_from(content)
     written = content[_HEAD.size : _HEAD.size + length]
-    if mark != _MARK or zlib.crc32(written) != check:
+    if mark != _MARK or len(written) != length or zlib.crc32(written) != check:
         return None
     return decode_state(_Record, written)
 

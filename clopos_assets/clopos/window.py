@@ -21,6 +21,10 @@ _LONGEST_RESET_SECONDS = 86_400.0
 _UNTOLD_ANSWERS = 3
 # How much faster than evenly over the window strangers are taken to spend.
 _STRANGERS_HASTE = 2.0
+# So many slots are left to them at first, so many more after each refusal, and at most.
+_LEFT_AT_FIRST, _LEFT_MORE, _LEFT_AT_MOST = 4, 2, 20
+# For how long they are expected back.
+_STRANGERS_STAY_WINDOWS = 5
 # Into how many lots the ends of a window's requests are put together at most, so that a large quota is a small state.
 _LOTS = 500
 # While urgent requests wait, ordinary ones get one slot for so many of theirs.
@@ -92,6 +96,9 @@ class WindowState(msgspec.Struct):
     strangers: list[tuple[float, int]] = []
     told_limit: int | None = None
     seen_at: float = -inf
+    room: int = 0
+    strangers_until: float = -inf
+    left_to_strangers: int = _LEFT_AT_FIRST
     known_until: float = -inf
     untold: int = 0
     closed_until: float = -inf
@@ -136,6 +143,7 @@ class Window:
             else:
                 state.credit = 0.0
         state.numbers += 1
+        state.room -= 1
         state.leases[state.numbers] = state.granted_at = now
         return Lease(state.numbers, now)
 
@@ -147,6 +155,7 @@ class Window:
     def refuse(self, lease: Lease, now: float, told: RateLimit) -> None:
         """Clopos answered 429: nobody sends until it says so, or for one window where it does not say."""
         self.settle(lease, now, told)
+        self._state.left_to_strangers = min(self._state.left_to_strangers + _LEFT_MORE, _LEFT_AT_MOST)
         reset = told.reset_seconds if told.reset_seconds is not None else self.seconds
         self._state.closed_until = max(self._state.closed_until, now + reset)
 
@@ -169,14 +178,20 @@ class Window:
         limit = state.told_limit if state.told_limit is not None else self.requests
         held = len(state.leases) + self._count_ends(now)
         if held < min(self.requests, limit - strangers):
-            # Of the last slots a stranger may have taken some since it was last seen: an answer under way will tell.
-            unseen = _STRANGERS_HASTE * strangers / self.seconds * (now - state.seen_at)
-            if state.leases and limit - strangers - held <= unseen:
+            # Beside strangers only as much is sent as the last answer left room for: what is under way may be missing
+            # in it, and they go on. Where nothing is under way, one request finds out.
+            is_alone = now >= state.strangers_until
+            if not is_alone and state.leases and state.room <= self._count_unseen(strangers, now):
                 return self._wait(_POLL_SECONDS, "an answer will tell what others left of Clopos' request quota", now)
             return None
         first_held = self._first_end(now)
         opens = [until for until, _ in (*state.ends[first_held : first_held + 1], *state.strangers)]
         return self._wait(min(opens) - now if opens else _POLL_SECONDS, _USED_UP, now)
+
+    def _count_unseen(self, strangers: int, now: float) -> float:
+        return max(
+            self._state.left_to_strangers, _STRANGERS_HASTE * strangers / self.seconds * (now - self._state.seen_at)
+        )
 
     def _wait(self, seconds: float, reason: str, now: float) -> Wait:
         return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, now - self._state.granted_at)
@@ -216,11 +231,17 @@ class Window:
         state.untold = 0
         state.known_until = max(state.known_until, now + self.seconds)
         state.told_limit = told.limit
-        state.seen_at = max(state.seen_at, lease.started_at)
+        # In an answer that was overtaken by a later one's, less has been counted.
+        if lease.started_at >= state.seen_at:
+            state.seen_at = lease.started_at
+            state.room = told.remaining - len(state.leases.keys() - {lease.number})
         # At most these were ours when the server counted, some time since this request was sent; the rest were not.
         ours = len(state.leases) + self._count_ends(lease.started_at)
         strangers = told.limit - told.remaining - ours
         if strangers > 0:
+            if now >= state.strangers_until:
+                state.left_to_strangers = _LEFT_AT_FIRST
+            state.strangers_until = now + _STRANGERS_STAY_WINDOWS * self.seconds
             while state.strangers and state.strangers[-1][1] <= strangers:
                 state.strangers.pop()
             state.strangers.append((now + self.seconds, strangers))

@@ -98,8 +98,8 @@ def _run(task: Task, begin: Any, outcomes: Any) -> None:
 
 
 @contextmanager
-def started(tasks: list[Task]) -> Iterator[tuple[list[BaseProcess], Callable[[], list[Outcome]]]]:
-    """The processes, which begin together, and what waits for them; those still running at the end are killed."""
+def started(tasks: list[Task]) -> Iterator[tuple[list[BaseProcess], Callable[[int], list[Outcome]]]]:
+    """The processes, which begin together, and what waits for so many of them; who still runs at the end is killed."""
     context = get_context("spawn")
     begin = context.Barrier(len(tasks))
     outcomes = context.Queue()
@@ -107,7 +107,7 @@ def started(tasks: list[Task]) -> Iterator[tuple[list[BaseProcess], Callable[[],
     for process in processes:
         process.start()
     try:
-        yield processes, lambda: [outcomes.get(timeout=_SOON_SECONDS) for _ in tasks]
+        yield processes, lambda count: [outcomes.get(timeout=_SOON_SECONDS) for _ in range(count)]
     finally:
         for process in processes:
             process.join(0.5)
@@ -119,7 +119,7 @@ def started(tasks: list[Task]) -> Iterator[tuple[list[BaseProcess], Callable[[],
 def run_all(tasks: list[Task]) -> list[Outcome]:
     """Let them all finish."""
     with started(tasks) as (_, finish):
-        return finish()
+        return finish(len(tasks))
 
 
 @contextmanager
