@@ -32,7 +32,7 @@ class Simulation:
     refused: list[float] = field(default_factory=list)
     lost: int = 0
     _counted: deque[float] = field(default_factory=deque)
-    _queue: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _queue: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: int = 0
 
     def run(self) -> None:
@@ -50,7 +50,7 @@ class Simulation:
     def windows(self) -> float:
         return max(1.0, self.now / WINDOW_SECONDS)
 
-    def _in(self, seconds: float, step: Callable[[], None]) -> None:
+    def _in(self, seconds: float, step: Callable[[], object]) -> None:
         self._numbers += 1
         heapq.heappush(self._queue, (self.now + seconds, self._numbers, step))
 
