@@ -103,7 +103,9 @@ class Access:
 
     def _patience_of(self, run_id: str) -> Patience:
         """The last run's is kept: a process makes one run at a time, and its steps one after the other."""
+        if not run_id:
+            return Patience()
         with self._lock:
-            if not run_id or run_id != self._run[0]:
+            if run_id != self._run[0]:
                 self._run = run_id, Patience()
             return self._run[1]

@@ -33,9 +33,10 @@ _MAKE = (
         " now double precision not null, body bytea not null)"
     ),
 )
-# A holder that stops, or whose machine is gone, is put out by the server.
+# A holder that stops, or whose machine is gone, is put out by the server; and a state is not worth a wait for the disk.
 _BOUND = text(
-    "select set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true)"
+    "select set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true),"
+    " set_config('synchronous_commit', 'off', true)"
 )
 _ENTER = text(
     f"insert into {TABLE} values (:name, clock_timestamp(), 0, '') on conflict (name) do nothing"  # noqa: S608 - a constant

@@ -11,6 +11,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _LOCK_SECONDS = 10.0
 _LOCK_POLL_SECONDS = 0.0005
+_KEPT_SECONDS = 30 * 86_400.0
 # A mark, the length of what follows, and its checksum.
 _HEAD = struct.Struct("<4sII")
 _MARK = b"clo1"
@@ -98,6 +100,8 @@ class FileStore:
                     )
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
             try:
+                if os.fstat(file).st_size == 0:
+                    self._remove_old()
                 return _change(file, kind, turn)
             finally:
                 os.close(file)
@@ -106,6 +110,13 @@ class FileStore:
                 f"{self.folder}, where processes share the request quota, can't be used ({error.strerror}): "
                 "allow this user to read and write there, and run again"
             ) from None
+
+    def _remove_old(self) -> None:
+        """Another brand, address or secret makes another file: those that nobody has used for long go."""
+        for file in self.folder.iterdir():
+            with suppress(FileNotFoundError):  # another process removes them, too
+                if file.stat().st_mtime < time.time() - _KEPT_SECONDS:
+                    file.unlink()
 
     def _open_locked(self, name: str) -> int | None:
         """The open file, held; None while somebody else holds it."""

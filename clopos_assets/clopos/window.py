@@ -12,6 +12,7 @@ from math import inf, isfinite
 import msgspec
 
 _USED_UP = "Clopos' request quota is used up"
+_OTHERS_SPEND = "an answer will tell what others left of Clopos' request quota"
 # How often to look again where only another request's answer can open the window.
 _POLL_SECONDS = 0.02
 _SHORTEST_WAIT_SECONDS = 0.001
@@ -131,7 +132,7 @@ class Window:
         state = self._state
         wait = self._find_wait(now)
         if wait is not None:
-            if is_urgent and wait.reason == _USED_UP:
+            if is_urgent and wait.reason in (_USED_UP, _OTHERS_SPEND):
                 state.urgent_until = max(state.urgent_until, now + wait.seconds + _GRACE_SECONDS)
             return wait
         if state.urgent_until > now:
@@ -181,8 +182,9 @@ class Window:
             # Beside strangers only as much is sent as the last answer left room for: what is under way may be missing
             # in it, and they go on. Where nothing is under way, one request finds out.
             is_alone = now >= state.strangers_until
-            if not is_alone and state.leases and state.room <= self._count_unseen(strangers, now):
-                return self._wait(_POLL_SECONDS, "an answer will tell what others left of Clopos' request quota", now)
+            is_asked = any(started_at > state.seen_at for started_at in state.leases.values())
+            if not is_alone and is_asked and state.room <= self._count_unseen(strangers, now):
+                return self._wait(_POLL_SECONDS, _OTHERS_SPEND, now)
             return None
         first_held = self._first_end(now)
         opens = [until for until, _ in (*state.ends[first_held : first_held + 1], *state.strangers)]

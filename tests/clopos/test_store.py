@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -144,6 +145,15 @@ def test_a_folder_that_can_not_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CloposUnavailable, match=r"can't be used \(Not a directory\): allow this user"):
         _change(FileStore(tmp_path / "file"))
+
+
+def test_a_state_that_nobody_uses_goes_when_another_one_comes(tmp_path: Path) -> None:
+    for name, age in (("old", 31 * 86_400), ("recent", 29 * 86_400)):
+        (tmp_path / name).touch()
+        written = time.time() - age
+        os.utime(tmp_path / name, (written, written))
+    _change(FileStore(tmp_path))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["count", "recent"]
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -189,6 +189,14 @@ def test_the_slot_of_a_holder_that_died_is_free_after_its_lease_and_a_window() -
     assert len(_take_all(window, 111)) == 1
 
 
+def test_beside_strangers_a_holder_that_died_stops_nobody() -> None:
+    window = Window(100, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(60, limit=100))
+    _take(window, 1)
+    window.settle(_take(window, 2), 2, _told(3, limit=100))
+    assert len(_take_all(window, 3)) == 1
+
+
 def test_an_answer_after_the_lease_holds_a_slot_all_the_same() -> None:
     window = Window(3, 60, lease_seconds=50)
     window.settle(_take(window, 0), 0, _told(9))
