@@ -14,6 +14,7 @@ from clopos_assets.late.deciding import Request, RunState, Surroundings, names_o
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
+from clopos_assets.sharing import store_of
 from clopos_assets.tables import RECEIPTS
 
 SENSOR = "late_closed_receipts"
@@ -60,9 +61,10 @@ def late_sensor(
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
+        store = store_of(context.instance, access.lake.root)
 
         async def take(around: Surroundings) -> Look:
-            async with access.clopos(budget.on_wait) as clopos:
+            async with access.clopos(store, on_wait=budget.on_wait) as clopos:
                 return await look(clopos, access.scope, state or State(), around, budget)
 
         try:

@@ -16,8 +16,8 @@ from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
 from clopos_assets.clopos.listing import Item, Listing, Page, read_id, read_listing, read_objects, read_page
-from clopos_assets.clopos.patience import TryAgainError, tries
-from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.patience import Patience, TryAgainError, tries
+from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
@@ -47,7 +47,7 @@ class StockAnswer:
 
 
 class Clopos:
-    """A client, to be used as an async context manager. Quota and tokens may be shared with others.
+    """A client, to be used as an async context manager. Quota, tokens and patience may be shared with others.
 
     `on_wait` is told, in seconds and words, of each pause before another try, and of each wait of a request for the
     quota that lasts a second or more. All reads raise CloposRefused and CloposAnswerError (final) and
@@ -61,12 +61,16 @@ class Clopos:
         quota: Quota | Quotas,
         tokens: TokenCache,
         on_wait: Callable[[float, str], None] | None = None,
+        priority: Priority = Priority.URGENT,
+        patience: Patience | None = None,
     ) -> None:
         self._connection = connection
         self._quota = quota
         self._tokens = tokens
         self._dialect = connection.dialect
         self._on_wait = on_wait
+        self._priority = priority
+        self._patience = patience if patience is not None else Patience()
         self._wire = Wire(connection)
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
         self._page_size = _LARGEST_PAGE
@@ -231,7 +235,7 @@ class Clopos:
             )
         question = _Question(target, name, venue_id, one_resource, tally or _Tally())
         reply: Reply | None = None
-        async for attempt in tries(self._connection, name, self._on_wait):
+        async for attempt in tries(self._connection, name, self._on_wait, self._patience):
             with attempt:
                 reply = await self._try(question)
         assert reply is not None, "the tries end with a reply or an exception"
@@ -245,9 +249,11 @@ class Clopos:
             reply, token = await self._send(question)
         match reply.verdict.kind:
             case Kind.OK | Kind.ABSENT:
+                self._patience.renew()
                 return reply
             case Kind.RETRY:
-                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds)
+                is_quota = reply.answer.status == 429
+                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
                 raise CloposRefused(
@@ -259,25 +265,31 @@ class Clopos:
 
     async def _send(self, question: "_Question") -> tuple[Reply, str]:
         """One request in its slot, its answer judged, and the token that it carried."""
-        async with self._in_flight, self._quota.slot(self._on_wait) as slot:
-            try:
-                token = await self._token(question.venue_id)
-            except BaseException:
-                slot.cancel()
-                raise
-            self._requests += 1
-            question.tally.requests += 1
-            try:
-                answer = await self._wire.send(question.to_request(self._connection, token))
-            except NoAnswerError as error:
-                cause = str(error)
-            else:
-                told = self._dialect.read_headers(answer.headers)
-                if answer.status == 429:
-                    slot.refuse(told)
+        async with self._in_flight:
+            # Authenticating may take long, and a slot is not held for long before it is used.
+            await self._token(question.venue_id)
+            async with self._quota.slot(self._on_wait, self._priority) as slot:
+                try:
+                    token = await self._token(question.venue_id)
+                    if slot.is_late:
+                        raise TryAgainError("the token ended, and it took long to get another")
+                except BaseException:
+                    slot.cancel()
+                    raise
+                self._requests += 1
+                question.tally.requests += 1
+                try:
+                    with self._patience.spending():
+                        answer = await self._wire.send(question.to_request(self._connection, token))
+                except NoAnswerError as error:
+                    cause = str(error)
                 else:
-                    slot.settle(told)
-                return self._read(question, answer, token), token
+                    told = self._dialect.read_headers(answer.headers)
+                    if answer.status == 429:
+                        slot.refuse(told)
+                    else:
+                        slot.settle(told)
+                    return self._read(question, answer, token), token
         raise TryAgainError(cause)
 
     def _read(self, question: "_Question", answer: Answer, token: str) -> Reply:
@@ -294,7 +306,7 @@ class Clopos:
         whose = venue_id if self._dialect.needs_venue else None
 
         async def ask() -> Grant:
-            return await authenticate(self._wire, self._connection, self._on_wait, whose)
+            return await authenticate(self._wire, self._connection, self._on_wait, whose, self._patience)
 
         return await self._tokens.get(self._connection, ask, whose)
 

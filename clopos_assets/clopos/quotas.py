@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from math import log
+from math import inf, log
 
 from clopos_assets.clopos.dialect import Dialect
-from clopos_assets.clopos.quota import Quota, Slot
+from clopos_assets.clopos.quota import Priority, Quota, Slot
+from clopos_assets.clopos.store import Store
 from clopos_assets.clopos.window import RateLimit
 
 _UNTOLD: Mapping[str, str] = {}
@@ -25,6 +26,11 @@ class Slots:
     def refuse(self, headers: Mapping[str, str]) -> None:
         """The answer was 429: the window that it speaks of is closed."""
         self._tell(Slot.refuse, headers)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether any of the places has been held too long to be used."""
+        return any(slot.is_late for slot in self._slots)
 
     def cancel(self) -> None:
         """Nothing was sent, so nothing is spent."""
@@ -52,13 +58,15 @@ class Quotas:
         return sum(quota.waited_seconds for quota in self.windows)
 
     @asynccontextmanager
-    async def slot(self, on_wait: Callable[[float, str], None] | None = None) -> AsyncIterator[Slots]:
+    async def slot(
+        self, on_wait: Callable[[float, str], None] | None = None, priority: Priority = Priority.URGENT
+    ) -> AsyncIterator[Slots]:
         """A place in every window, waited for; see `Quota.slot`."""
         async with AsyncExitStack() as held:
             slots: list[Slot] = []
             try:
                 for quota in self.windows:
-                    slots += [await held.enter_async_context(quota.slot(on_wait))]
+                    slots += [await held.enter_async_context(quota.slot(on_wait, priority))]
             except BaseException:
                 for slot in slots:
                     slot.cancel()
@@ -76,7 +84,27 @@ def _meant(quotas: Sequence[Quota], told: RateLimit) -> Quota:
     return next((quota for quota in shortest_first if reset <= quota.window_seconds), shortest_first[-1])
 
 
-def make_quota(dialect: Dialect, requests_per_window: int, window_seconds: float) -> Quota | Quotas:
-    """The quota of a version, whose shortest window is given; the others are in proportion to it."""
-    quotas = [Quota(requests_per_window * requests, window_seconds * seconds) for requests, seconds in dialect.windows]
+def make_quota(
+    dialect: Dialect,
+    requests_per_window: int,
+    window_seconds: float,
+    *,
+    store: Store | None = None,
+    name: str = "quota",
+    longest_request_seconds: float = inf,
+) -> Quota | Quotas:
+    """The quota of a version, whose shortest window is given; the others are in proportion to it.
+
+    `store`, `name` and `longest_request_seconds` are as in `Quota`; each window has a state of its own.
+    """
+    quotas = [
+        Quota(
+            requests_per_window * requests,
+            window_seconds * seconds,
+            store=store,
+            name=name if seconds == 1 else f"{name}-{seconds}",
+            longest_request_seconds=longest_request_seconds,
+        )
+        for requests, seconds in dialect.windows
+    ]
     return quotas[0] if len(quotas) == 1 else Quotas(quotas)

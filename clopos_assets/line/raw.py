@@ -21,7 +21,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         talk = Talk(run, access, watch)
 
         async def read() -> Made:
-            async with access.clopos(talk.wait) as clopos:
+            async with access.clopos(run.store, run.priority, talk.wait, run_id=run.run_id) as clopos:
                 scope = replace(access.scope, run_id=run.run_id)
                 return await make_receipts(access.lake, clopos, scope, shift_dates, talk.progress)
 
@@ -31,7 +31,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         talk = Talk(run, access, watch)
 
         async def read() -> Made:
-            async with access.clopos(talk.wait) as clopos:
+            async with access.clopos(run.store, run.priority, talk.wait, run_id=run.run_id) as clopos:
                 scope = replace(access.scope, run_id=run.run_id)
                 return await make_stock_operations(access.lake, clopos, scope, shift_dates, run.refresh, talk.progress)
 
@@ -72,7 +72,7 @@ class Talk:
         if now - self._talked >= TALK_EVERY_SECONDS and done:
             self._talked = now
             left = f" of {of}, about {(now - self._begun) / done * (of - done):.0f} s left" if of else ""
-            waited = self._access.quota.waited_seconds
+            waited = self._access.waited_seconds
             self._say(f"{what}: {done}{left}; {waited:.0f} s waited for quota so far")
 
     def wait(self, seconds: float, reason: str) -> None:

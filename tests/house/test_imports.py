@@ -25,12 +25,13 @@ KNOWS: dict[str, frozenset[str]] = {
     "findings": frozenset({"tables"}),
     "late": _RAW,
     "access": _RUN,
+    "sharing": frozenset({"clopos"}),
     "line": _RUN | {"access"},
-    "assets": _RUN | {"access", "line"},
-    "late_sensor": _RUN | {"access", "late", "line"},
+    "assets": _RUN | {"access", "line", "sharing"},
+    "late_sensor": _RUN | {"access", "late", "line", "sharing"},
     "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
-    "cli": _RUN | {"access", "assets", "automation", "sandbox"},
+    "cli": _RUN | {"access", "assets", "automation", "sandbox", "sharing"},
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 
@@ -40,7 +41,7 @@ SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"assets", "automation", "late_sensor", "definitions", "cli"}
+OF_DAGSTER = {"sharing", "assets", "automation", "late_sensor", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:
