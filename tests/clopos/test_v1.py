@@ -13,6 +13,7 @@ import pytest
 from clopos_assets.clopos.client import Clopos, Connection, StockAnswer, read_stock_operations
 from clopos_assets.clopos.dialect import V1, V2
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.patience import TryAgainError, tries
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.sandbox import LimitOptions, Quirks, Sandbox, World
@@ -201,15 +202,22 @@ def test_the_quotas_headers(said: dict[str, str], understood: dict[str, str]) ->
     assert V2.read_headers(httpx.Headers(said)) == httpx.Headers(said)
 
 
-@pytest.mark.parametrize(("seconds", "tries"), [("3600", 2), ("3601", 1)])
-def test_an_hour_is_waited_for_and_no_longer(monkeypatch: pytest.MonkeyPatch, seconds: str, tries: int) -> None:
+@pytest.mark.parametrize(("seconds", "count"), [(3600.0, 2), (3601.0, 1)])
+def test_an_hour_of_quota_is_waited_for_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, count: int
+) -> None:
     slept: list[float] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
+    async def ask() -> None:
+        connection = Connection("http://127.0.0.1:1", "client", "s", "brand", dialect=V1, attempts=2)
+        async for attempt in tries(connection, "GET /receipts"):
+            with attempt:
+                raise TryAgainError("HTTP 429", seconds, is_quota=True)
+
     monkeypatch.setattr("clopos_assets.clopos.patience.asyncio.sleep", sleep)
-    body = reply_json({"success": False, "error": "limit"}, 503, {"Retry-After": seconds})
-    with pytest.raises(CloposUnavailable, match=f"given up after {tries}"):
-        run_with(Brand(intervene=always(body)), lambda clopos: clopos.get_receipt(5, 7), dialect=V1, attempts=2)
-    assert [each for each in slept if each] == [3600.0] * (tries - 1)
+    with pytest.raises(CloposUnavailable, match=f"given up after {count}"):
+        asyncio.run(ask())
+    assert [each for each in slept if each] == [3600.0] * (count - 1)
