@@ -123,7 +123,7 @@ class Settings(BaseSettings):
         60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
     )
     allow_mass_removal: bool = Field(False, description="true or false")
-    personal_data: Literal["keep"] = Field("keep", description="keep")
+    personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")
     money_tolerance: Decimal = Field(
         Decimal("0.01"), ge=0, lt=10**6, decimal_places=6, description="an amount from 0, such as 0.01"
     )

@@ -11,6 +11,7 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_versions
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader
 
 POSTING_TIME = timedelta(hours=24)
@@ -130,12 +131,12 @@ class Day:
         )
 
 
-def read_operations(items: Sequence[dict[str, object]], receipt: ClosedReceipt) -> list[Row]:
+def read_operations(items: Sequence[dict[str, object]], receipt: ClosedReceipt, privacy: Privacy) -> list[Row]:
     """The operations of one answer as rows. Raises IngestError that names receipt and field."""
     rows: dict[object, Row] = {}
     for item in items:
         try:
-            row = _READER.read(item, receipt.venue_id)
+            row = _READER.read(privacy.stored(item), receipt.venue_id)
             if row[1] != receipt.receipt_id:
                 raise RowError(f"it belongs to receipt {row[1]}")
             if rows.setdefault(row[0], row) != row:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from clopos_assets.tables import Table
+from clopos_assets.tables.privacy import Privacy
 
 Facts = dict[str, int | float | str | Decimal]
 """Figures of one partition, by name; texts where they are not figures."""
@@ -40,6 +41,7 @@ class Scope:
     days_after: int
     zone: ZoneInfo
     allow_mass_removal: bool = False
+    privacy: Privacy = field(default_factory=Privacy)
     run_id: str = "unnamed"
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 

@@ -202,7 +202,7 @@ class _Making:
         if kept is not None:
             # A kept answer that a crash has damaged is no answer: it is asked for again.
             with suppress(CloposAnswerError, IngestError):
-                rows = read_operations(read_stock_operations(kept), receipt)
+                rows = read_operations(read_stock_operations(kept), receipt, self._scope.privacy)
                 if rows or not receipt.may_still_post(self._scope.local_now()):
                     day.take(receipt, rows)
                     return
@@ -211,8 +211,10 @@ class _Making:
             day.absent.append(receipt)
             return
         day.answered += 1
-        rows = read_operations(answer.items, receipt)
-        self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
+        rows = read_operations(answer.items, receipt, self._scope.privacy)
+        # An answer waits as it came, or not at all.
+        if all(self._scope.privacy.stored(item) is item for item in answer.items):
+            self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
         day.take(receipt, rows)
 
     async def _settle_absent(self, day: Day) -> None:
@@ -240,7 +242,7 @@ class _Making:
                 again = day.closed[receipt_id]
                 answer = await self._clopos.get_stock_operations(receipt_id, again.venue_id)
                 day.answered += 1
-                day.take(again, [] if answer is None else read_operations(answer.items, again))
+                day.take(again, [] if answer is None else read_operations(answer.items, again, self._scope.privacy))
         day.requests += self._clopos.requests - before
 
     def _write(self, day: Day, *, keep_orphans: bool) -> None:

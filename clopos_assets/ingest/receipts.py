@@ -104,6 +104,7 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 items,
                 asked_venue=venue_id,
                 window=(scope.days_before, scope.days_after),
+                privacy=scope.privacy,
                 fetched_at=scope.clock(),
             )
             latest = pc.max(batch.receipts.column("updated_at")).as_py()
@@ -248,7 +249,11 @@ async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: i
     if item is None:
         return None
     batch = read_batch(
-        [item], asked_venue=venue_id, window=(scope.days_before, scope.days_after), fetched_at=fetched_at
+        [item],
+        asked_venue=venue_id,
+        window=(scope.days_before, scope.days_after),
+        privacy=scope.privacy,
+        fetched_at=fetched_at,
     )
     if batch.bad:
         raise IngestError(str(batch.bad[0]))
