@@ -37,6 +37,7 @@ class Access:
             zone=self.settings.timezone,
             allow_mass_removal=self.settings.allow_mass_removal,
             privacy=self.privacy,
+            brand=self.settings.brand,
             clock=lambda: datetime.now(UTC),
         )
 

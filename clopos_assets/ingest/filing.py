@@ -54,7 +54,7 @@ class Handled(msgspec.Struct, frozen=True):
 @dataclass
 class Stored:
     """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
-    known to be true, by venue, as JSON; None where that was not noted.
+    known to be true, by venue, as JSON; None where that was not noted. `is_older`: a file has not the declared shape.
 
     A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
     two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
@@ -66,10 +66,11 @@ class Stored:
     stray: set[int] = field(default_factory=set)
     known_until: str | None = None
     handled: Handled = field(default_factory=Handled)
+    is_older: bool = False
 
-    def read_otherwise(self, mark: str) -> set[int]:
-        """Receipts whose personal data are not stored in the way of the mark."""
-        return set(self.handled.other) if self.handled.mark == mark else set(self.venues)
+    def stored_otherwise(self, mark: str) -> set[int]:
+        """Receipts whose personal data are not stored in the way of the mark, or that lack columns."""
+        return set(self.venues) if self.is_older or self.handled.mark != mark else set(self.handled.other)
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
@@ -85,7 +86,8 @@ class Stored:
         known_until = lake.notes(RECEIPTS, shift_date).get(KNOWN_UNTIL)
         stray = of_lines.keys() - stored.keys()
         handled = Handled.load(lake, shift_date)
-        return cls(stored, versions, exists=True, stray=stray, known_until=known_until, handled=handled)
+        is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
+        return cls(stored, versions, True, stray, known_until, handled, is_older)
 
 
 @dataclass
@@ -253,8 +255,8 @@ class Filing:
             entry for receipt_id, entry in plan.entries.items() if stored.versions.get(receipt_id) != entry.version
         ]
         replaced = {entry.receipt_id for entry in fresh}
-        otherwise = stored.read_otherwise(self._mark)
-        # Unchanged, but their personal data are to be stored in another way than they are.
+        otherwise = stored.stored_otherwise(self._mark)
+        # Unchanged, but to be stored in another way than they are.
         again = [plan.entries[i] for i in sorted((plan.entries.keys() & otherwise) - replaced)]
         gone = set() if keep_leaving else plan.leaving.keys() & stored.venues.keys()
         for name, count in {
@@ -267,7 +269,7 @@ class Filing:
         }.items():
             plan.counts[name] += count
         try:
-            if fresh or again or gone or stored.stray or not stored.exists:
+            if fresh or again or gone or stored.stray or stored.is_older or not stored.exists:
                 if stored.exists:
                     plan.changes += self._changes(plan, fresh, gone)
                 drop = replaced | {entry.receipt_id for entry in again} | gone | stored.stray

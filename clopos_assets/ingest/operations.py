@@ -247,7 +247,8 @@ class _Making:
 
     def _write(self, day: Day, *, keep_orphans: bool) -> None:
         rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)
-        if day.stored is None or versions != day.versions or rows.sort_by("id") != day.stored.sort_by("id"):
+        stands = day.stored is not None and rows.sort_by("id") == day.stored.sort_by("id")
+        if not (stands and versions == day.versions and self._lake.has_shape(STOCK_OPERATIONS, day.shift_date)):
             self._lake.mark(day.shift_date, self._scope.run_id)
             self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, write_versions(versions))
 

@@ -23,6 +23,7 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.lake import Lake, LakeError
+from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPTS
 from clopos_assets.tables.rows import RowError, read_whole
 
@@ -65,6 +66,8 @@ async def make_receipts(
         with lake.locked(shift_dates, seconds=LOCK_SECONDS):
             for stretch in stretches:
                 listed = await _list(clopos, scope, stretch, progress)
+                if scope.brand is not None:
+                    sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
                 plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
                 filing = Filing(lake, plans, made, scope)
                 filing.carry_out(set(shift_dates), elsewhere)

@@ -11,7 +11,7 @@ import clopos_assets
 PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
-_RAW = frozenset({"clopos", "tables", "lake", "ingest"})
+_RAW = frozenset({"clopos", "tables", "lake", "origin", "ingest"})
 _RUN = _RAW | {"compute", "settings", "ledger", "findings"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
@@ -19,7 +19,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "settings": frozenset(),
     "sandbox": frozenset(),
     "lake": frozenset({"tables"}),
-    "ingest": frozenset({"clopos", "tables", "lake"}),
+    "origin": frozenset({"tables", "lake"}),
+    "ingest": frozenset({"clopos", "tables", "lake", "origin"}),
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
