@@ -104,7 +104,8 @@ class Lake:
             try:
                 names = table.names if columns is None else tuple(columns)
                 lacks = [name for name in lacking(table, file.schema_arrow) if name in names]
-                rows = file.read(columns=[name for name in names if name not in lacks])
+                # Without any column, Arrow would not know how many rows there are.
+                rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
             except (OSError, pa.ArrowException, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
