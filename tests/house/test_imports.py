@@ -33,7 +33,7 @@ KNOWS: dict[str, frozenset[str]] = {
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 
-SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
+SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "doctor": "cli", "__main__": "cli"}
 """Modules that are part of a room beside them: the assembly without its environment, the command without its words."""
 
 MAY_IMPORT = {"demo": {"assembly"}}
