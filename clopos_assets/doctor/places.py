@@ -70,7 +70,8 @@ def _kind(instance: dg.DagsterInstance, home: str) -> str:
     url = getattr(instance.run_storage, "postgres_url", None)
     if url is not None:
         address = urlsplit(url)
-        return f"PostgreSQL {address.path.lstrip('/')} at {address.hostname}, configured in {home}"
+        host = address.hostname or "a local socket"
+        return f"PostgreSQL, database {address.path.lstrip('/')} at {host}, as {home} says"
     return f"SQLite in {Path(home).absolute()}, for one machine"
 
 
