@@ -58,9 +58,13 @@ def look_at_instance(found: list[Finding]) -> None:
             runs = instance.get_runs_count()
             found.append(Finding("instance", True, f"{_kind(instance, home)}: {runs} runs recorded"))
     except ModuleNotFoundError as error:
-        found.append(
-            Finding("instance", False, f"{home} needs the module {error.name}: install clopos-assets[postgres]")
-        )
+        # The usual two: the extra is not installed, or the address does not name the driver that it brings.
+        remedies = {
+            "dagster_postgres": "install clopos-assets[postgres]",
+            "psycopg": "begin its address with postgresql+psycopg2://",
+        }
+        remedy = remedies.get(error.name or "", "install it")
+        found.append(Finding("instance", False, f"{home} needs the module {error.name}: {remedy}"))
     except Exception as error:  # the home's own file says which classes are loaded, and these raise what they like
         found.append(Finding("instance", False, f"{home} can't be used: {_in_one_line(error)}"))
 
@@ -80,5 +84,7 @@ def _in_one_line(error: BaseException) -> str:
     text = " ".join(str(error.__cause__ or error).split())
     # Of a configuration that does not fit, what comes before describes the configuration.
     _, _, reason = text.rpartition("PostProcessingError: ")
+    for appendix in (" Stack Trace:", " (Background on this error"):
+        reason, _, _ = reason.partition(appendix)
     reason = _USER_OF_ADDRESS.sub("://***@", reason)
     return f"{reason[:_LONGEST]}…" if len(reason) > _LONGEST else reason

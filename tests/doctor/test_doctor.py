@@ -169,6 +169,7 @@ def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("storage: [", "can't be used"),
         ("storage:\n  sqlite:\n    base_dir:\n      env: NOT_THERE_AT_ALL\n", "NOT_THERE_AT_ALL"),
+        ("storage:\n  postgres: {postgres_url: 'postgresql://u:p4ss@127.0.0.1/d'}\n", "postgres"),
         ("local_artifact_storage:\n  module: no_such_module\n  class: None\n  config: {}\n", "no_such_module"),
     ],
 )
@@ -177,6 +178,7 @@ def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: 
     found = examined()
     assert wrong(found) == ["instance"]
     assert said in found["instance"].text
+    assert "p4ss" not in found["instance"].text
 
 
 def test_nothing_is_waited_for_without_end(sandbox: Sandbox) -> None:
