@@ -6,6 +6,7 @@ shared with other processes through the store that the caller names.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from threading import Lock
 
 from clopos_assets.clopos.client import Clopos, Connection
@@ -19,6 +20,7 @@ from clopos_assets.compute import Rules
 from clopos_assets.ingest import Scope
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
+from clopos_assets.tables.privacy import Privacy, derive_key
 
 
 class Access:
@@ -40,15 +42,23 @@ class Access:
 
     @property
     def scope(self) -> Scope:
-        """What the settings say is to be read."""
+        """What the settings say is to be read. Raises SettingsError where a credential is missing."""
         return Scope(
             venue_ids=self.settings.venue_ids,
             days_before=self.settings.list_days_before,
             days_after=self.settings.list_days_after,
             zone=self.settings.timezone,
             allow_mass_removal=self.settings.allow_mass_removal,
+            privacy=self.privacy,
+            brand=self.settings.brand,
             clock=lambda: datetime.now(UTC),
         )
+
+    @cached_property
+    def privacy(self) -> Privacy:
+        """How personal data are stored. Raises SettingsError where a credential is missing."""
+        _, client_secret, brand, _ = self.settings.require_credentials()
+        return Privacy(self.settings.personal_data, derive_key(client_secret, brand))
 
     @property
     def rules(self) -> Rules:

@@ -1,8 +1,11 @@
-"""The command line: `demo` shows the whole product on a restaurant of this machine, `sandbox` runs that alone.
+"""The command line: `demo` shows the whole product on a restaurant of this machine, `sandbox` runs that alone, and
+`doctor` says whether everything is there that runs need.
 
 What the commands do is elsewhere; here are their options, what they print, and how they end.
 """
 
+import logging
+import os
 import sys
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,8 +16,11 @@ import typer
 from rich.console import Console
 
 from clopos_assets.demo import DemoError, DemoOptions, run_demo
+from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import SettingsError
+
+_UNBROKEN = 1000
 
 
 class ApiVersion(StrEnum):
@@ -97,6 +103,22 @@ def sandbox(
         raise DemoError(
             f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port"
         ) from None
+
+
+@app.command()
+def doctor() -> None:
+    """Look at settings, credentials, venues, quota, lake and Dagster's instance; exit code 0 if all is ok."""
+    # The table says what went wrong; what libraries log of their tries would stand above it.
+    logging.disable(logging.CRITICAL)
+    findings, is_over = examine()
+    # Lines that go into a file or another program are not broken.
+    show(findings, Console(width=None if sys.stdout.isatty() else _UNBROKEN))
+    code = 0 if all(finding.is_ok for finding in findings) else 1
+    if not is_over:
+        # What still hangs in a library's thread would keep the process from ending.
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code)
 
 
 def _limits(api_version: ApiVersion, requests: int | None) -> LimitOptions:

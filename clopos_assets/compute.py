@@ -193,9 +193,10 @@ def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Tab
             f"{table.name} of shift date {shift_date} is not materialized: materialize it first, or together"
         )
     path = str(lake.path(table, shift_date))
-    if _PATTERN.isdisjoint(path):
+    # DuckDB would take such a name for a pattern, and an older file for what it is.
+    if _PATTERN.isdisjoint(path) and lake.has_shape(table, shift_date):
         return connection.read_parquet(path, hive_partitioning=False)
-    return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
+    return lake.read(table, shift_date)
 
 
 @contextmanager

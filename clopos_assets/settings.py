@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     poll_seconds: int = Field(300, ge=30, le=86_400, description="a whole number of seconds from 30 to 86400")
     sweep_days: int = Field(14, ge=1, le=366, description="a number of days from 1 to 366")
     allow_mass_removal: bool = Field(False, description="true or false")
-    personal_data: Literal["keep"] = Field("keep", description="keep")
+    personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")
     money_tolerance: Decimal = Field(
         Decimal("0.01"), ge=0, lt=10**6, decimal_places=6, description="an amount from 0, such as 0.01"
     )

@@ -16,6 +16,7 @@ from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
+from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS
@@ -35,9 +36,14 @@ def run_step(
     run = _run_of(context, access)
     planned = _planned(context)
     try:
+        told = bring_forward(access.lake, access.settings.brand)
+        if told:
+            context.log.warning(told)
         made = line.step(run, step, planned)
     except (SettingsError, LakeError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    for told in access.lake.take_older():
+        context.log.warning(told)
     good = [day for day in asked if day not in made.bad]
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     _record_others(context, made, good, step)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from clopos_assets.ingest.listed import pack_operations
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
+from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader, read_shift_date, read_time, read_whole
 
 _RECEIPTS = RowReader(RECEIPTS)
@@ -69,6 +70,7 @@ def read_batch(
     *,
     asked_venue: int | None,
     window: tuple[int, int],
+    privacy: Privacy,
     fetched_at: datetime,
     brings_operations: bool = False,
 ) -> Batch:
@@ -89,16 +91,22 @@ def read_batch(
             batch.bad.append(BadReceipt(item.get("id"), first, last, f"shift_date: {error}"))
             continue
         try:
-            row = _RECEIPTS.read(item)
+            stored, compared = privacy.forms(item)
+            row = _RECEIPTS.read(stored)
             receipt_id, venue_id = read_whole(item["id"]), read_whole(item["venue_id"])
             if asked_venue is not None and venue_id != asked_venue:
                 raise RowError(f"venue {asked_venue} was asked for, and venue {venue_id} answered")
-            own = _read_lines(item, receipt_id, venue_id)
+            own = _read_lines(stored, receipt_id, venue_id)
+            brought = pack_operations(stored) if brings_operations else None
+            listed = () if brought is None else (brought,)
+            version = version_of((shift_date, row, own, *listed))
+            if compared is not stored:
+                version = version_of(
+                    (shift_date, _RECEIPTS.read(compared), _read_lines(compared, receipt_id, venue_id), *listed)
+                )
         except RowError as error:
             batch.bad.append(BadReceipt(item.get("id"), shift_date, shift_date, str(error)))
             continue
-        brought = pack_operations(item) if brings_operations else None
-        version = version_of((shift_date, row, own) if brought is None else (shift_date, row, own, brought))
         end = len(lines) + len(own)
         batch.entries.append(
             Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), end, brought)

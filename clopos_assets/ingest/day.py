@@ -11,6 +11,7 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader
 
 POSTING_TIME = timedelta(hours=24)
@@ -141,14 +142,16 @@ class Day:
         )
 
 
-def read_operations(items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
+def read_operations(
+    items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt, privacy: Privacy
+) -> list[Row] | None:
     """The operations of one answer as rows; None where it tells of none. Raises IngestError: receipt and field."""
     if items is None:
         return None
     rows: dict[object, Row] = {}
     for item in items:
         try:
-            row = _READER.read(item, receipt.venue_id)
+            row = _READER.read(privacy.stored(item), receipt.venue_id)
             if row[1] != receipt.receipt_id:
                 raise RowError(f"it belongs to receipt {row[1]}")
             if rows.setdefault(row[0], row) != row:

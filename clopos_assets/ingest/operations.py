@@ -228,7 +228,7 @@ class _Making:
             # Within its receipt an operation need not say whose it is.
             whose = {"receipt_id": receipt.receipt_id}
             items = [item | whose if item.get("receipt_id") is None else item for item in items]
-        return read_operations(items, receipt)
+        return read_operations(items, receipt, self._scope.privacy)
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
@@ -244,7 +244,9 @@ class _Making:
             return
         day.answered += 1
         rows = self._read(answer.items, receipt)
-        self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
+        # An answer waits as it came, or not at all.
+        if all(self._scope.privacy.stored(item) is item for item in answer.items or ()):
+            self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
         day.take(receipt, rows)
 
     async def _settle_absent(self, day: Day) -> None:
@@ -287,6 +289,7 @@ class _Making:
             day.stored is None
             or (versions, untold) != (day.versions, day.untold_before)
             or rows.sort_by("id") != day.stored.sort_by("id")
+            or not self._lake.has_shape(STOCK_OPERATIONS, day.shift_date)
         ):
             notes = write_versions(versions) | write_untold(untold)
             self._lake.mark(day.shift_date, self._scope.run_id)

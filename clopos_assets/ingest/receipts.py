@@ -25,6 +25,7 @@ from clopos_assets.ingest.made import (
 )
 from clopos_assets.ingest.versions import staged_as
 from clopos_assets.lake import Lake, LakeError
+from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPTS
 from clopos_assets.tables.rows import RowError, read_whole
 
@@ -67,6 +68,8 @@ async def make_receipts(
         with lake.locked(shift_dates, seconds=LOCK_SECONDS):
             for stretch in stretches:
                 listed = await _list(clopos, scope, stretch, progress)
+                if scope.brand is not None:
+                    sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
                 plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
                 if clopos.receipts_hold_operations:
                     stage_operations(lake, _brought(plans.values(), elsewhere))
@@ -108,6 +111,7 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 items,
                 asked_venue=venue_id,
                 window=(scope.days_before, scope.days_after),
+                privacy=scope.privacy,
                 fetched_at=scope.clock(),
                 brings_operations=clopos.receipts_hold_operations,
             )
@@ -265,6 +269,7 @@ async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: i
         [item],
         asked_venue=venue_id,
         window=(scope.days_before, scope.days_after),
+        privacy=scope.privacy,
         fetched_at=fetched_at,
         brings_operations=clopos.receipts_hold_operations,
     )

@@ -105,6 +105,7 @@ async def _read_all(
             items,
             asked_venue=by_name[venue],
             window=(scope.days_before, scope.days_after),
+            privacy=scope.privacy,
             fetched_at=fetched_at,
             brings_operations=clopos.receipts_hold_operations,
         )

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.listing import Item, read_id
 from clopos_assets.ingest.answers import BadReceipt, Batch, read_batch
+from clopos_assets.tables.privacy import Privacy
 
 UNREADABLE = "unreadable "
 """Begins the version of a receipt that can't be read: no version in the lake is like it."""
@@ -41,6 +42,7 @@ class Sighted:
         *,
         asked_venue: int | None,
         window: tuple[int, int],
+        privacy: Privacy,
         fetched_at: datetime,
         brings_operations: bool = False,
     ) -> None:
@@ -55,6 +57,7 @@ class Sighted:
                 part,
                 asked_venue=asked_venue,
                 window=window,
+                privacy=privacy,
                 fetched_at=fetched_at,
                 brings_operations=brings_operations,
             )

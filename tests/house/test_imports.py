@@ -11,7 +11,7 @@ import clopos_assets
 PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
-_RAW = frozenset({"clopos", "tables", "lake", "ingest"})
+_RAW = frozenset({"clopos", "tables", "lake", "origin", "ingest"})
 _RUN = _RAW | {"compute", "settings", "ledger", "findings"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
@@ -19,7 +19,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "settings": frozenset(),
     "sandbox": frozenset(),
     "lake": frozenset({"tables"}),
-    "ingest": frozenset({"clopos", "tables", "lake"}),
+    "origin": frozenset({"tables", "lake"}),
+    "ingest": frozenset({"clopos", "tables", "lake", "origin"}),
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
@@ -35,7 +36,7 @@ KNOWS: dict[str, frozenset[str]] = {
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 
-SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
+SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "doctor": "cli", "__main__": "cli"}
 """Modules that are part of a room beside them: the assembly without its environment, the command without its words."""
 
 MAY_IMPORT = {"demo": {"assembly"}}

@@ -20,6 +20,7 @@ from clopos_assets.ingest import Made, Refresh, Scope, make_receipts, make_stock
 from clopos_assets.lake import Lake
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
+from clopos_assets.tables.privacy import Privacy
 
 ZONE = ZoneInfo("Asia/Baku")
 NOW = datetime(2026, 1, 25, 12, 0)
@@ -36,6 +37,7 @@ class Shop:
         self.dialect = dialect
         self.venue_ids: str | tuple[int, ...] | None = "all" if dialect is V2 else tuple(self.world.venue_ids())
         self.allow_mass_removal = False
+        self.privacy = Privacy()
 
     def sell(self, receipt_id: int, shift_date: str, **fields: Any) -> None:
         """Enter a closed receipt with one line and one operation; `fields` change the receipt."""
@@ -96,6 +98,7 @@ class Shop:
             days_after=1,
             zone=ZONE,
             allow_mass_removal=self.allow_mass_removal,
+            privacy=self.privacy,
             clock=lambda: self.world.now.replace(tzinfo=ZONE).astimezone(UTC),
         )
 
