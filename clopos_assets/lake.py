@@ -4,7 +4,7 @@ Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition
 file is complete before it takes the old one's name, so a reader sees the old or the new, and a crash leaves
 the old. Beside the tables stand folders whose names begin with `_`: `_staging` (answers of an unfinished run),
 `_waiting` (receipts whose shift date is not made yet), `_changed` (shift dates that were changed and not followed by
-every table yet), `_ledger` (an index that can be made again from the tables) and `_locks`.
+every table yet), `_ledger` (an index that can be made again from the tables), `_lake` (whose it is) and `_locks`.
 """
 
 import errno
@@ -23,7 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from clopos_assets.tables import Kind, Table
+from clopos_assets.tables import ContractError, Kind, Table
+from clopos_assets.tables.shape import has_shape, in_shape, lacking
 
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="
@@ -47,6 +48,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._older: dict[tuple[str, tuple[str, ...]], set[str]] = {}
 
     def path(self, table: Table, shift_date: str) -> Path:
         """Where a partition's file is, or would be."""
@@ -88,7 +90,10 @@ class Lake:
             return None
 
     def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """The partition's rows, or None while it is not materialized."""
+        """The partition's rows as declared, in all columns or in those named; None while it is not materialized.
+
+        Columns that the file lacks, because an older version wrote it, are NULL; `take_older` tells of them.
+        """
         try:
             file = pq.ParquetFile(self.path(table, shift_date))
         except FileNotFoundError:
@@ -97,10 +102,34 @@ class Lake:
             raise self._unreadable(table, shift_date, error) from error
         with file:
             try:
-                rows = file.read(columns=list(columns) if columns is not None else None)
-            except (OSError, pa.ArrowException) as error:
+                names = table.names if columns is None else tuple(columns)
+                lacks = [name for name in lacking(table, file.schema_arrow) if name in names]
+                # Without any column, Arrow would not know how many rows there are.
+                rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
+                shaped = in_shape(table, rows.replace_schema_metadata(None), names)
+            except (OSError, pa.ArrowException, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
-        return rows.replace_schema_metadata(None)
+        if lacks:
+            self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
+        return shaped
+
+    def has_shape(self, table: Table, shift_date: str) -> bool:
+        """Whether the partition is materialized with exactly the declared columns, as this version writes it."""
+        try:
+            return has_shape(table, pq.read_schema(self.path(table, shift_date)))
+        except FileNotFoundError:
+            return False
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(table, shift_date, error) from error
+
+    def take_older(self) -> list[str]:
+        """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
+        older, self._older = self._older, {}
+        return [
+            f"{table}: {', '.join(columns)} read as NULL for {len(dates)} shift dates, {min(dates)} to {max(dates)}, "
+            "which an older version wrote: make them again to fill them"
+            for (table, columns), dates in sorted(older.items())
+        ]
 
     def notes(self, table: Table, shift_date: str) -> dict[str, str]:
         """What `replace` wrote beside the rows; empty while the partition is not materialized."""

@@ -10,10 +10,11 @@ from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import Request, RunState, Surroundings
+from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
 from clopos_assets.late.look import Look, look
-from clopos_assets.late.state import State, read_state, write_state
+from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
+from clopos_assets.sharing import store_of
 from clopos_assets.tables import RECEIPTS
 
 SENSOR = "late_closed_receipts"
@@ -60,25 +61,26 @@ def late_sensor(
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
-        around = Surroundings(
-            lake=access.lake,
-            partitions=frozenset(partitions_def.get_partition_keys()),
-            first_date=settings.start_date.isoformat(),
-            run_state=lambda run_key: run_state(context.instance, run_key),
-            behind=behind(context.instance),
-            now=access.scope.clock().timestamp(),
-            poll_seconds=settings.poll_seconds,
-        )
+        store = store_of(context.instance, access.lake.root)
 
-        async def take() -> Look:
-            async with access.clopos(budget.on_wait) as clopos:
+        async def take(around: Surroundings) -> Look:
+            async with access.clopos(store, on_wait=budget.on_wait) as clopos:
                 return await look(clopos, access.scope, state or State(), around, budget)
 
         try:
-            seen = asyncio.run(take())
+            around = Surroundings(
+                lake=access.lake,
+                partitions=frozenset(partitions_def.get_partition_keys()),
+                first_date=settings.start_date.isoformat(),
+                run_state=lambda run_key: run_state(context.instance, run_key),
+                behind=behind(context.instance),
+                now=access.scope.clock().timestamp(),
+                poll_seconds=settings.poll_seconds,
+            )
+            seen = asyncio.run(take(around))
         except (CloposError, LakeError) as error:
             return dg.SkipReason(_shorten(f"nothing could be read, the next tick tries again: {error}"))
-        for text in seen.sighted.unreadable:
+        for text in seen.sighted.unreadable[:_NAMED]:
             context.log.warning(f"can't be read: {text}")
         said = describe(seen)
         if seen.decision.requests:
@@ -119,12 +121,7 @@ def left_behind_by_runs(access: Access) -> Behind:
 
 def _run_request(request: Request) -> dg.RunRequest:
     dates = request.shift_dates
-    reasons = [
-        f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
-        for what, names in (("receipt", request.receipt_names), ("unfinished run", request.run_ids))
-        if names
-    ]
-    tags = {REASON_TAG: "; ".join(reasons)}
+    tags = {REASON_TAG: _awaited(request.receipts)}
     if len(dates) == 1:
         return dg.RunRequest(run_key=request.run_key, partition_key=dates[0], tags=tags)
     return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
@@ -141,21 +138,30 @@ def describe(seen: Look) -> str:
     if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
         parts.append(f"nothing changed since {since} that the lake does not have")
+    asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}
     for dates, what in (
-        ({day for request in decision.requests for day in request.shift_dates}, "asked for"),
+        (asked, "asked for"),
         (decision.running, "being made, or asked for and not ended yet"),
-        (decision.paused, "not made by the run that was asked for, to be asked for again"),
-        (decision.unmade, "not made yet: nothing is asked for it"),
-        (decision.outside, "not a partition: before CLOPOS_START_DATE, or its shift has not ended"),
+        (decision.paused, "not made by the run that was asked for: to be asked for again"),
+        (decision.unmade, "not made yet: nothing is asked for"),
+        (decision.outside, "not a partition: before CLOPOS_START_DATE, or the shift has not ended"),
     ):
         if dates:
-            parts.append(f"{_name(sorted(dates))} {what}")
+            parts.append(f"{_name(sorted(dates))} {what} ({_awaited(dates)})")
     if seen.unread:
         parts.append("more is to be read on the next tick")
     parts += [f"venue {venue or 'of the token'} could not be read: {why}" for venue, why in seen.failed.items()]
     if seen.sighted.unreadable:
         parts.append(f"{_count(len(seen.sighted.unreadable), 'receipt')} can't be read: {seen.sighted.unreadable[0]}")
     return "; ".join(parts)
+
+
+def _awaited(receipts: Mapping[str, Versions]) -> str:
+    return "; ".join(
+        f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+        for what, names in zip(("receipt", "unfinished run"), names_of(receipts), strict=True)
+        if names
+    )
 
 
 def _name(days: list[str]) -> str:

@@ -22,8 +22,8 @@ def known_until(lake: Lake, venues: Iterable[str], settled: str) -> dict[str, st
     """Up to when all changes of a venue are in the lake, whichever shift date they concern: a time, inclusive.
 
     That is three days before the earliest over the shift dates, each of which was last made at a time of its own: a
-    change may be dated back. Empty while nothing is materialized. `settled` is the latest time that the earliest may
-    be. Reads the notes of every shift date.
+    change may be dated back. Empty while nothing is materialized. `settled` is the latest time that may be given.
+    Reads the notes of every shift date.
     """
     named = list(venues)
     known: dict[str, str] = {}
@@ -40,8 +40,18 @@ def _read_note(lake: Lake, shift_date: str) -> dict[str, str]:
         note = json.loads(lake.notes(RECEIPTS, shift_date).get(NOTE, "{}"))
     except (LakeError, ValueError):
         return {}
-    is_one = isinstance(note, dict) and all(isinstance(stamp, str) for stamp in note.values())
-    return note if is_one else {}
+    try:
+        return {venue: _read_stamp(stamp) for venue, stamp in note.items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
+
+
+def _read_stamp(text: str) -> str:
+    """As the times of receipts are written, so that they compare as text."""
+    stamp = datetime.fromisoformat(text)
+    if stamp.tzinfo is not None:
+        raise ValueError("a time with a zone")
+    return str(stamp.replace(microsecond=0))
 
 
 def _last_change(lake: Lake, shift_date: str, settled: str) -> str:

@@ -62,30 +62,29 @@ class Request:
         """Ascending."""
         return sorted(self.receipts)
 
-    @property
-    def receipt_names(self) -> list[str]:
-        """Receipts because of which it is asked for, by id."""
-        names = {name for versions in self.receipts.values() for name in versions if not name.startswith(_RUN)}
-        return sorted(names, key=lambda name: (len(name), name))
 
-    @property
-    def run_ids(self) -> list[str]:
-        """Runs because of which it is asked for: they left a shift date half made."""
-        names = {name for versions in self.receipts.values() for name in versions if name.startswith(_RUN)}
-        return sorted(name.removeprefix(_RUN) for name in names)
+def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str]]:
+    """Of what is awaited by shift date: the receipts, by id, and the ids of runs that left a date half made."""
+    names = {name for versions in receipts.values() for name in versions}
+    runs = {name for name in names if name.startswith(_RUN)}
+    return sorted(names - runs, key=lambda name: (len(name), name)), sorted(run.removeprefix(_RUN) for run in runs)
 
 
 @dataclass
 class Decision:
-    """What to ask for, what to remember, and shift dates that something was seen of and that are not asked for."""
+    """What to ask for, and what to remember; and, to be told, what is not asked for, by shift date and reason.
+
+    `running` is being made or was asked for and has not ended, `paused` was asked for in vain and will be again,
+    `unmade` has never been made, `outside` is no partition.
+    """
 
     requests: list[Request] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
     kept: dict[str, Versions] = field(default_factory=dict)
-    running: set[str] = field(default_factory=set)
-    paused: set[str] = field(default_factory=set)
-    unmade: set[str] = field(default_factory=set)
-    outside: set[str] = field(default_factory=set)
+    running: dict[str, Versions] = field(default_factory=dict)
+    paused: dict[str, Versions] = field(default_factory=dict)
+    unmade: dict[str, Versions] = field(default_factory=dict)
+    outside: dict[str, Versions] = field(default_factory=dict)
 
 
 def decide(
@@ -105,9 +104,9 @@ def decide(
             case "over":
                 continue
             case "running":
-                decision.running.add(shift_date)
+                decision.running[shift_date] = still
             case "paused":
-                decision.paused.add(shift_date)
+                decision.paused[shift_date] = still
             case "again":
                 standing = lake.standing(shift_date)
                 if standing == "made":
@@ -115,24 +114,31 @@ def decide(
                     continue
                 if standing != "busy":
                     continue  # it was taken out of the lake or of the calendar since
-                decision.running.add(shift_date)
+                decision.running[shift_date] = still
         decision.asked[shift_date] = request
-    for shift_date, versions in wanted.items():
+    under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+    for shift_date, all_versions in wanted.items():
         if shift_date in decision.asked:
-            news = {n: v for n, v in versions.items() if decision.asked[shift_date].receipts.get(n) != v}
+            news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
             if news:
                 decision.kept[shift_date] = news
+            continue
+        # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
+        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith(_RUN)}
+        if held:
+            decision.kept[shift_date] = decision.running[shift_date] = held
+        versions = {n: v for n, v in all_versions.items() if n not in held}
+        if not versions:
             continue
         match lake.standing(shift_date):
             case "made":
                 due[shift_date] = due.get(shift_date, {}) | versions
             case "busy":
-                decision.kept[shift_date] = versions
-                decision.running.add(shift_date)
+                decision.kept[shift_date] = decision.running[shift_date] = all_versions
             case "unmade":
-                decision.unmade.add(shift_date)
+                decision.unmade[shift_date] = versions
             case "no partition":
-                decision.outside.add(shift_date)
+                decision.outside[shift_date] = versions
     for stretch in stretches_of(due):
         receipts = {shift_date: due[shift_date] for shift_date in stretch}
         run_key = _key({shift_date: [tries.get(shift_date, 0), receipts[shift_date]] for shift_date in stretch})

@@ -73,7 +73,7 @@ async def _read_all(
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
     by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
-    new = by_name.keys() - read.keys()
+    new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
@@ -82,7 +82,8 @@ async def _read_all(
         *known,
         *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
     ]
-    read.update({venue: Reading(stamp) for venue, stamp in known.items()})
+    for venue, stamp in known.items():
+        read[venue] = Reading(stamp)
     errors: dict[str, CloposError] = {}
     done = 0
     for venue in order:
@@ -93,7 +94,9 @@ async def _read_all(
         fetched_at = scope.clock()
         pages = budget.answered
         try:
-            items, read[venue] = await read_changes(_fetch(clopos, budget, by_name[venue]), before, settled)
+            items, read[venue] = await read_changes(
+                _fetch(clopos, budget, by_name[venue]), before, settled, budget.pages - budget.answered
+            )
         except CloposError as error:
             errors[venue] = error
             continue
@@ -102,7 +105,9 @@ async def _read_all(
             items,
             asked_venue=by_name[venue],
             window=(scope.days_before, scope.days_after),
+            privacy=scope.privacy,
             fetched_at=fetched_at,
+            brings_operations=clopos.receipts_hold_operations,
         )
     if not done:
         raise next(iter(errors.values()), budget.no_answer())

@@ -49,31 +49,42 @@ class _Walk:
         return [one.item for one in self.served]
 
 
-async def read_changes(fetch: Fetch, reading: Reading, settled: str) -> tuple[list[Item], Reading]:
+async def read_changes(fetch: Fetch, reading: Reading, settled: str, pages: int) -> tuple[list[Item], Reading]:
     """What was changed since `reading`, as far as `fetch` gives pages, and how far it is read then.
 
-    What was left unread earlier comes first, then what lies above it: down to `reading.newest`, inclusive. Of two
+    The newest comes first, down to `reading.newest`, inclusive; then what was left unread earlier, for which half of
+    the `pages` that there are is kept: while it lasts, a newest part that takes more is read anew the next time. Of two
     readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
     in the list: what is later, or from a till whose clock is ahead, is read again next time.
 
     Raises CloposAnswerError where the list is not in order, CloposUnavailable where it changes too fast.
     """
-    items: list[Item] = []
-    if reading.unread is not None:
-        unread = reading.unread
-        first = await fetch(1)  # for the size of the pages
-        if first is None:
-            return items, reading
-        tail = await _walk(fetch, (unread.position, unread.total), unread.down_to, max(len(first.items), 1))
-        items = tail.items()
-        if tail.rest is not None:
-            return items, Reading(reading.newest, Unread(*tail.rest, unread.down_to))
-    head = await _walk(fetch, (0, 0), reading.newest, 0)
-    items += head.items()
+    unread = reading.unread
+    head = await _walk(fetch if unread is None else _at_most(max(1, pages // 2), fetch), (0, 0), reading.newest, 0)
     top = next((one.stamp for one in head.served if one.stamp is not None), None)
-    if top is None:
-        return items, Reading(reading.newest)
-    return items, Reading(min(top, settled), Unread(*head.rest, reading.newest) if head.rest else None)
+    newest = reading.newest if top is None else min(top, settled)
+    if unread is None:
+        if top is None:
+            return head.items(), Reading(newest)
+        return head.items(), Reading(newest, Unread(*head.rest, reading.newest) if head.rest else None)
+    if head.rest is not None:
+        newest = reading.newest
+    if head.size == 0:
+        return [], reading
+    tail = await _walk(fetch, (unread.position, unread.total), unread.down_to, head.size)
+    rest = Unread(*tail.rest, unread.down_to) if tail.rest else None
+    return [*head.items(), *tail.items()], Reading(newest, rest)
+
+
+def _at_most(pages: int, fetch: Fetch) -> Fetch:
+    left = pages
+
+    async def fetch_if_left(number: int) -> Page | None:
+        nonlocal left
+        left -= 1
+        return await fetch(number) if left >= 0 else None
+
+    return fetch_if_left
 
 
 async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int) -> _Walk:

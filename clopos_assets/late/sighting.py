@@ -8,6 +8,7 @@ from hashlib import blake2b
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.listing import Item, read_id
 from clopos_assets.ingest.answers import BadReceipt, Batch, read_batch
+from clopos_assets.tables.privacy import Privacy
 
 UNREADABLE = "unreadable "
 """Begins the version of a receipt that can't be read: no version in the lake is like it."""
@@ -36,15 +37,30 @@ class Sighted:
     unreadable: list[str] = field(default_factory=list)
 
     def take(
-        self, items: Sequence[Item], *, asked_venue: int | None, window: tuple[int, int], fetched_at: datetime
+        self,
+        items: Sequence[Item],
+        *,
+        asked_venue: int | None,
+        window: tuple[int, int],
+        privacy: Privacy,
+        fetched_at: datetime,
+        brings_operations: bool = False,
     ) -> None:
         """Add what was read of a venue, in the order in which it was read.
 
-        `window` is the days of creation before and after a shift date that its making lists.
+        `window` is the days of creation before and after a shift date that its making lists; `brings_operations` tells
+        whether receipts hold their stock operations (v1).
         """
 
         def read(part: Sequence[Item]) -> Batch:
-            return read_batch(part, asked_venue=asked_venue, window=window, fetched_at=fetched_at)
+            return read_batch(
+                part,
+                asked_venue=asked_venue,
+                window=window,
+                privacy=privacy,
+                fetched_at=fetched_at,
+                brings_operations=brings_operations,
+            )
 
         batch = read(items)
         if batch.bad:

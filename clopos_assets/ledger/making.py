@@ -201,7 +201,8 @@ class _Making:
 
     def _stands(self, shift_date: str, rows: pa.Table) -> bool:
         try:
-            return bool(self._lake.read(STOCK_LEDGER, shift_date) == rows)
+            stored = self._lake.read(STOCK_LEDGER, shift_date)
+            return bool(stored == rows) and self._lake.has_shape(STOCK_LEDGER, shift_date)
         except LakeError:
             return False  # it can't be read: a reason to write it again
 

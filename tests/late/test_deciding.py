@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from clopos_assets.ingest.filing import Stored
-from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, RunState, Surroundings, decide
+from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, RunState, Surroundings, decide, names_of
 from clopos_assets.late.sighting import Sighting
 from clopos_assets.late.state import Asked, State, Unread, Versions, read_state, write_state
 from clopos_assets.tables import RECEIPTS
@@ -87,13 +87,13 @@ def test_a_move_asks_for_both_dates_in_one_run(case: Case) -> None:
     decision = case.decide(seen(1, DAYS[1]))
     assert dates(decision) == [DAYS]
     assert decision.requests[0].receipts == {DAYS[0]: {"1": f"gone {NEW}"}, DAYS[1]: {"1": NEW}}
-    assert decision.requests[0].receipt_names == ["1"]
+    assert names_of(decision.requests[0].receipts)[0] == ["1"]
 
 
 def test_a_move_to_a_date_not_made_asks_for_the_old_one(case: Case) -> None:
     decision = case.decide(seen(1, "2026-01-21"))
     assert dates(decision) == [[DAYS[0]]]
-    assert decision.unmade == {"2026-01-21"}
+    assert decision.unmade == {"2026-01-21": {"1": NEW}}
 
 
 def test_a_receipt_that_stands_twice_leaves_the_date_that_is_not_its_own(case: Case) -> None:
@@ -125,7 +125,7 @@ def test_what_is_seen_again_while_its_run_is_under_way_is_not_asked_for_again(ca
     case.decide(seen(1))
     case.let_runs_be("running")
     decision = case.decide(seen(1))
-    assert (dates(decision), decision.kept, decision.running) == ([], {}, {DAYS[0]})
+    assert (dates(decision), decision.kept, decision.running) == ([], {}, {DAYS[0]: {"1": NEW}})
 
 
 def test_what_is_new_meanwhile_is_kept_and_asked_for_then(case: Case) -> None:
@@ -138,6 +138,16 @@ def test_what_is_new_meanwhile_is_kept_and_asked_for_then(case: Case) -> None:
     assert decision.requests[0].receipts == {DAYS[0]: {"2": NEW}}
     assert decision.asked[DAYS[0]].tries == 0
     assert decision.kept == {}
+
+
+def test_a_receipt_that_moves_while_a_run_of_its_old_date_is_under_way_waits_for_that(case: Case) -> None:
+    case.decide(seen(99))
+    case.let_runs_be("running")
+    decision = case.decide(seen(99, DAYS[1], "0" * 16), seen(98, DAYS[1]))
+    assert [request.receipts for request in decision.requests] == [{DAYS[1]: {"98": NEW}}]
+    assert decision.kept == {DAYS[1]: {"99": "0" * 16}}
+    case.let_runs_be("succeeded")
+    assert [request.receipts for request in case.decide().requests] == [{DAYS[1]: {"99": "0" * 16}}]
 
 
 def test_what_is_kept_and_came_into_the_lake_is_forgotten(case: Case) -> None:
@@ -169,7 +179,7 @@ def test_a_date_not_made_is_asked_for_again_when_its_pause_is_over(case: Case, s
     case.let_runs_be(state)
     pauses = []
     for tries in range(1, 12):
-        assert case.decide().paused == {DAYS[0]}
+        assert case.decide().paused == {DAYS[0]: {"1": NEW}}
         due = case.asked[DAYS[0]].not_before
         case.now = due
         decision = case.decide()
@@ -230,7 +240,7 @@ def test_a_date_being_made_for_the_first_time_is_kept_until_it_is_made_or_not(ca
 )
 def test_a_date_that_is_no_partition_is_not_asked_for(case: Case, shift_date: str, waits: bool) -> None:
     decision = case.decide(seen(4, shift_date, is_listed=False))
-    assert (dates(decision), decision.kept, decision.outside) == ([], {}, {shift_date})
+    assert (dates(decision), decision.kept, decision.outside) == ([], {}, {shift_date: {"4": NEW}})
     assert (case.shop.lake.waiting(shift_date) == {4: 1}) is waits
 
 
@@ -270,7 +280,7 @@ def test_a_damaged_partition_is_asked_for(case: Case) -> None:
 def test_a_date_that_a_dead_run_left_behind_is_asked_for_until_it_is_not(case: Case) -> None:
     case.behind = {DAYS[1]: ["abc"]}
     (request,) = case.decide().requests
-    assert (request.shift_dates, request.run_ids, request.receipt_names) == ([DAYS[1]], ["abc"], [])
+    assert (request.shift_dates, names_of(request.receipts)) == ([DAYS[1]], ([], ["abc"]))
     case.let_runs_be("running")
     assert dates(case.decide()) == []
     case.let_runs_be("succeeded")

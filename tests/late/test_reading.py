@@ -20,7 +20,7 @@ NOW = stamp(20_000)
 def read(moving: MovingList, reading: Reading, settled: str = NOW) -> tuple[list[int], Reading]:
     """Ids in the order read, repeats included, and how far it is read then."""
     moving.asked = []
-    items, after = asyncio.run(read_changes(moving.fetch, reading, settled))
+    items, after = asyncio.run(read_changes(moving.fetch, reading, settled, moving.most_answers))
     return [int(str(item["id"])) for item in items], after
 
 
@@ -96,6 +96,16 @@ def test_a_burst_is_read_over_several_looks() -> None:
     assert seen == set(range(5, 42))
 
 
+def test_what_is_new_does_not_wait_for_what_is_unread() -> None:
+    moving = MovingList(numbered(90), most_answers=6)
+    _, after = read(moving, Reading(stamp(1)))
+    moving.changed |= {91: 91}
+    ids, after = read(moving, after)
+    assert ids[0] == 91
+    assert after.newest == stamp(91)
+    assert after.unread is not None
+
+
 def test_a_second_burst_before_the_first_is_read() -> None:
     moving = MovingList(numbered(20), most_answers=2)
     seen, after = read(moving, Reading(stamp(5)))
@@ -162,7 +172,7 @@ def test_equal_times_across_pages_in_an_order_that_changes_are_read_again() -> N
         part = ids[(number - 1) * 2 : number * 2]
         return Page([{"id": i, "updated_at": stamp(9)} for i in part], 4)
 
-    items, _ = asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW))
+    items, _ = asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW, 25))
     assert [item["id"] for item in items] == [1, 2, 3, 4]
     assert asked == [1, 2, 1, 2]
 
@@ -172,7 +182,7 @@ def test_equal_times_that_never_come_whole_are_given_up() -> None:
         return Page([{"id": 1, "updated_at": stamp(9)}, {"id": 2, "updated_at": stamp(9)}], 4)
 
     with pytest.raises(CloposUnavailable, match="listed 3 times"):
-        asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW))
+        asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW, 25))
 
 
 def test_a_new_receipt_that_pushes_others_down_costs_no_second_walk() -> None:
@@ -194,7 +204,7 @@ def test_a_time_that_cannot_be_read_stops_nothing(broken: Any) -> None:
     async def fetch(number: int) -> Page:
         return Page(items[(number - 1) * 3 : number * 3], 12)
 
-    read_items, after = asyncio.run(read_changes(fetch, Reading(stamp(42)), NOW))
+    read_items, after = asyncio.run(read_changes(fetch, Reading(stamp(42)), NOW, 25))
     assert [item["id"] for item in read_items] == list(range(9))
     assert after == Reading(stamp(49))
 
@@ -212,7 +222,7 @@ def test_a_list_in_another_order_is_refused() -> None:
         return Page([{"id": 1, "updated_at": stamp(1)}, {"id": 2, "updated_at": stamp(2)}], 2)
 
     with pytest.raises(CloposAnswerError, match="not listed by updated_at"):
-        asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW))
+        asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
 
 
 def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
@@ -224,7 +234,7 @@ def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
         assert page is not None
         return Page(page.items[:-1], page.total) if len(moving.asked) == 2 else page
 
-    items, _ = asyncio.run(read_changes(cut, Reading(stamp(1)), NOW))
+    items, _ = asyncio.run(read_changes(cut, Reading(stamp(1)), NOW, 25))
     assert {item["id"] for item in items} == set(range(1, 10))
     assert moving.asked == [1, 2, 1, 2, 3]
 
@@ -274,7 +284,7 @@ def test_nothing_is_missed(
     def look(reading: Reading) -> Reading:
         moving.asked = []
         try:
-            items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW))
+            items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW, moving.most_answers))
         except CloposUnavailable:
             return reading
         seen.update((int(str(item["id"])), str(item["updated_at"])) for item in items)

@@ -6,8 +6,9 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.automation import JOB
 from clopos_assets.lake import Lake
-from clopos_assets.late_sensor import SENSOR
+from clopos_assets.late_sensor import SENSOR, run_state
 from clopos_assets.settings import Settings
 from tests.late.conftest import Watched
 
@@ -150,7 +151,7 @@ def test_a_partition_that_is_being_made_right_now_is_looked_at_again(watched: Wa
     watched.tick()
     watched.shop.sell(4, "2026-01-19", updated_at="2026-01-22 03:10:00")
     with Lake(watched.shop.lake.root).locked(["2026-01-19"], seconds=1):
-        assert "2026-01-19 being made, or asked for and not ended yet" in watched.tick()
+        assert "2026-01-19 being made, or asked for and not ended yet (1 receipt: 4)" in watched.tick()
     assert watched.asked == []
     watched.tick()
     assert watched.asked_for == ["2026-01-19"]
@@ -214,7 +215,7 @@ def test_a_run_that_fails_is_asked_for_again_later_and_later(watched: Watched) -
     assert watched.run_asked() == [False]
     watched.shop.answer_truly()
     keys = {watched.asked[0].run_key}
-    assert "2026-01-19 not made by the run that was asked for, to be asked for again" in watched.tick()
+    assert "2026-01-19 not made by the run that was asked for: to be asked for again (1 receipt: 4)" in watched.tick()
     for wait in (300, 600, 1200):
         watched.later += timedelta(seconds=wait - 60)
         watched.tick()
@@ -273,3 +274,43 @@ def test_it_shares_the_quota_and_the_token_with_the_assets(watched: Watched) -> 
     watched.tick()
     watched.run_asked()
     assert watched.shop.sandbox.requests.count("POST", "/v2/auth") == 0
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state"),
+    [
+        ([], "none"),
+        (["NOT_STARTED"], "running"),
+        (["STARTED"], "running"),
+        (["FAILURE", "STARTING"], "running"),
+        (["FAILURE"], "failed"),
+        (["CANCELED"], "failed"),
+        (["CANCELING"], "running"),
+        (["FAILURE", "SUCCESS"], "succeeded"),
+    ],
+)
+def test_how_the_runs_of_a_key_stand(watched: Watched, statuses: list[str], state: str) -> None:
+    for status in statuses:
+        tags = {"dagster/run_key": "key"}
+        watched.instance.add_run(dg.DagsterRun(JOB, tags=tags, status=dg.DagsterRunStatus(status)))
+    watched.instance.add_run(dg.DagsterRun(JOB, tags={"dagster/run_key": "other"}, status=dg.DagsterRunStatus.SUCCESS))
+    assert run_state(watched.instance, "key") == state
+
+
+def test_dates_that_dead_runs_left_behind_are_asked_for(watched: Watched) -> None:
+    for run_id, status in (("bad", "FAILURE"), ("good", "SUCCESS")):
+        watched.instance.add_run(dg.DagsterRun(JOB, run_id=run_id, status=dg.DagsterRunStatus(status)))
+        watched.shop.lake.mark("2026-01-19", run_id)
+    watched.shop.lake.mark("2026-01-20", "good")
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
+    assert watched.asked[0].tags["clopos/late_receipts"] == "1 unfinished run: bad"
+
+
+def test_long_lists_are_cut_short(watched: Watched) -> None:
+    watched.tick()
+    for number in range(100, 130):
+        watched.shop.sell(number, "2026-01-19", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    shown = ", ".join(str(number) for number in range(100, 110))
+    assert watched.asked[0].tags["clopos/late_receipts"] == f"30 receipts: {shown}, …"
