@@ -5,13 +5,12 @@ What Dagster would keep is kept here: which runs there are and how they stand, w
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from typing import Literal
 
 from clopos_assets.access import Access
-from clopos_assets.clopos.client import Clopos, Connection
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest import Made, Refresh, Scope
 from clopos_assets.lake import LakeError
@@ -30,7 +29,7 @@ SECONDS = 30.0
 
 
 class StageAccess(Access):
-    """Access in the brand's time, by a client that gives up soon."""
+    """Access in the brand's time."""
 
     def __init__(self, settings: Settings, brand: Brand) -> None:
         super().__init__(settings)
@@ -40,20 +39,6 @@ class StageAccess(Access):
     def scope(self) -> Scope:
         zone = self.settings.timezone
         return replace(super().scope, clock=lambda: self._brand.world.now.replace(tzinfo=zone).astimezone(UTC))
-
-    def clopos(self, on_wait: Callable[[float, str], None] | None = None) -> Clopos:
-        client_id, client_secret, brand, integrator_id = self.settings.require_credentials()
-        connection = Connection(
-            base_url=self.settings.base_url,
-            client_id=client_id,
-            client_secret=client_secret,
-            brand=brand,
-            integrator_id=integrator_id,
-            attempts=2,
-            backoff_seconds=0.001,
-            backoff_max_seconds=0.001,
-        )
-        return Clopos(connection, quota=self.quota, tokens=self._tokens, on_wait=on_wait)
 
 
 Origin = Literal["night", "backfill", "sweep", "sensor", "hand"]
@@ -137,7 +122,7 @@ class Machinery:
         budget = Budget(pages, SECONDS)
 
         async def take() -> Look:
-            async with access.clopos(budget.on_wait) as clopos:
+            async with access.clopos(on_wait=budget.on_wait) as clopos:
                 return await look(clopos, access.scope, state, around, budget)
 
         try:

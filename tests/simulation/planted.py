@@ -28,9 +28,9 @@ _ABOVE_EQUALS = "!"  # sorts after the same text without it
 
 
 def _skip_equal_stamps() -> AbstractContextManager[object]:
-    async def read(fetch: Fetch, reading: Reading, settled: str) -> tuple[list[Item], Reading]:
+    async def read(fetch: Fetch, reading: Reading, settled: str, pages: int) -> tuple[list[Item], Reading]:
         above = replace_newest(reading, reading.newest + _ABOVE_EQUALS)
-        items, then = await read_changes(fetch, above, settled)
+        items, then = await read_changes(fetch, above, settled, pages)
         return items, replace_newest(then, then.newest.rstrip(_ABOVE_EQUALS))
 
     return patch.object(look, "read_changes", read)
@@ -42,8 +42,8 @@ def replace_newest(reading: Reading, newest: str) -> Reading:
 
 
 def _keep_a_running_maximum() -> AbstractContextManager[object]:
-    async def read(fetch: Fetch, reading: Reading, settled: str) -> tuple[list[Item], Reading]:
-        items, then = await read_changes(fetch, reading, settled)
+    async def read(fetch: Fetch, reading: Reading, settled: str, pages: int) -> tuple[list[Item], Reading]:
+        items, then = await read_changes(fetch, reading, settled, pages)
         stamps = [stamp for stamp in map(read_stamp, items) if stamp is not None]
         return items, Reading(max([then.newest, *stamps]))
 

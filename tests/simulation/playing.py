@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 import httpx
 
+import clopos_assets.access
 import clopos_assets.clopos.client
 import clopos_assets.line.derived
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.compute import connect
 from tests.simulation.events import Event, history_of, venues_of
 from tests.simulation.planted import planted
@@ -71,14 +73,16 @@ class Theatre:
 
 @contextmanager
 def _fast() -> Iterator[None]:
-    """Small pages; nothing is forced to the disk; one database, and one set of certificates, for all."""
+    """Small pages, a client that gives up soon, nothing forced to the disk; one database and one set of certificates."""
     log = logging.getLogger("clopos_assets")
     level = log.level
+    impatient = functools.partial(Connection, attempts=2, backoff_seconds=0.001, backoff_max_seconds=0.001)
     log.setLevel(logging.CRITICAL)  # of faults there are many, all wanted
     try:
         with (
             connect() as connection,
             patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
+            patch.object(clopos_assets.access, "Connection", impatient),
             patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
             patch.object(httpx, "create_ssl_context", functools.cache(httpx.create_ssl_context)),
             patch.object(os, "fsync", lambda _: None),
