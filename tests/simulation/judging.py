@@ -42,12 +42,14 @@ class Judge:
         nowhere = (before & set(self._brand.world.receipt_ids())) - self.standing()
         return [f"receipt {receipt_id} stood in the lake, and stands nowhere now" for receipt_id in sorted(nowhere)]
 
-    def overlooked(self, seen: Look, dated_back: set[int]) -> list[str]:
-        """Receipts that a look which read everything should know of, and neither has made nor waits for.
+    def overlooked(self, seen: Look, pages: int, dated_back: set[int]) -> list[str]:
+        """Receipts that a look which read all there was should know of, and that are neither made nor waited for.
+
+        One that used up its `pages` may have read some venues only.
 
         Those `dated_back` came into the list below what had been read.
         """
-        if seen.unread or seen.failed:
+        if seen.unread or seen.failed or seen.pages >= pages:
             return []
         awaited = {(day, name) for day, asked in seen.state.asked.items() for name in asked.receipts}
         awaited |= {(day, name) for day, names in seen.state.kept.items() for name in names}

@@ -73,7 +73,7 @@ class Theatre:
 
 @contextmanager
 def _fast() -> Iterator[None]:
-    """Small pages, a client that gives up soon, nothing forced to the disk; one database and one set of certificates."""
+    """Small pages, a client that gives up soon, nothing forced to the disk; one database, one set of certificates."""
     log = logging.getLogger("clopos_assets")
     level = log.level
     impatient = functools.partial(Connection, attempts=2, backoff_seconds=0.001, backoff_max_seconds=0.001)

@@ -240,7 +240,7 @@ class Stage:
     def _look(self, pages: int) -> Look | None:
         seen = self.machinery.tick(pages)
         if seen is not None:
-            self._outcome.wrong += self.judge.overlooked(seen, self._dated_back)
+            self._outcome.wrong += self.judge.overlooked(seen, pages, self._dated_back)
         return seen
 
     def _run_next(self, *, is_found_dead: bool = True) -> bool:
@@ -287,7 +287,7 @@ class Stage:
         for _ in range(MOST_ROUNDS):
             self.brand.world.pass_time(ROUND)
             seen = self._look(ALL_PAGES)
-            if seen is not None and not seen.decision.requests and not seen.state.asked and not seen.unread:
+            if seen is not None and not seen.decision.requests and not seen.state.asked and seen.pages < ALL_PAGES:
                 return True
             self._run_all()
         self._outcome.wrong.append(f"the sensor asks on and on; the last it awaits: {seen and seen.state.asked}")
