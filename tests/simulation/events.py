@@ -42,6 +42,15 @@ PAIRS_PER_HISTORY = 5
 FREE_EVENTS = 16
 MOST_NIGHTS = 6
 _WEIGHTS = {"run": 3.0, "sale": 0.5, "open sale": 0.7, "night": 2.0}
+_SUIT_EACH_OTHER = {
+    "move": ("kill",),
+    "far move": ("kill", "tick"),
+    "edit": ("tick",),
+    "late closing": ("tick",),
+    "tick": ("run", "fault"),
+    "fault": ("run",),
+}
+"""What often comes after a kind, because little comes of either alone."""
 _BEFORE, _AFTER = 2, 1
 """The days of creation around a shift date that a listing shows."""
 
@@ -102,7 +111,11 @@ class Author:
         places = sorted(self._random.randrange(FREE_EVENTS) for _ in said)
         weights = [_WEIGHTS.get(kind, 1.0) for kind in KINDS]
         for place in range(FREE_EVENTS):
-            self._add(self._random.choices(KINDS, weights)[0])
+            suited = _SUIT_EACH_OTHER.get(self._events[-1].kind, ())
+            if suited and self._random.random() < 0.4:
+                self._add(self._random.choice(suited))
+            else:
+                self._add(self._random.choices(KINDS, weights)[0])
             for pair in [pair for pair, at in zip(said, places, strict=True) if at == place]:
                 self._say(pair)
         return self._events
@@ -233,7 +246,8 @@ class Author:
     def _kill(self) -> Event:
         how = self._random.choice(("before", "after"))
         found = self._random.choice((0, 0, 1))
-        return Event("kill", how=how, number=min(int(self._random.expovariate(1 / 9)) + 1, 60), day=found)
+        late = min(int(self._random.expovariate(1 / 12)) + 1, 60)
+        return Event("kill", how=how, number=self._random.choice((late, self._random.randint(1, 7))), day=found)
 
     def _tick(self) -> Event:
         return Event("tick", self._random.choice((0, 7, 7, 40)), number=self._random.choice((1, 2, 3, 25, 25, 25)))

@@ -68,9 +68,11 @@ class Judge:
         return wrong[:_MOST]
 
     def compare_seen(self) -> list[str]:
-        """The raw tables, before any sweep: all that the sensor can see, which deletions are not."""
+        """Before any sweep: all that the sensor can see. Of deletions it sees none: while there are, raw tables alone."""
         made = self._machinery.made()
         expected = expected_tables(self._brand.receipts(), self._brand.operations(), made, self._standard_days)
+        if not self.standing() & self._brand.deleted:
+            return [f"by the sensor alone, {text}" for text in self._compare_with_oracle()][:_MOST]
         wrong = []
         for day in made:
             for table in RAW:
