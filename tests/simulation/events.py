@@ -41,13 +41,13 @@ PAIRS_PER_HISTORY = 5
 """How many pairs of neighbours a seed says outright; the others come by chance."""
 FREE_EVENTS = 16
 MOST_NIGHTS = 6
-_WEIGHTS = {"run": 3.0, "sale": 0.5, "open sale": 0.7, "night": 2.0}
+_WEIGHTS = {"run": 4.0, "sale": 0.5, "open sale": 0.7, "night": 1.5, "sweep": 0.3, "backfill": 0.3}
 _SUIT_EACH_OTHER = {
     "move": ("kill",),
     "far move": ("kill", "tick"),
     "edit": ("tick",),
     "late closing": ("tick",),
-    "tick": ("run", "fault"),
+    "tick": ("run", "fault", "equal stamps"),
     "fault": ("run",),
 }
 """What often comes after a kind, because little comes of either alone."""
@@ -259,7 +259,7 @@ class Author:
         return Event("lost tick", self._minutes(), number=25, day=self._random.randrange(3))
 
     def _run(self) -> Event:
-        return Event("run", self._random.choice((0, 1, 7)), number=self._random.choice((1, 1, 2, 5)))
+        return Event("run", self._random.choice((0, 1, 7)), number=self._random.choice((1, 2, 9, 9)))
 
     def _sweep(self) -> Event:
         return Event("sweep")

@@ -68,7 +68,7 @@ class Judge:
         return wrong[:_MOST]
 
     def compare_seen(self) -> list[str]:
-        """Before any sweep: all that the sensor can see. Of deletions it sees none: while there are, raw tables alone."""
+        """Before any sweep: all that the sensor can see. While deletions are unseen, the raw tables alone."""
         made = self._machinery.made()
         expected = expected_tables(self._brand.receipts(), self._brand.operations(), made, self._standard_days)
         if not self.standing() & self._brand.deleted:
