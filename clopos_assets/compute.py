@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clopos_assets.lake import Lake
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, ContractError, Table
 
 MEMORY_LIMIT = "1GB"
@@ -122,7 +122,9 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     for name in table.inputs:
         inputs[name] = open_partition(connection, lake, TABLES[name], shift_date)
     # A date that has some of them and not the others would make a standard of half the truth.
-    window = [day for day in rules.window(shift_date) if all(lake.has(TABLES[name], day) for name in table.trailing)]
+    window = (
+        lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
+    )
     for name in table.trailing:
         inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], window)
     made = select(connection, table, inputs, rules.values(shift_date))
@@ -158,17 +160,19 @@ def _reconcile(
 
 
 def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str) -> object:
-    """A partition as DuckDB can register it, left in its file so that DuckDB reads what it needs within its bounds.
+    """A partition as DuckDB can register it, left packed so that DuckDB reads what it needs within its bounds.
 
     Raises ComputeError while it is not materialized.
     """
-    if not lake.has(table, shift_date):
+    source = lake.source(table, shift_date)
+    if source is None:
         raise ComputeError(
             f"{table.name} of shift date {shift_date} is not materialized: materialize it first, or together"
         )
-    path = str(lake.path(table, shift_date))
-    if _PATTERN.isdisjoint(path):
-        return connection.read_parquet(path, hive_partitioning=False)
+    if not isinstance(source, Path):
+        return source
+    if _PATTERN.isdisjoint(str(source)):
+        return connection.read_parquet(str(source), hive_partitioning=False)
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
 
 
@@ -186,8 +190,9 @@ def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, objec
 
 def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:
     dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
-    for shift_date in window:
-        rows = lake.read(table, shift_date)
+    for shift_date, rows in lake.read_each(table, window):
+        if isinstance(rows, LakeError):
+            raise rows
         if rows is not None:
             day = pa.repeat(pa.scalar(date.fromisoformat(shift_date), type=pa.date32()), rows.num_rows)
             dated.append(rows.append_column("shift_date", day))

@@ -12,6 +12,7 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge
 from clopos_assets.assets.events import changed_dates, events_of
+from clopos_assets.assets.locking import keep_apart
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.lake import LakeError
@@ -33,6 +34,7 @@ def run_step(
     asked = list(context.partition_keys)
     run = _run_of(context)
     planned = _planned(context)
+    keep_apart(context.instance, access.lake)
     try:
         made = line.step(run, step, planned)
     except (SettingsError, LakeError) as error:

@@ -34,12 +34,16 @@ class FragileLake(Lake):
         self._error = error
         self._done = done
 
-    def _write(self, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
-        self._count(lambda: super(FragileLake, self)._write(path, body, durable=durable))
+    def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        self._count(lambda: super(FragileLake, self)._write(name, body, durable=durable))
 
     def discard(self, name: str) -> None:
         if (self.root / name).exists():
             self._count(lambda: super(FragileLake, self).discard(name))
+
+    def discard_folder(self, name: str) -> None:
+        if (self.root / name).exists():
+            self._count(lambda: super(FragileLake, self).discard_folder(name))
 
     def _count(self, act: Callable[[], None]) -> None:
         self.left -= 1
