@@ -12,7 +12,7 @@ PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
 _RAW = frozenset({"clopos", "tables", "storage", "lake", "ingest"})
-_RUN = _RAW | {"compute", "settings", "ledger", "findings"}
+_RUN = _RAW | {"compute", "settings", "ledger", "findings", "monthly"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
     "tables": frozenset(),
@@ -24,6 +24,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
+    "monthly": frozenset({"tables", "lake"}),
     "access": _RUN,
     "line": _RUN | {"access"},
     "assets": _RUN | {"access", "line"},
