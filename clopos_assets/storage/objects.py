@@ -6,11 +6,9 @@ S3 gives reads and listings the last version that was written
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel).
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 
@@ -20,8 +18,9 @@ from clopos_assets.storage.store import Stamp
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
 
+T = TypeVar("T")
 _AT_ONCE = 16
-_MOST_AT_ONCE_REMOVED = 1000
+_MOST_REMOVED = 1000
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
 
 
@@ -49,26 +48,33 @@ class ObjectStore:
 
     def read(self, name: str) -> bytes | None:
         """See `Store`."""
-        with self._asking("read") as files:
+
+        def get(files: "S3FileSystem") -> bytes | None:
             try:
                 body: bytes = files.cat_file(f"{self._path}/{name}")
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if _code_of(error) == "NoSuchBucket":
+                    raise
                 return None
-        return body
+            return body
+
+        return self._ask("read", get)
 
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """See `Store`."""
         whole = body if isinstance(body, bytes) else body.to_pybytes()
-        with self._asking("written") as files:
-            files.pipe_file(f"{self._path}/{name}", whole)
+        self._ask("written", lambda files: files.pipe_file(f"{self._path}/{name}", whole))
 
     def stamp(self, name: str) -> Stamp | None:
         """See `Store`."""
-        with self._asking("read") as files:
+
+        def head(files: "S3FileSystem") -> Stamp | None:
             try:
                 return _stamp_of(files.call_s3("head_object", Bucket=self._bucket, Key=self._key(name)))
             except FileNotFoundError:
                 return None
+
+        return self._ask("read", head)
 
     def list(self, folder: str, ending: str = "", *, unfinished: bool = False) -> dict[str, Stamp]:
         """See `Store`. No write is ever seen unfinished."""
@@ -80,12 +86,18 @@ class ObjectStore:
     def remove(self, names: Iterable[str]) -> None:
         """See `Store`."""
         keys = [{"Key": self._key(name)} for name in names]
-        with self._asking("written") as files:
-            for first in range(0, len(keys), _MOST_AT_ONCE_REMOVED):
-                some = keys[first : first + _MOST_AT_ONCE_REMOVED]
-                answer = files.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": some, "Quiet": True})
-                for refused in answer.get("Errors", ()):
-                    raise self._failure("written", str(refused.get("Code")))
+
+        def delete(files: "S3FileSystem") -> list[str]:
+            refused: list[str] = []
+            for first in range(0, len(keys), _MOST_REMOVED):
+                some = {"Objects": keys[first : first + _MOST_REMOVED], "Quiet": True}
+                answer = files.call_s3("delete_objects", Bucket=self._bucket, Delete=some)
+                refused += [str(each.get("Code")) for each in answer.get("Errors", ())]
+            return refused
+
+        refused = self._ask("written", delete)
+        if refused:
+            raise self._failure("written", refused[0])
 
     def remove_folder(self, folder: str) -> None:
         """See `Store`."""
@@ -97,22 +109,21 @@ class ObjectStore:
     def _below(self, folder: str) -> dict[str, Stamp]:
         """All names below a folder, as seen from there, by as many listings as there are pages of a thousand."""
         start = f"{self._path}/{folder}/"
-        with self._asking("read") as files:
-            try:
-                # Asked for by a beginning of names: for a folder, s3fs would look twice more where there is nothing.
-                found = files.find(self._path, prefix=f"{folder}/", detail=True)
-            except FileNotFoundError:
-                return {}
+        # Asked for by a beginning of names: for a folder, s3fs would look twice more where there is nothing.
+        found = self._ask("read", lambda files: files.find(self._path, prefix=f"{folder}/", detail=True))
         return {path.removeprefix(start): _stamp_of(info) for path, info in found.items() if path.startswith(start)}
 
-    @contextmanager
-    def _asking(self, what: Literal["read", "written"]) -> "Iterator[S3FileSystem]":
+    def _ask(self, what: Literal["read", "written"], act: "Callable[[S3FileSystem], T]") -> T:
         files = self._files()
         from aiohttp import ClientError as ConnectionFailed  # s3fs brings both, and is slow to load
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            yield files
+            try:
+                files.connect()
+            except ValueError:  # botocore's word for an endpoint that is no address
+                raise self._failure(what, "Endpoint") from None
+            return act(files)
         except (OSError, BotoCoreError, ClientError, ConnectionFailed) as error:
             # What the store says stays out of it, cause included: it may name keys. Its code says enough.
             raise self._failure(what, _code_of(error)) from None
@@ -126,13 +137,13 @@ class ObjectStore:
     def _files(self) -> "S3FileSystem":
         with self._opening:
             if self._opened is None:
-                if find_spec("s3fs") is None:
+                try:
+                    from s3fs import S3FileSystem
+                except ImportError:
                     raise LakeError(
                         f"the lake {self.url} needs the package s3fs: install clopos-assets[s3], "
                         "or set CLOPOS_LAKE to a folder"
-                    )
-                from s3fs import S3FileSystem
-
+                    ) from None
                 self._opened = S3FileSystem(
                     # Others write too: a listing is asked for each time.
                     use_listings_cache=False,
@@ -158,6 +169,7 @@ _REMEDIES = {
     "404": ("there is no such bucket", "create it, or name another with CLOPOS_LAKE"),
     "NoCredentialsError": _NO_CREDENTIALS,
     "PartialCredentialsError": _NO_CREDENTIALS,
+    "Endpoint": ("AWS_ENDPOINT_URL is no address", "set it as https://, with a host"),
     "ProfileNotFound": ("AWS_PROFILE names no profile", "set it right"),
     **dict.fromkeys(
         (

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +41,7 @@ def new_bucket(endpoint: str) -> str:
     return name
 
 
+@lru_cache(maxsize=10)
 def client(endpoint: str) -> Any:
     """A way to the server that is not the product's."""
     return boto3.client(
