@@ -32,4 +32,4 @@ def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.D
         asset_checks=[finding_checks(access, partitions_def)],
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(made, automate(settings, assets, partitions_def), monthly_compaction(access))
+    return dg.Definitions.merge(made, automate(access, assets, partitions_def), monthly_compaction(access))

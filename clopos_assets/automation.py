@@ -1,10 +1,15 @@
-"""When things are made: the calendar of shift dates, the job over it, and the nightly schedule."""
+"""When things are made: the calendar of shift dates, the job over it, what starts it by the clock, and the sensor."""
 
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 
+from clopos_assets.access import Access
+from clopos_assets.late.deciding import stretches_of
+from clopos_assets.late_sensor import RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS
 
 JOB = "shift_date_job"
 
@@ -20,9 +25,12 @@ def shift_dates(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 def automate(
-    settings: Settings, assets: Sequence[dg.AssetsDefinition], partitions_def: dg.DailyPartitionsDefinition
+    access: Access,
+    assets: Sequence[dg.AssetsDefinition],
+    partitions_def: dg.DailyPartitionsDefinition,
 ) -> dg.Definitions:
     """The job over all partitioned tables, and what starts it by itself."""
+    settings = access.settings
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*assets),
@@ -46,4 +54,38 @@ def automate(
             return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
         return dg.RunRequest(run_key=ended[-1], partition_key=ended[-1])
 
-    return dg.Definitions(jobs=[job], schedules=[nightly_shift_schedule])
+    an_hour_later = datetime.combine(date.min, settings.shift_end) + timedelta(hours=1)
+
+    @dg.schedule(
+        name="trailing_sweep_schedule",
+        job=job,
+        cron_schedule=f"{an_hour_later.minute} {an_hour_later.hour} * * *",
+        execution_timezone=settings.timezone.key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Makes the last CLOPOS_SWEEP_DAYS shift dates again, of those that are made: deleted receipts show "
+        "in no other way. Costs their list pages, and what has changed.",
+    )
+    def trailing_sweep_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
+        missing = settings.missing_credentials()
+        if missing:
+            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
+        at = context.scheduled_execution_time
+        ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
+        made = [shift_date for shift_date in ended if access.lake.has(RECEIPTS, shift_date)]
+        if not made:
+            return dg.SkipReason(
+                f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep"
+            )
+        return [
+            dg.RunRequest(
+                run_key=f"sweep of {at.isoformat()}: {stretch[0]} to {stretch[-1]}",
+                tags={RANGE_START: stretch[0], RANGE_END: stretch[-1]},
+            )
+            for stretch in stretches_of(made)
+        ]
+
+    return dg.Definitions(
+        jobs=[job],
+        schedules=[nightly_shift_schedule, trailing_sweep_schedule],
+        sensors=[late_sensor(access, JOB, partitions_def, left_behind_by_runs(access))],
+    )

@@ -1,10 +1,14 @@
-"""The command line: `demo` shows the whole product on a restaurant of this machine, `sandbox` runs that alone.
+"""The command line: `demo` shows the whole product on a restaurant of this machine, `sandbox` runs that alone, and
+`doctor` says whether everything is there that runs need.
 
 What the commands do is elsewhere; here are their options, what they print, and how they end.
 """
 
+import logging
+import os
 import sys
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +16,19 @@ import typer
 from rich.console import Console
 
 from clopos_assets.demo import DemoError, DemoOptions, run_demo
+from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import SettingsError
+
+_UNBROKEN = 1000
+
+
+class ApiVersion(StrEnum):
+    """Versions of the Open API."""
+
+    V1 = "v1"
+    V2 = "v2"
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -56,7 +71,12 @@ def sandbox(
     ] = None,
     venues: Annotated[int, typer.Option(min=1, max=200, help="Venues of the brand.")] = 2,
     receipts_per_day: Annotated[int, typer.Option(min=0, max=20000, help="Receipts per venue and day.")] = 80,
-    requests_per_minute: Annotated[int, typer.Option(min=1, help="The brand's quota.")] = 300,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="The brand's quota; 300 if not given, and 100 under v1.")
+    ] = None,
+    api_version: Annotated[
+        ApiVersion, typer.Option(help="The version to print settings for; both are served.")
+    ] = ApiVersion.V2,
 ) -> None:
     """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
@@ -71,11 +91,42 @@ def sandbox(
         sys.stdout.flush()
 
     try:
-        run_sandbox(history, port, now=now, limits=LimitOptions(requests=requests_per_minute), on_ready=show)
+        run_sandbox(
+            history,
+            port,
+            now=now,
+            limits=_limits(api_version, requests_per_minute),
+            api_version=api_version.value,
+            on_ready=show,
+        )
     except OSError as error:
         raise DemoError(
             f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port"
         ) from None
+
+
+@app.command()
+def doctor() -> None:
+    """Look at settings, credentials, venues, quota, lake and Dagster's instance; exit code 0 if all is ok."""
+    # The table says what went wrong; what libraries log of their tries would stand above it.
+    logging.disable(logging.CRITICAL)
+    findings, is_over = examine()
+    # Lines that go into a file or another program are not broken.
+    show(findings, Console(width=None if sys.stdout.isatty() else _UNBROKEN))
+    code = 0 if all(finding.is_ok for finding in findings) else 1
+    if not is_over:
+        # What still hangs in a library's thread would keep the process from ending.
+        sys.stdout.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def _limits(api_version: ApiVersion, requests: int | None) -> LimitOptions:
+    if requests is None:
+        return LimitOptions()
+    if api_version is ApiVersion.V1:
+        return LimitOptions(requests_v1=requests, requests_v1_per_hour=10 * requests)
+    return LimitOptions(requests=requests)
 
 
 def _days_ago(days: int, now: datetime | None) -> date:

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import TABLES, ContractError, Table
+from clopos_assets.tables import TABLES, ContractError, Kind, Table
+from clopos_assets.tables.columns import PRECISION, SCALE
 
 MEMORY_LIMIT = "1GB"
 _PATTERN = frozenset("*?[]{}")
@@ -73,15 +75,39 @@ def select(
             result: pa.Table = relation.to_arrow_table()
         if tuple(result.column_names) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {result.column_names}, declared are {table.names}")
-        return _cast(table, result)
-    except (duckdb.OutOfRangeException, duckdb.ConversionException, pa.ArrowInvalid) as error:
-        reason = str(error).splitlines()[0]
-        raise ContractError(f"{table.name}: a figure is too large for its column ({reason})") from error
+    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+        raise _too_large(table, str(error).splitlines()[0]) from error
+    columns = [_cast(table, result, field) for field in table.schema]
+    return _by_key(table, pa.Table.from_arrays(columns, schema=table.schema))
 
 
-def _cast(table: Table, result: pa.Table) -> pa.Table:
-    columns = [result.column(field.name).cast(field.type) for field in table.schema]
-    rows = pa.Table.from_arrays(columns, schema=table.schema)
+def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    column = result.column(field.name)
+    try:
+        return column.cast(field.type)
+    except pa.ArrowInvalid as error:
+        beyond = pc.greater_equal(pc.abs(column), Decimal(10) ** (PRECISION - SCALE))
+        rows = _by_key(table, result.filter(beyond)).slice(0, 1).to_pylist()
+        if not rows:
+            raise _too_large(table, f"{field.name}: {str(error).splitlines()[0]}") from error
+        row = rows[0]
+        # A key that is a hash tells nobody which row it is: the ids beside it do.
+        ids = [key.name for key in table.columns if key.kind is Kind.ID and row[key.name] is not None]
+        named = table.key if set(table.key) & set(ids) else ids
+        of = ", ".join(f"{name} {row[name]}" for name in named)
+        raise _too_large(table, f"{field.name} {row[field.name]} of {of}") from error
+
+
+def _too_large(table: Table, reason: str) -> ContractError:
+    return ContractError(f"{table.name}: a figure is too large for its column ({reason})")
+
+
+def _by_key(table: Table, rows: pa.Table) -> pa.Table:
+    """The rows in order of the key. Large tables mostly come so, and are not copied then."""
+    if len(table.key) == 1:
+        key = rows.column(table.key[0]).combine_chunks()
+        if pc.all(pc.less(key.slice(0, max(len(key) - 1, 0)), key.slice(1))).as_py():
+            return rows
     return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
@@ -126,7 +152,7 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
         lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
     )
     for name in table.trailing:
-        inputs[f"trailing_{name}"] = _read_window(lake, TABLES[name], window)
+        inputs[f"trailing_{name}"] = _open_window(connection, lake, TABLES[name], window)
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
         _reconcile(connection, table, made, inputs)
@@ -188,7 +214,15 @@ def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, objec
             connection.unregister(name)
 
 
-def _read_window(lake: Lake, table: Table, window: Sequence[str]) -> pa.Table:
+def _open_window(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, window: Sequence[str]) -> object:
+    """Partitions as one relation, each row with its shift date, left in their files like those of the date itself."""
+    paths = [str(lake.path(table, shift_date)) for shift_date in window] if lake.folder is not None else []
+    if paths and _PATTERN.isdisjoint(paths[0]):
+        # Hive partitioning would take any other folder above with an `=` in its name for a column too.
+        files = connection.read_parquet(paths, hive_partitioning=False, filename=True)
+        return files.project(
+            "* exclude (filename), cast(split_part(filename, 'shift_date=', -1)[:10] as date) as shift_date"
+        )
     dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
     for shift_date, rows in lake.read_each(table, window):
         if isinstance(rows, LakeError):

@@ -4,7 +4,7 @@ Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition
 old or the new, and a crash leaves the old. Beside the tables stand folders whose names begin with `_`: `_staging`
 (answers of an unfinished run), `_waiting` (receipts whose shift date is not made yet), `_changed` (shift dates that
 were changed and not followed by every table yet), `_ledger` (an index that can be made again from the tables),
-`_monthly` (copies of the tables by month) and, in a folder, `_locks`.
+`_monthly` (copies of the tables by month), `_lake` (whose it is) and, in a folder, `_locks`.
 """
 
 import re
@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import unwritable
-from clopos_assets.tables import Kind, Table
+from clopos_assets.tables import ContractError, Kind, Table
+from clopos_assets.tables.shape import has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "Lake", "LakeError", "encoding_of"]
 
@@ -47,31 +48,34 @@ class Lake:
     def __init__(self, root: Path | str) -> None:
         self.store: Store = store_at(root)
         self._locks: Locks | None = None
-        folder = self.store.local("")
+        self._older: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+        folder = self.folder
         if folder is not None:
             self._locks = FileLocks(folder / "_locks", lambda error: unwritable(str(folder), error))
 
     @property
-    def is_folder(self) -> bool:
-        """Whether it is a folder of this machine, and holds its own locks."""
-        return self.store.local("") is not None
+    def folder(self) -> Path | None:
+        """The folder, which holds its own locks; None where the lake is in an object store."""
+        return self.store.local("")
 
     def use_locks(self, locks: Locks) -> None:
         """Keep the runs on an object store apart by these from now on."""
-        assert not self.is_folder, "a folder's locks are in it"
+        assert self.folder is None, "a folder's locks are in it"
         self._locks = locks
 
     @property
     def root(self) -> Path:
-        """The folder. Raises LakeError where the lake is in an object store."""
+        """The folder. Raises LakeError where there is none."""
         return self._file("")
 
     def path(self, table: Table, shift_date: str) -> Path:
         """Where a partition's file is, or would be. Raises LakeError where the lake is in an object store."""
         return self._file(_name(table, shift_date))
 
-    def uri(self, table: Table, shift_date: str | None = None) -> str:
-        """Where a partition is, or the table with all of them, as text."""
+    def uri(self, table: Table | None = None, shift_date: str | None = None) -> str:
+        """Where a partition is, or the table with all of them, or the lake with all of these, as text."""
+        if table is None:
+            return self.store.uri()
         return self.store.uri(table.name if shift_date is None else _name(table, shift_date))
 
     def has(self, table: Table, shift_date: str) -> bool:
@@ -106,16 +110,35 @@ class Lake:
         return None if stamp is None else stamp.changed_at
 
     def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
-        """The partition's rows, or None while it is not materialized."""
+        """The partition's rows as declared, in all columns or in those named; None while it is not materialized.
+
+        Columns that the file lacks, because an older version wrote it, are NULL; `take_older` tells of them.
+        """
+        try:
+            file = self._open(table, shift_date)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(table, shift_date, error) from error
+        return None if file is None else self._rows(table, shift_date, file, columns)
+
+    def has_shape(self, table: Table, shift_date: str) -> bool:
+        """Whether the partition is materialized with exactly the declared columns, as this version writes it."""
         try:
             file = self._open(table, shift_date)
             if file is None:
-                return None
+                return False
             with file:
-                rows = file.read(columns=list(columns) if columns is not None else None)
+                return has_shape(table, file.schema_arrow)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
-        return rows.replace_schema_metadata(None)
+
+    def take_older(self) -> list[str]:
+        """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
+        older, self._older = self._older, {}
+        return [
+            f"{table}: {', '.join(columns)} read as NULL for {len(dates)} shift dates, {min(dates)} to {max(dates)}, "
+            "which an older version wrote: make them again to fill them"
+            for (table, columns), dates in sorted(older.items())
+        ]
 
     def read_each(
         self, table: Table, shift_dates: Sequence[str], columns: Sequence[str] | None = None
@@ -263,23 +286,41 @@ class Lake:
         """Forget all that was kept in a folder and below."""
         self.store.remove_folder(name)
 
-    def source(self, table: Table, shift_date: str) -> Path | ds.Dataset | None:
+    def source(self, table: Table, shift_date: str) -> Path | ds.Dataset | pa.Table | None:
         """The partition for a query engine: its file, or from an object store a dataset over its bytes, still packed.
 
-        None while it is not materialized.
+        Its rows where an older version wrote it in another shape; None while it is not materialized.
         """
         name = _name(table, shift_date)
-        file = self.store.local(name)
-        if file is not None:
-            return file if file.exists() else None
-        body = self.store.read(name)
-        if body is None:
-            return None
+        path = self.store.local(name)
         try:
+            if path is not None:
+                if not path.exists():
+                    return None
+                return path if has_shape(table, pq.read_schema(path)) else self.read(table, shift_date)
+            body = self.store.read(name)
+            if body is None:
+                return None
             fragment = _PARQUET.make_fragment(pa.BufferReader(body))
-            return ds.FileSystemDataset([fragment], fragment.physical_schema.remove_metadata(), _PARQUET)
+            if has_shape(table, fragment.physical_schema):
+                return ds.FileSystemDataset([fragment], table.schema, _PARQUET)
+            return self._rows(table, shift_date, pq.ParquetFile(pa.BufferReader(body)), None)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
+
+    def _rows(self, table: Table, shift_date: str, file: pq.ParquetFile, columns: Sequence[str] | None) -> pa.Table:
+        with file:
+            try:
+                names = table.names if columns is None else tuple(columns)
+                lacks = [name for name in lacking(table, file.schema_arrow) if name in names]
+                # Without any column, Arrow would not know how many rows there are.
+                rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
+                shaped = in_shape(table, rows.replace_schema_metadata(None), names)
+            except (OSError, pa.ArrowException, ContractError) as error:
+                raise self._unreadable(table, shift_date, error) from error
+        if lacks:
+            self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
+        return shaped
 
     def _open(self, table: Table, shift_date: str) -> pq.ParquetFile | None:
         name = _name(table, shift_date)

@@ -14,13 +14,15 @@ from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
 # A bucket, and perhaps folders in it; what readers would take for a pattern or a query is left out.
 _OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[^/*?#\[\]{}@\\\s]+)*/?")
 CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
+CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
+"""What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
 
 
 class SettingsError(Exception):
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
         VENDOR_BASE_URL,
         description="the API's address without the version: https, or http to this machine only",
     )
-    api_version: Literal["v2"] = Field("v2", description="v2")
+    api_version: Literal["v1", "v2"] = Field("v2", description="v1 or v2")
     lake: Annotated[Path | str, BeforeValidator(_read_lake)] = Field(
         default_factory=_default_lake, description="a folder, or an address in an object store such as s3://bucket/lake"
     )
@@ -129,8 +131,10 @@ class Settings(BaseSettings):
     window_seconds: float = Field(
         60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
     )
+    poll_seconds: int = Field(300, ge=30, le=86_400, description="a whole number of seconds from 30 to 86400")
+    sweep_days: int = Field(14, ge=1, le=366, description="a number of days from 1 to 366")
     allow_mass_removal: bool = Field(False, description="true or false")
-    personal_data: Literal["keep"] = Field("keep", description="keep")
+    personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")
     money_tolerance: Decimal = Field(
         Decimal("0.01"), ge=0, lt=10**6, decimal_places=6, description="an amount from 0, such as 0.01"
     )
@@ -142,6 +146,12 @@ class Settings(BaseSettings):
     )
     standard_days: int = Field(28, ge=1, le=366, description="a number of days from 1 to 366")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_of_version(cls, given: dict[str, object]) -> dict[str, object]:
+        """v1 has a smaller quota: https://developer.clopos.com/rate-limits."""
+        return {"requests_per_window": 100, **given} if given.get("api_version") == "v1" else given
+
     @classmethod
     def read(cls, **given: Any) -> "Settings":  # noqa: ANN401 - each field checks its own type
         """The settings of this process; `given` wins over the environment.
@@ -149,26 +159,38 @@ class Settings(BaseSettings):
         Raises SettingsError, one line for all that is wrong.
         """
         try:
-            return cls(**given)
+            settings = cls(**given)
         except ValidationError as error:
             wrong = {str(detail["loc"][0]) for detail in error.errors()}
             raise SettingsError("; ".join(_describe(name, given) for name in sorted(wrong))) from None
+        if settings.api_version == "v1" and settings.venue_ids == "all":
+            raise SettingsError(
+                "CLOPOS_VENUE_IDS is all, which CLOPOS_API_VERSION=v1 can't list: name the venues by id, such as 1,2"
+            )
+        return settings
 
     def missing_credentials(self) -> list[str]:
         """Names of the variables without which the API can't be asked, in the order of the table."""
-        return [variable(name) for name in CREDENTIALS if not getattr(self, name)]
+        needed = CREDENTIALS_V1 if self.api_version == "v1" else CREDENTIALS
+        return [variable(name) for name in needed if not getattr(self, name)]
 
     def require_credentials(self) -> tuple[str, str, str, str]:
-        """Client id, client secret, brand and integrator id. Raises SettingsError where one is missing."""
+        """Client id, client secret, brand and integrator id, the last empty under v1, which knows none.
+
+        Raises SettingsError where something is missing.
+        """
         missing = self.missing_credentials()
         if missing:
             verb = "is" if len(missing) == 1 else "are"
+            venues = variable("venue_ids")
+            named = f", {venues} by id, such as 1,2 (v1 needs them named)" if venues in missing else ""
             raise SettingsError(
-                f"{', '.join(missing)} {verb} not set: set the credentials that Clopos gave you, "
+                f"{', '.join(missing)} {verb} not set: set the credentials that Clopos gave you{named}, "
                 "or run `clopos-assets sandbox` for some that work on this machine"
             )
         secret = self.client_secret
-        given = (self.client_id, secret.get_secret_value() if secret else None, self.brand, self.integrator_id)
+        integrator_id = "" if self.api_version == "v1" else self.integrator_id
+        given = (self.client_id, secret.get_secret_value() if secret else None, self.brand, integrator_id)
         return cast("tuple[str, str, str, str]", given)
 
 

@@ -12,12 +12,13 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge
 from clopos_assets.assets.events import changed_dates, events_of
-from clopos_assets.assets.locking import keep_apart
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
+from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
+from clopos_assets.sharing import keep_apart, priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
@@ -32,13 +33,18 @@ def run_step(
     Raises dagster.Failure, one line, where a shift date was not made.
     """
     asked = list(context.partition_keys)
-    run = _run_of(context)
+    run = _run_of(context, access)
     planned = _planned(context)
     keep_apart(context.instance, access.lake)
     try:
+        told = bring_forward(access.lake, access.settings.brand)
+        if told:
+            context.log.warning(told)
         made = line.step(run, step, planned)
     except (SettingsError, LakeError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
+    for told in access.lake.take_older():
+        context.log.warning(told)
     good = [day for day in asked if day not in made.bad]
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     _record_others(context, made, good, step)
@@ -67,14 +73,17 @@ def run_step(
     yield from _unknown_fields(context, step, made, asked)
 
 
-def _run_of(context: dg.AssetExecutionContext) -> Run:
+def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
     run_id = context.run.run_id
     return Run(
         run_id,
         frozenset(context.partition_keys),
         recorded=lambda tables: changed_dates(context.instance, run_id, tables),
         refresh=_refresh_of(context),
+        store=store_of(context.instance, access.lake),
+        priority=priority_of(context.run.tags, len(context.partition_keys)),
         say=context.log.info,
+        warn=context.log.warning,
     )
 
 

@@ -5,9 +5,9 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from clopos_assets.access import Access
-from clopos_assets.assets.locking import keep_apart
 from clopos_assets.lake import LakeError
 from clopos_assets.monthly import copy_months
+from clopos_assets.sharing import keep_apart
 
 JOB = "monthly_compaction_job"
 _AFTER_SHIFT_END = timedelta(hours=2)
@@ -51,7 +51,7 @@ def monthly_compaction(access: Access) -> dg.Definitions:
         description="Copies months that have ended, or changed since; skips where the lake is a folder.",
     )
     def monthly_compaction_schedule() -> dg.RunRequest | dg.SkipReason:
-        if access.lake.is_folder:
+        if access.lake.folder is not None:
             return dg.SkipReason(
                 "the files of a folder are quick to read as they are: launch the job if you want copies"
             )

@@ -1,4 +1,4 @@
-"""The reads of the Clopos Open API v2 that this project needs, for one event loop.
+"""The reads of the Clopos Open API that this project needs, in the version of the connection, for one event loop.
 
 Every answer is judged by `verdict`, every request takes a slot of the quota, and what comes back is decoded
 exactly. Rows, tables and days belong to the callers.
@@ -13,11 +13,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.decode import decode_json
+from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
 from clopos_assets.clopos.listing import Item, Listing, Page, read_id, read_listing, read_objects, read_page
-from clopos_assets.clopos.patience import TryAgainError, tries
-from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.patience import Patience, TryAgainError, tries
+from clopos_assets.clopos.quota import Priority, Quota
+from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.verdict import Kind, judge
@@ -36,14 +37,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StockAnswer:
-    """The stock operations of one receipt, and the answer they were read from, byte for byte."""
+    """The stock operations of one receipt, and bytes from which `read_stock_operations` reads the same again.
 
-    items: list[Item]
+    `items` is None where the answer does not speak of operations at all, which v1's example does not.
+    """
+
+    items: list[Item] | None
     body: bytes = field(repr=False)
 
 
 class Clopos:
-    """A client, to be used as an async context manager. Quota and tokens may be shared with others.
+    """A client, to be used as an async context manager. Quota, tokens and patience may be shared with others.
 
     `on_wait` is told, in seconds and words, of each pause before another try, and of each wait of a request for the
     quota that lasts a second or more. All reads raise CloposRefused and CloposAnswerError (final) and
@@ -54,14 +58,19 @@ class Clopos:
         self,
         connection: Connection,
         *,
-        quota: Quota,
+        quota: Quota | Quotas,
         tokens: TokenCache,
         on_wait: Callable[[float, str], None] | None = None,
+        priority: Priority = Priority.URGENT,
+        patience: Patience | None = None,
     ) -> None:
         self._connection = connection
         self._quota = quota
         self._tokens = tokens
+        self._dialect = connection.dialect
         self._on_wait = on_wait
+        self._priority = priority
+        self._patience = patience if patience is not None else Patience()
         self._wire = Wire(connection)
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
         self._page_size = _LARGEST_PAGE
@@ -75,6 +84,11 @@ class Clopos:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._wire.__aexit__(kind, error, trace)
+
+    @property
+    def receipts_hold_operations(self) -> bool:
+        """Whether stock operations are a field of the receipt (v1), and not an endpoint of their own."""
+        return self._dialect.receipts_hold_operations
 
     @property
     def requests(self) -> int:
@@ -101,68 +115,89 @@ class Clopos:
         """
         if created_from > created_to:
             raise ValueError("created_from is after created_to")
-        name = f"GET /v2/receipts ({created_from} to {created_to}{_of_venue(venue_id)})"
+        name = f"GET {self._dialect.address('/receipts')} ({created_from} to {created_to}{_of_venue(venue_id)})"
         tally = _Tally()
 
         async def fetch(number: int) -> Page:
-            target = (
-                f"/v2/receipts?page={number}&sort[0]=id&sort[1]=1&limit={self._page_size}"
-                f"&date[0]={created_from.isoformat()}&date[1]={created_to.isoformat()}"
-                "&with[0]=receipt_products&with[1]=receipt_products.modificators"
+            target = self._dialect.list_receipts(
+                page=number, limit=self._page_size, sort="id", direction=1, created=(created_from, created_to)
             )
             return read_page((await self._ask(target, name, venue_id, tally)).read(), name)
 
         try:
             return await self._read_listing(fetch, convert, name, tally)
         except CloposRefused as error:
-            if error.parameter != "limit" or self._page_size <= _USUAL_PAGE:
-                raise
+            self._take_smaller_pages(error)
+        return await self._read_listing(fetch, convert, name, tally)
+
+    async def list_last_changed(self, page: int, venue_id: int | None) -> Page:
+        """One page, counted from 1, of all receipts of the venue with their lines, the one changed last first.
+
+        By `updated_at`, whatever the days of creation; how equal times follow each other is not documented. Pages
+        are as long as the first that comes: a later one may have moved on, as the list changes while it is read.
+        https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        """
+        name = f"GET {self._dialect.address('/receipts')} (last changed, page {page}{_of_venue(venue_id)})"
+
+        async def ask() -> Page:
+            target = self._dialect.list_receipts(page=page, limit=self._page_size, sort="updated_at", direction=-1)
+            return read_page((await self._ask(target, name, venue_id)).read(), name)
+
+        try:
+            return await ask()
+        except CloposRefused as error:
+            self._take_smaller_pages(error)
+        return await ask()
+
+    def _take_smaller_pages(self, error: CloposRefused) -> None:
+        """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again."""
+        if error.parameter != "limit" or self._page_size <= _USUAL_PAGE:
+            raise error
         _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
         self._page_size = _USUAL_PAGE
-        return await self._read_listing(fetch, convert, name, tally)
 
     async def get_receipt(self, receipt_id: int, venue_id: int | None) -> Item | None:
         """One receipt with its lines; None where Clopos says that this brand and venue have none of that id.
 
         https://developer.clopos.com/api-reference/v2/receipts/get-receipt-by-id
         """
-        name = f"GET /v2/receipts/{receipt_id}{_in_venue(venue_id)}"
-        target = f"/v2/receipts/{receipt_id}?with[0]=receipt_products&with[1]=receipt_products.modificators"
+        name = f"GET {self._dialect.address(f'/receipts/{receipt_id}')}{_in_venue(venue_id)}"
+        target = self._dialect.get_receipt(receipt_id)
         reply = await self._ask(target, name, venue_id, one_resource=True)
-        if reply.verdict.kind is Kind.ABSENT:
-            return None
-        receipt = reply.read().get("data")
-        if not isinstance(receipt, dict) or read_id(receipt.get("id")) != receipt_id:
-            raise CloposAnswerError(f"{name}: data is not that receipt; Clopos has to mend this")
-        return receipt
+        return None if reply.verdict.kind is Kind.ABSENT else _read_receipt(reply.read(), receipt_id, name)
 
     async def get_stock_operations(self, receipt_id: int, venue_id: int | None) -> StockAnswer | None:
         """What the receipt's products took from stock; None where there is no such receipt.
 
         https://developer.clopos.com/api-reference/v2/receipts/get-receipt-stock-operations
         """
-        name = f"GET /v2/receipts/{receipt_id}/stock-operations{_in_venue(venue_id)}"
-        reply = await self._ask(f"/v2/receipts/{receipt_id}/stock-operations", name, venue_id, one_resource=True)
+        target = self._dialect.get_operations(receipt_id)
+        name = f"GET {target}{_in_venue(venue_id)}"
+        reply = await self._ask(target, name, venue_id, one_resource=True)
         if reply.verdict.kind is Kind.ABSENT:
             return None
+        if self.receipts_hold_operations:
+            held = {"data": _read_receipt(reply.read(), receipt_id, name).get("stock_operations")}
+            return StockAnswer(_read_held(held, name), encode_json(held).encode())
         return StockAnswer(read_objects(reply.read(), name), reply.answer.body)
 
     async def list_venues(self) -> list[Item]:
-        """The brand's venues. https://developer.clopos.com/api-reference/v2/venues
+        """The brand's venues, which v1 can't be asked for. https://developer.clopos.com/api-reference/v2/venues
 
         The list is documented without pages, so it is asked for without; where the answer counts more venues than
         it holds, pages are read.
         """
-        name = "GET /v2/venues"
-        envelope = (await self._ask("/v2/venues", name, None)).read()
+        target = self._dialect.address("/venues")
+        name = f"GET {target}"
+        envelope = (await self._ask(target, name, None)).read()
         whole = read_page({**envelope, "total": len(read_objects(envelope, name))}, name)
         if envelope.get("total") is None or read_id(envelope["total"]) == whole.total:
             return whole.items
         tally = _Tally()
 
         async def fetch(number: int) -> Page:
-            target = f"/v2/venues?page={number}&limit={self._page_size}"
-            return read_page((await self._ask(target, name, None, tally)).read(), name)
+            page = f"{target}?page={number}&limit={self._page_size}"
+            return read_page((await self._ask(page, name, None, tally)).read(), name)
 
         listing = await self._read_listing(fetch, list, name, tally)
         return [venue for part in listing.parts for venue in part]
@@ -193,9 +228,14 @@ class Clopos:
         one_resource: bool = False,
     ) -> Reply:
         """The good answer to a GET, or its absence; tried again, within bounds, where that may help."""
+        if venue_id is None and self._dialect.needs_venue:
+            raise CloposRefused(
+                f"{name}: {self._dialect.version} of the API takes one venue at a time: name the venues by id in "
+                "CLOPOS_VENUE_IDS, such as 1,2"
+            )
         question = _Question(target, name, venue_id, one_resource, tally or _Tally())
         reply: Reply | None = None
-        async for attempt in tries(self._connection, name, self._on_wait):
+        async for attempt in tries(self._connection, name, self._on_wait, self._patience):
             with attempt:
                 reply = await self._try(question)
         assert reply is not None, "the tries end with a reply or an exception"
@@ -209,38 +249,47 @@ class Clopos:
             reply, token = await self._send(question)
         match reply.verdict.kind:
             case Kind.OK | Kind.ABSENT:
+                self._patience.renew()
                 return reply
             case Kind.RETRY:
-                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds)
+                is_quota = reply.answer.status == 429
+                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
                 raise CloposRefused(
                     f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
-                    "and CLOPOS_INTEGRATOR_ID belong together"
+                    f"belongs to {self._dialect.variables}"
                 )
             case _:
                 raise refusal(question.name, reply.verdict)
 
     async def _send(self, question: "_Question") -> tuple[Reply, str]:
         """One request in its slot, its answer judged, and the token that it carried."""
-        async with self._in_flight, self._quota.slot(self._on_wait) as slot:
-            try:
-                token = await self._tokens.get(self._connection, self._authenticate)
-            except BaseException:
-                slot.cancel()
-                raise
-            self._requests += 1
-            question.tally.requests += 1
-            try:
-                answer = await self._wire.send(question.to_request(token))
-            except NoAnswerError as error:
-                cause = str(error)
-            else:
-                if answer.status == 429:
-                    slot.refuse(answer.headers)
+        async with self._in_flight:
+            # Authenticating may take long, and a slot is not held for long before it is used.
+            await self._token(question.venue_id)
+            async with self._quota.slot(self._on_wait, self._priority) as slot:
+                try:
+                    token = await self._token(question.venue_id)
+                    if slot.is_late:
+                        raise TryAgainError("the token ended, and it took long to get another")
+                except BaseException:
+                    slot.cancel()
+                    raise
+                self._requests += 1
+                question.tally.requests += 1
+                try:
+                    with self._patience.spending():
+                        answer = await self._wire.send(question.to_request(self._connection, token))
+                except NoAnswerError as error:
+                    cause = str(error)
                 else:
-                    slot.settle(answer.headers)
-                return self._read(question, answer, token), token
+                    told = self._dialect.read_headers(answer.headers)
+                    if answer.status == 429:
+                        slot.refuse(told)
+                    else:
+                        slot.settle(told)
+                    return self._read(question, answer, token), token
         raise TryAgainError(cause)
 
     def _read(self, question: "_Question", answer: Answer, token: str) -> Reply:
@@ -248,12 +297,18 @@ class Clopos:
         return read_reply(
             answer,
             secrets=(self._connection.client_secret, token),
+            dialect=self._dialect,
             venue_id=question.venue_id,
             one_resource=question.one_resource,
         )
 
-    async def _authenticate(self) -> Grant:
-        return await authenticate(self._wire, self._connection, self._on_wait)
+    async def _token(self, venue_id: int | None) -> str:
+        whose = venue_id if self._dialect.needs_venue else None
+
+        async def ask() -> Grant:
+            return await authenticate(self._wire, self._connection, self._on_wait, whose, self._patience)
+
+        return await self._tokens.get(self._connection, ask, whose)
 
 
 @dataclass
@@ -273,15 +328,19 @@ class _Question:
     one_resource: bool
     tally: _Tally
 
-    def to_request(self, token: str) -> Request:
-        headers = {"accept": "application/json", "x-token": token}
-        if self.venue_id is not None:
-            headers["x-venue"] = str(self.venue_id)
+    def to_request(self, connection: Connection, token: str) -> Request:
+        headers = {
+            "accept": "application/json",
+            **connection.dialect.identify(connection.brand, token, self.venue_id),
+        }
         return Request("GET", self.target, self.name, headers)
 
 
-def read_stock_operations(body: bytes) -> list[Item]:
-    """The items of an answer kept from an earlier run. Raises CloposAnswerError where it is not one."""
+def read_stock_operations(body: bytes) -> list[Item] | None:
+    """The items of an answer kept from before, None where it told of none; see `StockAnswer`.
+
+    Raises CloposAnswerError where it is not such an answer.
+    """
     name = "a kept answer of stock-operations"
     try:
         envelope = decode_json(body)
@@ -289,7 +348,18 @@ def read_stock_operations(body: bytes) -> list[Item]:
         raise CloposAnswerError(f"{name} is {error}; ask Clopos again") from None
     if not isinstance(envelope, dict) or judge(200, envelope).kind is not Kind.OK:
         raise CloposAnswerError(f"{name} is not a good answer; ask Clopos again")
-    return read_objects(envelope, name)
+    return _read_held(envelope, name)
+
+
+def _read_held(envelope: Item, name: str) -> list[Item] | None:
+    return None if envelope.get("data") is None else read_objects(envelope, name)
+
+
+def _read_receipt(envelope: Item, receipt_id: int, name: str) -> Item:
+    receipt = envelope.get("data")
+    if not isinstance(receipt, dict) or read_id(receipt.get("id")) != receipt_id:
+        raise CloposAnswerError(f"{name}: data is not that receipt; Clopos has to mend this")
+    return receipt
 
 
 def _of_venue(venue_id: int | None) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
+from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.errors import CloposRefused
 
 
@@ -22,7 +23,8 @@ class Connection:
     client_id: str
     client_secret: str = field(repr=False)
     brand: str
-    integrator_id: str
+    integrator_id: str = ""
+    dialect: Dialect = V2
     max_in_flight: int = 16
     attempts: int = 6
     timeout_seconds: float = 30.0
@@ -39,6 +41,17 @@ class Connection:
     def root(self) -> str:
         """The base URL without a slash at its end."""
         return self.base_url.rstrip("/")
+
+    def credentials(self, venue_id: int | None) -> dict[str, str]:
+        """What a request for a token says; `venue_id` is whose token it is, where tokens are of a venue."""
+        given = {
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+            "brand": self.brand,
+            "integrator_id": self.integrator_id,
+            "venue_id": str(venue_id),
+        }
+        return {name: given[name] for name in self.dialect.credentials}
 
     @property
     def is_local(self) -> bool:

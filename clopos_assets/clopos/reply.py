@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from clopos_assets.clopos.decode import decode_json
+from clopos_assets.clopos.dialect import Dialect
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused
 from clopos_assets.clopos.verdict import Verdict, judge
 from clopos_assets.clopos.window import read_seconds
@@ -26,7 +27,12 @@ class Reply:
 
 
 def read_reply(
-    answer: Answer, *, secrets: Collection[str], venue_id: int | None = None, one_resource: bool = False
+    answer: Answer,
+    *,
+    secrets: Collection[str],
+    dialect: Dialect,
+    venue_id: int | None = None,
+    one_resource: bool = False,
 ) -> Reply:
     """`secrets` are cut out of whatever Clopos says about the request; the rest is as in `judge`."""
     envelope: object
@@ -34,14 +40,16 @@ def read_reply(
         envelope = decode_json(answer.body)
     except ValueError:
         envelope = None
+    headers = dialect.read_headers(answer.headers)
     verdict = judge(
         answer.status,
         _without_secrets(envelope, secrets),
         content_type=answer.headers.get("content-type", ""),
-        rate_limit_reset=read_seconds(answer.headers.get("RateLimit-Reset")),
+        rate_limit_reset=read_seconds(headers.get("RateLimit-Reset")),
         retry_after=read_seconds(answer.headers.get("Retry-After")),
         venue_id=venue_id,
         one_resource=one_resource,
+        credentials=dialect.variables,
         redirect_host=_host(answer.headers.get("location", "")),
     )
     return Reply(answer, verdict, envelope)

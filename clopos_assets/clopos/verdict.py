@@ -72,12 +72,14 @@ def judge(
     venue_id: int | None = None,
     one_resource: bool = False,
     redirect_host: str = "",
+    credentials: str = _CREDENTIALS,
 ) -> Verdict:
     """Read an answer in the order that the documentation demands: redirect, gateway fault, `success`, status.
 
     `envelope` is the decoded body, None where it is not JSON; `rate_limit_reset` and `retry_after` are seconds from
     the headers of those names; `venue_id` is the venue of the request; `one_resource` says that a single resource was
-    asked for by id, so that 404 is an answer; `redirect_host` is the host of a Location header.
+    asked for by id, so that 404 is an answer; `redirect_host` is the host of a Location header;
+    `credentials` names the settings that say who asks.
     """
     if 300 <= status < 400:
         return Verdict(
@@ -90,13 +92,13 @@ def judge(
     if status >= 500 or status in (408, 425):
         return Verdict(Kind.RETRY, quote, retry_after or 0.0)
     if not isinstance(envelope, dict):
-        return _judge_without_envelope(status, envelope, quote, venue_id)
+        return _judge_without_envelope(status, envelope, quote, venue_id, credentials)
     success = envelope.get("success")
     # Equality, because PHP may write 0 and 1.
     if success == 0:
-        return _judge_failure(status, envelope, quote, venue_id, one_resource)
+        return _judge_failure(status, envelope, quote, venue_id, one_resource, credentials)
     if status >= 400:
-        return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id)}")
+        return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id, credentials)}")
     if success == 1 or (success is None and "data" in envelope):
         return Verdict(Kind.OK)
     return Verdict(
@@ -106,16 +108,23 @@ def judge(
     )
 
 
-def _judge_without_envelope(status: int, envelope: object, quote: str, venue_id: int | None) -> Verdict:
+def _judge_without_envelope(
+    status: int, envelope: object, quote: str, venue_id: int | None, credentials: str
+) -> Verdict:
     if status >= 400:
-        return Verdict(Kind.FINAL, f"{quote}; {_advise(status, '', venue_id)}")
+        return Verdict(Kind.FINAL, f"{quote}; {_advise(status, '', venue_id, credentials)}")
     if envelope is None:
         return Verdict(Kind.RETRY, quote)
     return Verdict(Kind.FINAL, f"HTTP {status} with JSON that is no object; {_BASE_URL_ADVICE}", undocumented=True)
 
 
 def _judge_failure(
-    status: int, envelope: dict[str, object], quote: str, venue_id: int | None, one_resource: bool
+    status: int,
+    envelope: dict[str, object],
+    quote: str,
+    venue_id: int | None,
+    one_resource: bool,
+    credentials: str,
 ) -> Verdict:
     """An answer with `success: false`, whatever its status below 500."""
     words = _words(envelope).lower()
@@ -131,10 +140,10 @@ def _judge_failure(
             f"{quote}; the query parameter {named[0]} is not taken, check CLOPOS_API_VERSION and CLOPOS_BASE_URL",
             parameter=named[0],
         )
-    return Verdict(Kind.FINAL, f"{quote}; {_advise(status, words, venue_id)}")
+    return Verdict(Kind.FINAL, f"{quote}; {_advise(status, words, venue_id, credentials)}")
 
 
-def _advise(status: int, words: str, venue_id: int | None) -> str:
+def _advise(status: int, words: str, venue_id: int | None, credentials: str) -> str:
     """What to do about a final refusal. A venue of other brands is refused in no documented way, so it is named."""
     venue = f"that venue {venue_id} in CLOPOS_VENUE_IDS is one of the brand's"
     if "venue" in words.lower():
@@ -150,7 +159,7 @@ def _advise(status: int, words: str, venue_id: int | None) -> str:
         case 407:
             return "check the proxy in HTTPS_PROXY and its password"
         case 401:
-            advice = f"check {_CREDENTIALS}"
+            advice = f"check {credentials}"
         case _:
             advice = "ask Clopos what it means, quoting this line"
     return advice if venue_id is None else f"{advice}, and {venue}"

@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
+from clopos_assets.ingest.listed import pack_operations
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
+from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader, read_shift_date, read_time, read_whole
 
 _RECEIPTS = RowReader(RECEIPTS)
@@ -20,7 +22,10 @@ _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One receipt of a batch: where it belongs, its version, and where its rows are."""
+    """One receipt of a batch: where it belongs, its version, and where its rows are.
+
+    `operations` are those that the receipt brought along, as `pack_operations` packs them.
+    """
 
     receipt_id: int
     venue_id: int
@@ -30,6 +35,7 @@ class Entry:
     row: int
     first_line: int
     end_line: int
+    operations: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,15 @@ def read_batch(
     *,
     asked_venue: int | None,
     window: tuple[int, int],
+    privacy: Privacy,
     fetched_at: datetime,
+    brings_operations: bool = False,
 ) -> Batch:
     """Read the receipts of one answer, in which lines were asked for.
 
     `window` is the days before and after a shift date in which its receipts are created: where a receipt's
-    own shift date can't be read, it tells which dates it may belong to.
+    own shift date can't be read, it tells which dates it may belong to. `brings_operations` says that stock operations
+    are a field of the receipt, and so part of its version.
     """
     batch = Batch()
     rows: list[Row] = []
@@ -82,17 +91,25 @@ def read_batch(
             batch.bad.append(BadReceipt(item.get("id"), first, last, f"shift_date: {error}"))
             continue
         try:
-            row = _RECEIPTS.read(item)
+            stored, compared = privacy.forms(item)
+            row = _RECEIPTS.read(stored)
             receipt_id, venue_id = read_whole(item["id"]), read_whole(item["venue_id"])
             if asked_venue is not None and venue_id != asked_venue:
                 raise RowError(f"venue {asked_venue} was asked for, and venue {venue_id} answered")
-            own = _read_lines(item, receipt_id, venue_id)
+            own = _read_lines(stored, receipt_id, venue_id)
+            brought = pack_operations(stored) if brings_operations else None
+            listed = () if brought is None else (brought,)
+            version = version_of((shift_date, row, own, *listed))
+            if compared is not stored:
+                version = version_of(
+                    (shift_date, _RECEIPTS.read(compared), _read_lines(compared, receipt_id, venue_id), *listed)
+                )
         except RowError as error:
             batch.bad.append(BadReceipt(item.get("id"), shift_date, shift_date, str(error)))
             continue
-        version = version_of((shift_date, row, own))
+        end = len(lines) + len(own)
         batch.entries.append(
-            Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), len(lines) + len(own))
+            Entry(receipt_id, venue_id, shift_date, version, batch, len(rows), len(lines), end, brought)
         )
         rows.append(row)
         lines.extend(own)

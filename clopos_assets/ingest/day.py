@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.ingest.made import IngestError
-from clopos_assets.ingest.versions import Version, Versions, read_versions
+from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader
 
 POSTING_TIME = timedelta(hours=24)
@@ -32,7 +33,7 @@ class ClosedReceipt:
     @property
     def staged_as(self) -> str:
         """The name under which its answer waits, should the run not finish."""
-        return f"{self.receipt_id}.{self.version.hex()}.json"
+        return staged_as(self.receipt_id, self.version)
 
     def may_still_post(self, now: datetime) -> bool:
         """Whether an answer without operations may not be the last word; `now` is local."""
@@ -44,7 +45,8 @@ class Day:
     """One shift date: `ids` are all its receipts, `stored` and `versions` the operations of the last making.
 
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
-    not from an unfinished run; `absent` are receipts whose operations answered 404.
+    not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
+    not speak of operations, so that they stand without, and `untold_before` such ones of the last making.
     """
 
     shift_date: str
@@ -52,8 +54,10 @@ class Day:
     ids: set[int]
     stored: pa.Table | None
     versions: Versions
+    untold_before: set[int] = field(default_factory=set)
     rows: list[Row] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
+    untold: set[int] = field(default_factory=set)
     failed: dict[int, str] = field(default_factory=dict)
     requests: int = 0
     answered: int = 0
@@ -84,6 +88,7 @@ class Day:
             set(receipts.column("id").to_pylist()),
             lake.read(STOCK_OPERATIONS, shift_date),
             read_versions(lake, STOCK_OPERATIONS, shift_date),
+            read_untold(lake, STOCK_OPERATIONS, shift_date),
         )
 
     @property
@@ -104,10 +109,17 @@ class Day:
             or (receipt.receipt_id not in deducted and receipt.may_still_post(now))
         ]
 
-    def take(self, receipt: ClosedReceipt, rows: list[Row]) -> None:
-        """Keep the operations that came for a receipt."""
-        self.rows += rows
+    def take(self, receipt: ClosedReceipt, rows: list[Row] | None) -> None:
+        """Keep the operations that came for a receipt; None where the API does not tell of them."""
+        self.rows += rows or []
         self.asked.add(receipt.receipt_id)
+        if rows is None:
+            self.untold.add(receipt.receipt_id)
+
+    @property
+    def still_untold(self) -> set[int]:
+        """Closed receipts of whose operations the API has said nothing so far."""
+        return (self.untold | (self.untold_before - self.asked)) & self.closed.keys()
 
     def assemble(self, fetched_at: datetime, *, keep_orphans: bool) -> tuple[pa.Table, Versions]:
         """The partition's rows, and the versions of the receipts that they belong to."""
@@ -130,12 +142,16 @@ class Day:
         )
 
 
-def read_operations(items: Sequence[dict[str, object]], receipt: ClosedReceipt) -> list[Row]:
-    """The operations of one answer as rows. Raises IngestError that names receipt and field."""
+def read_operations(
+    items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt, privacy: Privacy
+) -> list[Row] | None:
+    """The operations of one answer as rows; None where it tells of none. Raises IngestError: receipt and field."""
+    if items is None:
+        return None
     rows: dict[object, Row] = {}
     for item in items:
         try:
-            row = _READER.read(item, receipt.venue_id)
+            row = _READER.read(privacy.stored(item), receipt.venue_id)
             if row[1] != receipt.receipt_id:
                 raise RowError(f"it belongs to receipt {row[1]}")
             if rows.setdefault(row[0], row) != row:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,12 +26,35 @@ MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
 KNOWN_UNTIL = "known_until"
 """The note in a receipts file that says, as JSON, venue → the `updated_at` up to which the file is known to be true."""
+PERSONAL_DATA = "personal_data"
+"""The note in a receipts file that says how its personal data are stored, as JSON: see `Handled`."""
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """How a partition's personal data are stored, as `Privacy.mark` says it; receipts in `other` are stored in
+    another way, because they were not read since.
+    """
+
+    mark: str = "keep"
+    other: frozenset[int] = frozenset()
+
+    @classmethod
+    def load(cls, lake: Lake, shift_date: str) -> "Handled":
+        """What the partition notes; one without the note is from before there was a choice."""
+        try:
+            return msgspec.json.decode(lake.notes(RECEIPTS, shift_date).get(PERSONAL_DATA, "{}"), type=cls)
+        except msgspec.DecodeError:
+            return cls("unknown")
+
+    def write(self) -> dict[str, str]:
+        """The note to file with a partition."""
+        return {PERSONAL_DATA: msgspec.json.encode(self, order="sorted").decode()}
 
 
 @dataclass
 class Stored:
     """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
-    known to be true, by venue, as JSON; None where that was not noted.
+    known to be true, by venue, as JSON; None where that was not noted. `is_older`: a file has not the declared shape.
 
     A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
     two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
@@ -41,6 +65,12 @@ class Stored:
     exists: bool
     stray: set[int] = field(default_factory=set)
     known_until: str | None = None
+    handled: Handled = field(default_factory=Handled)
+    is_older: bool = False
+
+    def stored_otherwise(self, mark: str) -> set[int]:
+        """Receipts whose personal data are not stored in the way of the mark, or that lack columns."""
+        return set(self.venues) if self.is_older or self.handled.mark != mark else set(self.handled.other)
 
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
@@ -55,7 +85,9 @@ class Stored:
         versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
         known_until = lake.notes(RECEIPTS, shift_date).get(KNOWN_UNTIL)
         stray = of_lines.keys() - stored.keys()
-        return cls(stored, versions, exists=True, stray=stray, known_until=known_until)
+        handled = Handled.load(lake, shift_date)
+        is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
+        return cls(stored, versions, True, stray, known_until, handled, is_older)
 
 
 @dataclass
@@ -117,6 +149,7 @@ class Filing:
         self._made = made
         self._allow = scope.allow_mass_removal
         self._run_id = scope.run_id
+        self._mark = scope.privacy.mark
         self._failed: set[str] = set()
 
     def carry_out(self, locked: set[str], elsewhere: Sequence[tuple[str, Entry]]) -> None:
@@ -222,6 +255,9 @@ class Filing:
             entry for receipt_id, entry in plan.entries.items() if stored.versions.get(receipt_id) != entry.version
         ]
         replaced = {entry.receipt_id for entry in fresh}
+        otherwise = stored.stored_otherwise(self._mark)
+        # Unchanged, but to be stored in another way than they are.
+        again = [plan.entries[i] for i in sorted((plan.entries.keys() & otherwise) - replaced)]
         gone = set() if keep_leaving else plan.leaving.keys() & stored.venues.keys()
         for name, count in {
             "receipts_added": len(replaced - stored.venues.keys() - plan.coming.keys()),
@@ -229,13 +265,15 @@ class Filing:
             "receipts_changed": len(replaced & stored.venues.keys()),
             "receipts_removed": sum(plan.leaving[receipt_id] is None for receipt_id in gone),
             "receipts_moved_away": sum(plan.leaving[receipt_id] is not None for receipt_id in gone),
+            **({"receipts_stored_anew": len(again)} if again else {}),
         }.items():
             plan.counts[name] += count
         try:
-            if fresh or gone or stored.stray or not stored.exists:
+            if fresh or again or gone or stored.stray or stored.is_older or not stored.exists:
                 if stored.exists:
                     plan.changes += self._changes(plan, fresh, gone)
-                self._replace(plan, fresh, drop=replaced | gone | stored.stray)
+                drop = replaced | {entry.receipt_id for entry in again} | gone | stored.stray
+                self._replace(plan, fresh + again, drop, Handled(self._mark, frozenset(otherwise - drop)))
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
             return
@@ -245,7 +283,7 @@ class Filing:
         if not (keep_leaving and plan.leaving):
             self._record(plan)
 
-    def _replace(self, plan: Plan, fresh: list[Entry], *, drop: set[int]) -> None:
+    def _replace(self, plan: Plan, fresh: list[Entry], drop: set[int], handled: Handled) -> None:
         shift_date, stored = plan.shift_date, plan.stored
         receipts, lines = gather_rows(fresh)
         if stored.exists:
@@ -259,11 +297,14 @@ class Filing:
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
         notes = write_versions(versions)
+        of_receipts = notes | handled.write()
         known_until = plan.known_until or stored.known_until
+        if known_until:
+            of_receipts[KNOWN_UNTIL] = known_until
         RECEIPTS.check(receipts)  # before the lines are written: both or neither
         self._lake.mark(shift_date, self._run_id)
         self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, notes)
-        self._lake.replace(RECEIPTS, shift_date, receipts, notes | ({KNOWN_UNTIL: known_until} if known_until else {}))
+        self._lake.replace(RECEIPTS, shift_date, receipts, of_receipts)
         plan.stored = Stored.load(self._lake, shift_date)
 
     def _changes(self, plan: Plan, fresh: Sequence[Entry], gone: set[int]) -> list[Change]:

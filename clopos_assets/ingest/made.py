@@ -7,6 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from clopos_assets.tables import Table
+from clopos_assets.tables.privacy import Privacy
 
 Facts = dict[str, int | float | str | Decimal]
 """Figures of one partition, by name; texts where they are not figures."""
@@ -17,6 +18,10 @@ LOCK_SECONDS = 3600.0
 """How long a run waits for another that makes the same shift date: longer than one date usually takes."""
 OUTSIDE_LOCK_SECONDS = 60.0
 """The same for a date outside the run's range; short, because the holder may in turn wait for this run."""
+
+
+NOBODY = "nobody"
+"""Whose marks stand for changes that were not meant to be followed at once: raw tables were made, and no others."""
 
 
 class IngestError(Exception):
@@ -32,7 +37,8 @@ class Scope:
     """What is read: venues (None: the token's own, "all": every venue of the brand) and the listing's window.
 
     The list filters on `created_at`; a shift date is sought in the days from `days_before` before it to
-    `days_after` after it, both inclusive. `run_id` names who is making, in the marks of what is about to change.
+    `days_after` after it, both inclusive. `brand` is who signs the lake, None: nobody. `run_id` names who is making, in
+    the marks of what is about to change.
     """
 
     venue_ids: str | tuple[int, ...] | None
@@ -40,7 +46,9 @@ class Scope:
     days_after: int
     zone: ZoneInfo
     allow_mass_removal: bool = False
-    run_id: str = "unnamed"
+    privacy: Privacy = field(default_factory=Privacy)
+    brand: str | None = None
+    run_id: str = NOBODY
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def local_now(self) -> datetime:

@@ -1,4 +1,7 @@
-"""Making `stock_operations`: one request per closed receipt whose operations the lake does not have yet."""
+"""Making `stock_operations`: one request per closed receipt whose operations the lake does not have yet.
+
+Under v1 receipts bring their operations along, and only those that don't are asked for, by id.
+"""
 
 import asyncio
 import time
@@ -13,6 +16,7 @@ from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
 from clopos_assets.ingest.day import ClosedReceipt, Day, read_operations
 from clopos_assets.ingest.filing import Filing, Plan, Stored
+from clopos_assets.ingest.listed import staged_operations, unstage_operations
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
     OUTSIDE_LOCK_SECONDS,
@@ -24,10 +28,10 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
-from clopos_assets.ingest.versions import read_versions, write_versions
+from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
-from clopos_assets.tables.rows import unknown_fields
+from clopos_assets.tables.rows import Row, unknown_fields
 
 Refresh = Literal["changed", "all"]
 
@@ -129,7 +133,7 @@ class _Making:
                 raise IngestError(self._down)
             with self._locked(shift_date):
                 day = Day.load(self._lake, shift_date)
-                await self._ask(day, self._needed(day), self._staged(shift_date))
+                await self._ask(day, self._needed(day), self._staged(shift_date), self._brought(shift_date))
                 await self._settle_absent(day)
                 if day.failed:
                     raise IngestError(day.describe_failure())
@@ -143,6 +147,7 @@ class _Making:
                 self._made.add(STOCK_OPERATIONS, shift_date, costs)
                 for kept in _STAGED.values():  # answers to an earlier question are not those to the next
                     self._lake.unstage(kept, shift_date)
+                unstage_operations(self._lake, shift_date)
         except (IngestError, LakeError, ContractError, CloposError) as error:
             self._made.fail(shift_date, str(error))
 
@@ -164,10 +169,20 @@ class _Making:
 
     def _staged(self, shift_date: str) -> dict[str, bytes]:
         """Answers kept by a run that did not finish; those older than the partition are answered already."""
-        newer_than = max(time.time() - STAGED_SECONDS, self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0)
-        return self._lake.staged(self._staged_in, shift_date, newer_than=newer_than)
+        return self._lake.staged(self._staged_in, shift_date, newer_than=self._newer_than(shift_date))
 
-    async def _ask(self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes]) -> None:
+    def _brought(self, shift_date: str) -> dict[str, bytes]:
+        """Operations that the receipts of the listing brought along, where they are a field of the receipt."""
+        if not self._clopos.receipts_hold_operations:
+            return {}
+        return staged_operations(self._lake, shift_date, newer_than=self._newer_than(shift_date))
+
+    def _newer_than(self, shift_date: str) -> float:
+        return max(time.time() - STAGED_SECONDS, self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0)
+
+    async def _ask(
+        self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes], brought: dict[str, bytes]
+    ) -> None:
         before, waited = self._clopos.requests, self._clopos.waited_seconds
         waiting: Iterator[ClosedReceipt] = iter(needed)
         unanswered = 0
@@ -178,7 +193,8 @@ class _Making:
                 if self._down is not None or unanswered > FAILURES_BORNE:
                     return
                 try:
-                    await self._ask_one(day, receipt, staged.get(receipt.staged_as))
+                    if not self._take_brought(day, receipt, brought.get(receipt.staged_as)):
+                        await self._ask_one(day, receipt, staged.get(receipt.staged_as))
                 except LakeError as error:
                     self._down = str(error)  # so would every other receipt end
                 except (CloposError, IngestError) as error:
@@ -198,11 +214,27 @@ class _Making:
         if unanswered > FAILURES_BORNE:
             self._down = f"not asked for, after too many failures: {day.describe_failure()}"
 
+    def _take_brought(self, day: Day, receipt: ClosedReceipt, answer: bytes | None) -> bool:
+        """Whether the receipt itself told of its operations: as it changes, so does its version, so this is final."""
+        if answer is not None:
+            # What can't be read is asked for by id, where the reason will be told.
+            with suppress(CloposAnswerError, IngestError):
+                day.take(receipt, self._read(read_stock_operations(answer), receipt))
+                return True
+        return False
+
+    def _read(self, items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
+        if items is not None and self._clopos.receipts_hold_operations:
+            # Within its receipt an operation need not say whose it is.
+            whose = {"receipt_id": receipt.receipt_id}
+            items = [item | whose if item.get("receipt_id") is None else item for item in items]
+        return read_operations(items, receipt, self._scope.privacy)
+
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
             # A kept answer that a crash has damaged is no answer: it is asked for again.
             with suppress(CloposAnswerError, IngestError):
-                rows = read_operations(read_stock_operations(kept), receipt)
+                rows = self._read(read_stock_operations(kept), receipt)
                 if rows or not receipt.may_still_post(self._scope.local_now()):
                     day.take(receipt, rows)
                     return
@@ -211,8 +243,10 @@ class _Making:
             day.absent.append(receipt)
             return
         day.answered += 1
-        rows = read_operations(answer.items, receipt)
-        self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
+        rows = self._read(answer.items, receipt)
+        # An answer waits as it came, or not at all.
+        if all(self._scope.privacy.stored(item) is item for item in answer.items or ()):
+            self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
         day.take(receipt, rows)
 
     async def _settle_absent(self, day: Day) -> None:
@@ -223,7 +257,7 @@ class _Making:
             found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id)
             if found is None:
                 plan.leaving[receipt.receipt_id] = None
-            elif found.version == receipt.version:
+            elif found.version == receipt.version and not self._clopos.receipts_hold_operations:
                 day.take(receipt, [])  # it stands as listed; it just deducted nothing
             elif found.shift_date == day.shift_date:
                 plan.entries[receipt.receipt_id] = found
@@ -240,25 +274,36 @@ class _Making:
                 again = day.closed[receipt_id]
                 answer = await self._clopos.get_stock_operations(receipt_id, again.venue_id)
                 day.answered += 1
-                day.take(again, [] if answer is None else read_operations(answer.items, again))
+                day.take(again, self._nothing if answer is None else self._read(answer.items, again))
         day.requests += self._clopos.requests - before
+
+    @property
+    def _nothing(self) -> list[Row] | None:
+        """What 404 says of a receipt that is there: no deductions, or, where it should hold them itself, nothing."""
+        return None if self._clopos.receipts_hold_operations else []
 
     def _write(self, day: Day, *, keep_orphans: bool) -> None:
         rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)
-        if day.stored is None or versions != day.versions or rows.sort_by("id") != day.stored.sort_by("id"):
+        untold = day.still_untold
+        if (
+            day.stored is None
+            or (versions, untold) != (day.versions, day.untold_before)
+            or rows.sort_by("id") != day.stored.sort_by("id")
+            or not self._lake.has_shape(STOCK_OPERATIONS, day.shift_date)
+        ):
+            notes = write_versions(versions) | write_untold(untold)
             self._lake.mark(day.shift_date, self._scope.run_id)
-            self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, write_versions(versions))
+            self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, notes)
 
     def _record(self, day: Day) -> None:
         rows = self._lake.read(STOCK_OPERATIONS, day.shift_date, ["total_cost", "extra"])
         assert rows is not None  # written by this run, or found unchanged
-        self._made.add(
-            STOCK_OPERATIONS,
-            day.shift_date,
-            {
-                "rows": rows.num_rows,
-                "total_cost": pc.sum(rows.column("total_cost")).as_py() or Decimal(0),
-                "unknown_fields": unknown_fields(rows.column("extra")),
-                "closed_receipts": len(day.closed),
-            },
-        )
+        facts: Facts = {
+            "rows": rows.num_rows,
+            "total_cost": pc.sum(rows.column("total_cost")).as_py() or Decimal(0),
+            "unknown_fields": unknown_fields(rows.column("extra")),
+            "closed_receipts": len(day.closed),
+        }
+        if self._clopos.receipts_hold_operations:
+            facts["receipts_without_operations"] = len(day.still_untold)
+        self._made.add(STOCK_OPERATIONS, day.shift_date, facts)

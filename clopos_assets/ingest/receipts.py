@@ -1,7 +1,7 @@
 """Making `receipts` and `receipt_products`: one listing of a stretch of days, and by id what left it."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar
@@ -13,6 +13,7 @@ from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
+from clopos_assets.ingest.listed import stage_operations
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
     Facts,
@@ -22,7 +23,9 @@ from clopos_assets.ingest.made import (
     Scope,
     no_progress,
 )
+from clopos_assets.ingest.versions import staged_as
 from clopos_assets.lake import Lake, LakeError
+from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPTS
 from clopos_assets.tables.rows import RowError, read_whole
 
@@ -65,7 +68,11 @@ async def make_receipts(
         with lake.locked(shift_dates, seconds=LOCK_SECONDS):
             for stretch in stretches:
                 listed = await _list(clopos, scope, stretch, progress)
+                if scope.brand is not None:
+                    sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
                 plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
+                if clopos.receipts_hold_operations:
+                    stage_operations(lake, _brought(plans.values(), elsewhere))
                 filing = Filing(lake, plans, made, scope)
                 filing.carry_out(set(shift_dates), elsewhere)
     except (CloposError, LakeError, IngestError) as error:
@@ -104,9 +111,13 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
                 items,
                 asked_venue=venue_id,
                 window=(scope.days_before, scope.days_after),
+                privacy=scope.privacy,
                 fetched_at=scope.clock(),
+                brings_operations=clopos.receipts_hold_operations,
             )
-            latest = pc.max(batch.receipts.column("updated_at")).as_py()
+            stamps = batch.receipts.column("updated_at")
+            # A till whose clock is ahead says nothing of what will have been seen by then.
+            latest = pc.max(stamps.filter(pc.less_equal(stamps, scope.local_now()))).as_py()
             listed.known_until.setdefault("" if venue_id is None else str(venue_id), str(latest or ""))
             return batch
 
@@ -224,6 +235,13 @@ async def _plan(
     return plan, elsewhere
 
 
+def _brought(plans: Iterable[Plan], elsewhere: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, str, bytes]]:
+    """The operations that receipts brought along: shift date, staged name, packed."""
+    for entry in [*(e for plan in plans for e in plan.entries.values()), *(e for _, e in elsewhere)]:
+        if entry.operations is not None:
+            yield entry.shift_date, staged_as(entry.receipt_id, entry.version), entry.operations
+
+
 async def ask_all(questions: Iterable[Coroutine[object, object, T]]) -> list[T]:
     """All answers, in order; where one raises, the others end before it is raised here."""
     answers = await asyncio.gather(*questions, return_exceptions=True)
@@ -248,7 +266,12 @@ async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: i
     if item is None:
         return None
     batch = read_batch(
-        [item], asked_venue=venue_id, window=(scope.days_before, scope.days_after), fetched_at=fetched_at
+        [item],
+        asked_venue=venue_id,
+        window=(scope.days_before, scope.days_after),
+        privacy=scope.privacy,
+        fetched_at=fetched_at,
+        brings_operations=clopos.receipts_hold_operations,
     )
     if batch.bad:
         raise IngestError(str(batch.bad[0]))

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -19,12 +19,29 @@ Version = bytes
 Versions = dict[int, Version]
 
 _NOTE = "versions"
+_UNTOLD = "untold"
 _PAIR = struct.Struct("<q8s")
 
 
 def version_of(content: object) -> Version:
     """The version of a receipt: its shift date, row and lines, as read (times of reading left out)."""
     return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=8).digest()
+
+
+def staged_as(receipt_id: int, version: Version) -> str:
+    """The name under which the operations of a version wait for their table."""
+    return f"{receipt_id}.{version.hex()}.json"
+
+
+def write_untold(receipt_ids: Iterable[int]) -> dict[str, str]:
+    """The note of receipts whose operations the API did not tell, by id or in the list."""
+    text = ",".join(map(str, sorted(receipt_ids)))
+    return {_UNTOLD: text} if text else {}
+
+
+def read_untold(lake: Lake, table: Table, shift_date: str) -> set[int]:
+    """The receipts noted with a partition as not told."""
+    return {int(part) for part in lake.notes(table, shift_date).get(_UNTOLD, "").split(",") if part.isdecimal()}
 
 
 def write_versions(versions: Mapping[int, Version]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.compute import select
-from clopos_assets.ingest.made import LOCK_SECONDS, Facts, Made
+from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index, damaged, in_days
 from clopos_assets.ledger.packing import DamagedIndexError
@@ -58,7 +58,7 @@ where summary.id is null or (summary.operated_at, summary.id) <= (changes.last_a
 
 
 def make_stock_ledger(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, shift_dates: Sequence[str], run_id: str = "unnamed"
+    lake: Lake, connection: duckdb.DuckDBPyConnection, shift_dates: Sequence[str], run_id: str = NOBODY
 ) -> Made:
     """Make `stock_ledger` of shift dates, and of made ones elsewhere whose rows change with theirs.
 
@@ -201,7 +201,8 @@ class _Making:
 
     def _stands(self, shift_date: str, rows: pa.Table) -> bool:
         try:
-            return bool(self._lake.read(STOCK_LEDGER, shift_date) == rows)
+            stored = self._lake.read(STOCK_LEDGER, shift_date)
+            return bool(stored == rows) and self._lake.has_shape(STOCK_LEDGER, shift_date)
         except LakeError:
             return False  # it can't be read: a reason to write it again
 

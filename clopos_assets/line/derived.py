@@ -65,7 +65,7 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = rows_of(connection, shift_date)
                     before = _standing(access, table, shift_date)
-                    if before != rows:
+                    if before != rows or not access.lake.has_shape(table, shift_date):
                         access.lake.replace(table, shift_date, rows, {})
                     elif shift_date not in run.asked:
                         continue  # nothing has happened here that is worth telling

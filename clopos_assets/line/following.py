@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import Literal
 
-from clopos_assets.ingest.made import LOCK_SECONDS
+from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.line.maker import Maker, Run
 
@@ -60,11 +60,15 @@ class Following:
         return sorted(day for day in days - run.asked if all(self._lake.has(table, day) for table in maker.tables))
 
     def end(self, run: Run, bad: Collection[str], *, is_whole: bool) -> None:
-        """The run's last table is made, but of `bad` dates: take away the marks of what all have followed."""
-        if is_whole:
-            for shift_date in self._marked_by(run.run_id):
-                if not ({shift_date} | self._after([shift_date])) & set(bad):
-                    self._lake.unmark(shift_date, run.run_id)
+        """The run's last table is made, but of `bad` dates: take away the marks of what all have followed.
+
+        A run of some tables leaves the others to whoever makes them next.
+        """
+        for shift_date in self._marked_by(run.run_id):
+            if not ({shift_date} | self._after([shift_date])) & set(bad):
+                if not is_whole:
+                    self._lake.mark(shift_date, NOBODY)
+                self._lake.unmark(shift_date, run.run_id)
         self.leave(run)
 
     def leave(self, run: Run) -> None:
@@ -89,12 +93,12 @@ class Following:
 def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, set[str]]:
     """Shift dates that were changed by runs that have failed or died before all tables had followed: date → run ids.
 
-    What a run that succeeded has marked is left alone: it was asked for some tables only.
+    What was left by a run that was asked for some tables only, and has made them, is not among them.
     """
     dead: dict[str, bool] = {}
     behind: dict[str, set[str]] = {}
     for shift_date, owners in lake.marks().items():
-        for run_id in owners:
+        for run_id in owners - {NOBODY}:
             if run_id not in dead:
                 dead[run_id] = _is_dead(lake, run_id, state_of(run_id))
             if dead[run_id]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from clopos_assets.clopos.quota import Priority
+from clopos_assets.clopos.store import Store
 from clopos_assets.ingest import Made, Refresh
 from clopos_assets.tables import Table
 
@@ -13,16 +15,21 @@ def _say_nothing(_text: str) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One run over shift dates: its id, the dates it was asked for, and where it tells how it goes.
+    """One run over shift dates: its id, the dates it was asked for, and where it tells how it goes
+    and what somebody should know.
 
-    `recorded` gives the shift dates of which the run has recorded any of some tables so far.
+    `recorded` gives the shift dates of which the run has recorded any of some tables so far. With those who name the
+    same `store` it shares quota and token, and `priority` says who goes first.
     """
 
     run_id: str
     asked: frozenset[str]
     recorded: Callable[[Collection[str]], set[str]]
     refresh: Refresh = "changed"
+    store: Store | None = None
+    priority: Priority = Priority.URGENT
     say: Callable[[str], None] = field(default=_say_nothing)
+    warn: Callable[[str], None] = field(default=_say_nothing)
 
 
 @dataclass(frozen=True)

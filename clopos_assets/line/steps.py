@@ -30,7 +30,7 @@ class Line:
         try:
             self._following.begin(run, is_whole=is_whole)
             made = maker.make(run, [*sorted(run.asked), *self._following.touched(run, maker)])
-            if maker is self.makers[-1] and not made.bad:
+            if maker is self._last(planned) and not made.bad:
                 self._following.end(run, (), is_whole=is_whole)
             return made
         except BaseException:
@@ -69,6 +69,10 @@ class Line:
     def _is_whole(self, planned: Collection[str]) -> bool:
         """Whether the run makes everything that is computed, so that nothing is left for others to follow."""
         return {table.name for maker in self.makers for table in maker.tables if table.group != "raw"} <= set(planned)
+
+    def _last(self, planned: Collection[str]) -> Maker | None:
+        """The maker after which the run has nothing more to make."""
+        return next((maker for maker in reversed(self.makers) if maker.names & set(planned)), None)
 
     def _kept_from_coming(self, failed: Maker) -> list[tuple[Maker, bool]]:
         """The makers, in order, whose steps are not started once this one has failed (True), and those whose

@@ -1,5 +1,5 @@
-"""The stand-in for Clopos' Open API v2 as an ASGI application over a `World`, under `/open-api` like the
-vendor's.
+"""The stand-in for Clopos' Open API as an ASGI application over a `World`, under `/open-api` like the
+vendor's: v2 is here, and v1 of the same world, in `api_v1`, beside it.
 
 Answers follow the vendor's pages word for word where they speak. Guesses, where they are silent: an unknown
 or malformed `x-venue` answers 404 `not_found` "Venue not found" (other statuses by `Quirks`); wrong
@@ -9,10 +9,8 @@ the world's clock.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC
+from dataclasses import dataclass
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.applications import Starlette
@@ -21,25 +19,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from clopos_assets.sandbox.limits import Limits, Verdict, tightest
+from clopos_assets.sandbox.answers import (
+    NO_RECEIPT,
+    Refusal,
+    address_of,
+    answer_http_error,
+    respond,
+    send,
+    succeed,
+    too_many,
+)
+from clopos_assets.sandbox.api_v1 import ApiV1
+from clopos_assets.sandbox.limits import Limits, tightest
 from clopos_assets.sandbox.listing import Listing
 from clopos_assets.sandbox.query import SORTS, InvalidParameter, read_id, read_list_query, read_relations
+from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.requests import RequestLog
 from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
-from clopos_assets.sandbox.world import Json, World, encode, stamp
+from clopos_assets.sandbox.world import Json, World
 
 ROOT: Final = "/open-api"
 TEST_MODE_MISMATCH: Final = "Integrator is in test mode. But brand is not in test mode"
 
 Handler = Callable[[Request, int], Response]
-
-
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """Answers that the documents leave open, so that a client can be tried against either."""
-
-    refuse_large_limit: bool = False
-    unknown_venue_status: int = 404
 
 
 @dataclass(slots=True)
@@ -53,23 +55,6 @@ class Hooks:
 
     before: Callable[[], None] | None = None
     answer_instead: Callable[[Request], Awaitable[Response | None]] | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
-    status: int
-    error: str | None
-    message: str
-    more: Json = field(default_factory=dict)
-
-    def response(self) -> Response:
-        body: Json = {"success": False}
-        if self.error is not None:
-            body["error"] = self.error
-        return _send({**body, "message": self.message, **self.more}, self.status)
-
-
-_NO_RECEIPT: Final = (404, "not_found", "Receipt not found")
 
 
 def make_app(
@@ -93,7 +78,7 @@ def make_app(
     )
     app = Starlette(
         routes=[*api.routes(), *(more_routes or [])],
-        exception_handlers={HTTPException: _answer_http_error},
+        exception_handlers={HTTPException: answer_http_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -116,6 +101,7 @@ class _Api:
         self._hooks = hooks
         self._log = log
         self._listing = Listing(world)
+        self._v1 = ApiV1(world, limits, tokens, quirks)
 
     def routes(self) -> list[BaseRoute]:
         auth = self._wrap("/v2/auth", self._authenticate)
@@ -131,6 +117,7 @@ class _Api:
                 Route(f"{ROOT}{path}", self._wrap(path, self._guard(handler)), methods=["GET"])
                 for path, handler in reads.items()
             ),
+            *self._v1.routes(ROOT, self._wrap),
         ]
 
     def _wrap(
@@ -151,12 +138,12 @@ class _Api:
         return endpoint
 
     async def _authenticate(self, request: Request) -> Response:
-        verdict = self._limits.take_authentication(_address(request))
+        verdict = self._limits.take_authentication(address_of(request))
         if not verdict.allowed:
-            return _too_many(verdict)
+            return too_many(verdict)
         try:
             response = self._issue_token(await request.body())
-        except _Refusal as refusal:
+        except Refusal as refusal:
             response = refusal.response()
         response.headers.update(verdict.headers())
         return response
@@ -170,20 +157,20 @@ class _Api:
         values = sent if isinstance(sent, dict) else {}
         if not all(isinstance(values.get(name), str) and values[name] for name in names):
             missing = "Missing client_id, client_secret, brand, or integrator_id"
-            raise _Refusal(400, missing, "All four fields are required")
+            raise Refusal(400, missing, "All four fields are required")
         known, access = self._world.credentials, self._world.access
         if values["integrator_id"] != known.integrator_id or not access.integrator_active:
-            raise _Refusal(400, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+            raise Refusal(400, "Invalid integrator_id", "The integrator is unknown or was deactivated")
         if any(values[name] != getattr(known, name) for name in ("client_id", "client_secret", "brand")):
-            raise _Refusal(401, None, "Invalid client credentials")
+            raise Refusal(401, None, "Invalid client credentials")
         if not access.client_enabled:
-            raise _Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
         if access.integrator_is_test and not access.brand_is_test:
-            raise _Refusal(200, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+            raise Refusal(200, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
         token, expires_at = self._tokens.issue(
             brand=known.brand, integrator_id=known.integrator_id, venue_id=self._world.main_venue_id()
         )
-        return _send(
+        return send(
             {
                 "success": True,
                 "token": token,
@@ -198,10 +185,10 @@ class _Api:
         """Limits and authentication around a read, in the vendor's order: failures, token, tenant."""
 
         async def answer(request: Request) -> Response:
-            address = _address(request)
+            address = address_of(request)
             failures = self._limits.look_at_failures(address)
             if not failures.allowed:
-                return _too_many(failures)
+                return too_many(failures)
             verdict = failures
             try:
                 claims = self._check_token(request.headers.get("x-token"))
@@ -209,10 +196,10 @@ class _Api:
                 if verdict.allowed:
                     response = handler(request, self._venue_of(request, claims))
                 else:
-                    response = _too_many(verdict)
+                    response = too_many(verdict)
             except InvalidParameter as problem:
-                response = _Refusal(400, "invalid_parameter", str(problem)).response()
-            except _Refusal as refusal:
+                response = Refusal(400, "invalid_parameter", str(problem)).response()
+            except Refusal as refusal:
                 response = refusal.response()
             if response.status_code >= 400:
                 self._limits.count_failure(address)
@@ -224,23 +211,23 @@ class _Api:
 
     def _check_token(self, token: str | None) -> dict[str, Any]:
         if not token:
-            raise _Refusal(401, "unauthorized", "Missing authentication headers")
+            raise Refusal(401, "unauthorized", "Missing authentication headers")
         try:
             claims = self._tokens.check(token)
         except TokenInvalid:
-            raise _Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
+            raise Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
         except TokenExpired as expired:
             more = {"expires_at": expired.expires_at}
-            raise _Refusal(401, "Token expired", "Authenticate again", more) from None
+            raise Refusal(401, "Token expired", "Authenticate again", more) from None
         access, known = self._world.access, self._world.credentials
         if claims["brand"] != known.brand:
-            raise _Refusal(401, "Invalid token", "The token belongs to another brand")
+            raise Refusal(401, "Invalid token", "The token belongs to another brand")
         if claims["integrator_id"] != known.integrator_id or not access.integrator_active:
-            raise _Refusal(401, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+            raise Refusal(401, "Invalid integrator_id", "The integrator is unknown or was deactivated")
         if not access.client_enabled:
-            raise _Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
         if access.integrator_is_test and not access.brand_is_test:
-            raise _Refusal(401, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+            raise Refusal(401, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
         return claims
 
     def _venue_of(self, request: Request, claims: dict[str, Any]) -> int:
@@ -251,29 +238,29 @@ class _Api:
         if sent not in known:
             status = self._quirks.unknown_venue_status
             error = {401: "unauthorized", 403: "forbidden"}.get(status, "not_found")
-            raise _Refusal(status, error, "Venue not found")
+            raise Refusal(status, error, "Venue not found")
         return known[sent]
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
         self._check_permission()
         query = read_list_query(request.url.query, refuse_large_limit=self._quirks.refuse_large_limit)
         rows, total = self._listing.page(venue_id, query)
-        return self._succeed(rows, {"total": total, "sorts": list(SORTS)})
+        return succeed(self._world, rows, {"total": total, "sorts": list(SORTS)})
 
     def _get_receipt(self, request: Request, venue_id: int) -> Response:
         receipt = self._find(request, venue_id)
-        return self._succeed(self._listing.shape(receipt, read_relations(request.url.query)))
+        return succeed(self._world, self._listing.shape(receipt, read_relations(request.url.query)))
 
     def _get_operations(self, request: Request, venue_id: int) -> Response:
         with self._world.lock:
             receipt = self._find(request, venue_id)
             operations = self._world.operations_as_sent(receipt["id"])
         # The vendor's example of this endpoint shows `data` alone.
-        return _respond(b'{"data":' + operations + b"}")
+        return respond(b'{"data":' + operations + b"}")
 
     def _list_venues(self, _: Request, __: int) -> Response:
         venues = self._world.venues
-        return self._succeed(venues, {"total": len(venues)})
+        return succeed(self._world, venues, {"total": len(venues)})
 
     def _find(self, request: Request, venue_id: int) -> Json:
         self._check_permission()
@@ -281,42 +268,11 @@ class _Api:
         try:
             receipt = self._world.get_receipt(receipt_id)
         except LookupError:
-            raise _Refusal(*_NO_RECEIPT) from None
+            raise Refusal(*NO_RECEIPT) from None
         if int(receipt["venue_id"]) != venue_id:
-            raise _Refusal(*_NO_RECEIPT)
+            raise Refusal(*NO_RECEIPT)
         return receipt
 
     def _check_permission(self) -> None:
         if not self._world.access.may_read_receipts:
-            raise _Refusal(403, "forbidden", "The staff user of this client may not read receipts")
-
-    def _succeed(self, data: object, more: Json | None = None) -> Response:
-        moment = self._world.now.replace(tzinfo=ZoneInfo(self._world.zone)).astimezone(UTC)
-        ending = {"time": 0, "timestamp": stamp(moment.replace(tzinfo=None)), "unix": int(moment.timestamp())}
-        return _send({"success": True, "data": data, **(more or {}), **ending})
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
-
-
-def _too_many(verdict: Verdict) -> Response:
-    message = f"Rate limit of {verdict.limit} requests exceeded, try again in {verdict.reset} seconds"
-    response = _Refusal(429, "Too Many Requests", message).response()
-    response.headers.update(verdict.headers())
-    return response
-
-
-def _send(body: Json, status: int = 200) -> Response:
-    return _respond(encode(body), status)
-
-
-def _respond(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
-
-
-async def _answer_http_error(_: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)
-    error = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "error")
-    message = "Route not found" if problem.status_code == 404 else str(problem.detail)
-    return _Refusal(problem.status_code, error, message).response()
+            raise Refusal(403, "forbidden", "The staff user of this client may not read receipts")

@@ -4,7 +4,7 @@ Documented on the vendor's page "Rate limits": 300 requests a minute per `integr
 and venues, 600 failed requests a minute per client address, 60 authentications a minute per client address.
 Where the page is silent: a refused request does not use up the 300, but its 429 is a failed request;
 `RateLimit-Reset` is the time until the oldest counted request leaves the window, in whole seconds, rounded
-up.
+up. v1 has 100 a minute and 1,000 an hour, of which nothing says whose they are: here they are the brand's.
 """
 
 import math
@@ -17,17 +17,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LimitOptions:
-    """Numbers per window of `window_seconds`. Raise all at once: the headers tell of the tightest."""
+    """Numbers per window of `window_seconds`, v1's hour per sixty of them.
+
+    Raise all at once: the headers tell of the tightest.
+    """
 
     requests: int = 300
     failures: int = 600
     authentications: int = 60
     window_seconds: float = 60
+    requests_v1: int = 100
+    requests_v1_per_hour: int = 1000
 
     @classmethod
     def unlimited(cls) -> "LimitOptions":
         """Limits that no test meets."""
-        return cls(10**9, 10**9, 10**9)
+        return cls(10**9, 10**9, 10**9, requests_v1=10**9, requests_v1_per_hour=10**10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,11 @@ class Verdict:
     remaining: int
     reset: int
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, prefix: str = "RateLimit-") -> dict[str, str]:
         return {
-            "RateLimit-Limit": str(self.limit),
-            "RateLimit-Remaining": str(self.remaining),
-            "RateLimit-Reset": str(self.reset),
+            f"{prefix}Limit": str(self.limit),
+            f"{prefix}Remaining": str(self.remaining),
+            f"{prefix}Reset": str(self.reset),
         }
 
 
@@ -82,6 +87,25 @@ class Limits:
         self._requests: dict[str, _Window] = {}
         self._failures: dict[str, _Window] = {}
         self._authentications: dict[str, _Window] = {}
+        self._minutes_v1: dict[str, _Window] = {}
+        self._hours_v1: dict[str, _Window] = {}
+
+    def take_request_v1(self, brand: str) -> Verdict:
+        """Counts a request of a brand to v1 in the minute's and the hour's window, unless either is full."""
+        options = self.options
+        with self._lock:
+            now = self._clock()
+            windows = (
+                self._window(self._minutes_v1, brand, options.requests_v1),
+                self._hours_v1.setdefault(brand, _Window(options.requests_v1_per_hour, 60 * options.window_seconds)),
+            )
+            refusals = [verdict for verdict in (window.look(now) for window in windows) if not verdict.allowed]
+            if refusals:
+                return max(refusals, key=lambda verdict: verdict.reset)
+            for window in windows:
+                window.count(now)
+            told = tightest(*(window.look(now) for window in windows))
+            return Verdict(True, told.limit, told.remaining, told.reset)
 
     def take_request(self, tenant: str) -> Verdict:
         """Counts a request of a tenant (`integrator_id:brand`) unless the window is full."""
@@ -106,6 +130,8 @@ class Limits:
             self._requests.clear()
             self._failures.clear()
             self._authentications.clear()
+            self._minutes_v1.clear()
+            self._hours_v1.clear()
 
     def _take(self, windows: dict[str, _Window], key: str, limit: int) -> Verdict:
         with self._lock:

@@ -25,18 +25,23 @@ _KEPT = 64
 class Listing:
     """Lists receipts of one world; remembers orders already worked out until the world changes."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, with_deleted: bool = False) -> None:
         self._world = world
+        self._with_deleted = with_deleted
         self._version = -1
         self._orders: OrderedDict[tuple[object, ...], list[Json]] = OrderedDict()
 
     def page(self, venue_id: int, query: ListQuery) -> tuple[list[Json], int]:
         """The receipts of a page, shaped, and how many there are on all pages."""
+        rows, total = self.rows(venue_id, query)
+        return [self.shape(row, query.relations) for row in rows], total
+
+    def rows(self, venue_id: int, query: ListQuery) -> tuple[list[Json], int]:
+        """The receipts of a page as the world has them, and how many there are on all pages."""
         with self._world.lock:
             matching = self._order(venue_id, query)
         start = (query.page - 1) * query.limit
-        rows = matching[start : start + query.limit]
-        return [self.shape(row, query.relations) for row in rows], len(matching)
+        return matching[start : start + query.limit], len(matching)
 
     def shape(self, receipt: Json, relations: frozenset[str]) -> Json:
         """The receipt with the relations asked for; the world's own object is left alone."""
@@ -53,7 +58,7 @@ class Listing:
         if key in self._orders:
             self._orders.move_to_end(key)
             return self._orders[key]
-        rows = self._world.created_between(venue_id, query.first, query.last)
+        rows = self._world.created_between(venue_id, query.first, query.last, with_deleted=self._with_deleted)
         rows = [row for row in rows if all(self._passes(row, *pair) for pair in query.filters)]
         rows.sort(key=lambda row: _sort_key(row.get(query.sort)), reverse=not query.ascending)
         self._orders[key] = rows

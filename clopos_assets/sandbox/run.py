@@ -11,7 +11,7 @@ from clopos_assets.sandbox.control import control_routes
 from clopos_assets.sandbox.day import HistoryOptions
 from clopos_assets.sandbox.history import History
 from clopos_assets.sandbox.limits import LimitOptions, Limits
-from clopos_assets.sandbox.server import HOST, client_settings, listen, make_server
+from clopos_assets.sandbox.server import HOST, ApiVersion, client_settings, listen, make_server
 
 DEFAULT_PORT = 8810
 
@@ -48,13 +48,18 @@ class LiveHistory:
 
 
 def sandbox_settings(
-    options: HistoryOptions, port: int = DEFAULT_PORT, limits: LimitOptions | None = None
+    options: HistoryOptions,
+    port: int = DEFAULT_PORT,
+    limits: LimitOptions | None = None,
+    api_version: ApiVersion = "v2",
 ) -> dict[str, str]:
     """The environment variables to export for a sandbox started by `run_sandbox` with these arguments.
 
     The same for every start: credentials, venues and tokens do not change.
     """
-    settings = client_settings(f"http://{HOST}:{port}{ROOT}", History(options).world, limits or LimitOptions())
+    settings = client_settings(
+        f"http://{HOST}:{port}{ROOT}", History(options).world, limits or LimitOptions(), api_version
+    )
     return {**settings, "CLOPOS_START_DATE": options.start_date.isoformat()}
 
 
@@ -64,6 +69,7 @@ def run_sandbox(
     *,
     now: datetime | None = None,
     limits: LimitOptions | None = None,
+    api_version: ApiVersion = "v2",
     on_ready: Callable[[dict[str, str]], None] | None = None,
 ) -> None:
     """Serves a history on 127.0.0.1 until interrupted (SIGINT or SIGTERM).
@@ -71,7 +77,7 @@ def run_sandbox(
     Without `now` the restaurant's clock is the real one in `options.zone`; with it, local time without zone,
     the clock stands there and is moved by `POST /sandbox/advance` alone. Port 0 takes a free one; a taken
     port raises `OSError`. `on_ready` is called once, with the variables to export, when the port is taken and
-    the past has been played.
+    the past has been played; they are for `api_version`, and both versions are served.
     """
     zone = ZoneInfo(options.zone)
     history = History(options)
@@ -88,7 +94,7 @@ def run_sandbox(
             more_routes=control_routes(history.world, live, live.catch_up),
         )
         if on_ready is not None:
-            on_ready(sandbox_settings(options, listener.getsockname()[1], limits))
+            on_ready(sandbox_settings(options, listener.getsockname()[1], limits, api_version))
         # The server stops in good order first and raises the interrupt again afterwards.
         with contextlib.suppress(KeyboardInterrupt):
             make_server(app).run(sockets=[listener])

@@ -6,20 +6,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from clopos_assets.sandbox.api import ROOT, Hooks, Quirks, make_app
+from clopos_assets.sandbox.api import ROOT, Hooks, make_app
 from clopos_assets.sandbox.control import control_routes
 from clopos_assets.sandbox.history import History
 from clopos_assets.sandbox.limits import LimitOptions, Limits
+from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.requests import RequestLog
 from clopos_assets.sandbox.tokens import Tokens
 from clopos_assets.sandbox.world import World
 
 HOST = "127.0.0.1"
+ApiVersion = Literal["v1", "v2"]
 _START_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
@@ -126,9 +128,9 @@ class Sandbox:
             raise RuntimeError("the sandbox is not served; use it as a context manager")
         return self._url
 
-    def settings(self) -> dict[str, str]:
+    def settings(self, api_version: ApiVersion = "v2") -> dict[str, str]:
         """The environment a client needs to read this sandbox."""
-        return client_settings(self.url, self.world, self.limits.options)
+        return client_settings(self.url, self.world, self.limits.options, api_version)
 
     def reset(self) -> None:
         """Forgets requests, limits and faults; the world and the tokens stay as they are."""
@@ -147,10 +149,10 @@ class Sandbox:
         self._serving.__exit__(kind, error, trace)
 
 
-def client_settings(url: str, world: World, limits: LimitOptions) -> dict[str, str]:
+def client_settings(url: str, world: World, limits: LimitOptions, api_version: ApiVersion = "v2") -> dict[str, str]:
     """The environment variables under which a client finds this world at `url`, all its venues included."""
     credentials = world.credentials
-    return {
+    settings = {
         "CLOPOS_BASE_URL": url,
         "CLOPOS_CLIENT_ID": credentials.client_id,
         "CLOPOS_CLIENT_SECRET": credentials.client_secret,
@@ -161,3 +163,9 @@ def client_settings(url: str, world: World, limits: LimitOptions) -> dict[str, s
         "CLOPOS_REQUESTS_PER_WINDOW": str(limits.requests),
         "CLOPOS_WINDOW_SECONDS": f"{limits.window_seconds:g}",
     }
+    if api_version == "v1":
+        del settings["CLOPOS_INTEGRATOR_ID"]
+        settings["CLOPOS_API_VERSION"] = "v1"
+        settings["CLOPOS_VENUE_IDS"] = ",".join(map(str, world.venue_ids()))
+        settings["CLOPOS_REQUESTS_PER_WINDOW"] = str(limits.requests_v1)
+    return settings

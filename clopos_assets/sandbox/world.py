@@ -11,7 +11,7 @@ change replaces the object, so that a reader who took one keeps a consistent rec
 import copy
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -39,7 +39,7 @@ def stamp(moment: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client sends to `POST /v2/auth`; the secret stays out of the repr."""
+    """What a client sends to be given a token; the secret stays out of the repr."""
 
     client_id: str = "sandbox-client"
     client_secret: str = field(default="sandbox-only", repr=False)
@@ -85,7 +85,7 @@ class World:
         self.zone = zone
         self.venues: list[Json] = list(venues)
         self.products: dict[int, Json] = {}
-        self.deleted: set[int] = set()
+        self._deleted: dict[int, Json] = {}
         self.version = 0
         self._now = now
         self._receipts: dict[int, Json] = {}
@@ -132,6 +132,11 @@ class World:
         with self.lock:
             self._now = moment
 
+    @property
+    def deleted(self) -> KeysView[int]:
+        """Ids of the receipts that were deleted."""
+        return self._deleted.keys()
+
     def venue_ids(self) -> list[int]:
         return [int(venue["id"]) for venue in self.venues]
 
@@ -162,6 +167,11 @@ class World:
             except KeyError:
                 raise LookupError(f"receipt {receipt_id} is not in the sandbox") from None
 
+    def get_any_receipt(self, receipt_id: int) -> Json:
+        """The receipt itself, or what is left of a deleted one, for reading only."""
+        with self.lock:
+            return self._deleted[receipt_id] if receipt_id in self._deleted else self.get_receipt(receipt_id)
+
     def operations_as_sent(self, receipt_id: int) -> bytes:
         """The receipt's operations as the JSON array that is sent."""
         with self.lock:
@@ -173,14 +183,23 @@ class World:
         terminal = receipt.get("terminal_id", self._terminals.get(receipt["id"]))
         return None if terminal is None else int(terminal)
 
-    def created_between(self, venue_id: int, first: date | None, last: date | None) -> list[Json]:
+    def created_between(
+        self, venue_id: int, first: date | None, last: date | None, *, with_deleted: bool = False
+    ) -> list[Json]:
         """Receipts of a venue by ascending id, created `first` to `last`, both inclusive, None unbound."""
         low = "" if first is None else first.isoformat()
         high = "9999-12-31" if last is None else last.isoformat()
         with self.lock:
             days = self._days.get(venue_id, {})
             ids = [each for day, members in days.items() if low <= day <= high for each in members]
-            return [self._receipts[each] for each in sorted(ids)]
+            found = {each: self._receipts[each] for each in ids}
+            if with_deleted:
+                found |= {
+                    each: gone
+                    for each, gone in self._deleted.items()
+                    if int(gone["venue_id"]) == venue_id and low <= str(gone["created_at"])[:10] <= high
+                }
+            return [found[each] for each in sorted(found)]
 
     def counts(self) -> dict[str, int]:
         with self.lock:
@@ -203,7 +222,7 @@ class World:
             if old is not None:
                 self._unindex(old)
             self._receipts[receipt_id] = receipt
-            self.deleted.discard(receipt_id)
+            self._deleted.pop(receipt_id, None)
             day = str(receipt["created_at"])[:10]
             self._days.setdefault(int(receipt["venue_id"]), {}).setdefault(day, {})[receipt_id] = None
             if terminal_id is not None:
@@ -253,13 +272,18 @@ class World:
         self.update_receipt(receipt_id, shift_date=shift_date.isoformat())
 
     def delete_receipt(self, receipt_id: int) -> None:
-        """Takes a receipt out of the list; by id it and its operations answer 404 from now on."""
+        """Takes a receipt out of v2's list; by id it and its operations answer 404 there from now on.
+
+        v1 goes on to show it, with `deleted_at` and without operations.
+        """
         with self.lock:
-            self._unindex(self.get_receipt(receipt_id))
+            receipt = self.get_receipt(receipt_id)
+            self._unindex(receipt)
             del self._receipts[receipt_id]
             self._operations.pop(receipt_id, None)
             self._terminals.pop(receipt_id, None)
-            self.deleted.add(receipt_id)
+            moment = stamp(self._now)
+            self._deleted[receipt_id] = {**receipt, "updated_at": moment, "deleted_at": moment}
             self.version += 1
 
     def put_operations(self, receipt_id: int, operations: list[Json]) -> None:

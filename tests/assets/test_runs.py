@@ -45,6 +45,39 @@ def test_events_tell_of_requests_and_amounts(project: Project) -> None:
     assert (again["requests"].value, again["requests_spared"].value) == (0, 2)
 
 
+def test_events_tell_what_changed_after_the_fact(project: Project) -> None:
+    shop = project.shop
+    shop.sell(4, "2026-01-19", status=1, closed_at=None)
+    shop.sell(5, "2026-01-19")
+    project.run(*DAYS)
+    first = project.materializations("receipts")["2026-01-19"][0].metadata
+    assert "changes" not in first
+    shop.world.update_receipt(4, status=2, closed_at="2026-01-20 03:10:00")  # closed late
+    shop.deduct(4)
+    shop.world.move_receipt(1, date(2026, 1, 20))
+    shop.world.move_receipt(3, date(2026, 1, 19))
+    shop.world.delete_receipt(5)
+    shop.sell(6, "2026-01-19")
+    assert project.run("2026-01-19").success
+    told = project.materializations("receipts")["2026-01-19"][-1].metadata
+    assert [told[f"receipts_{what}"].value for what in ("added", "changed", "removed", "moved_here", "moved_away")] == [
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]
+    assert str(told["changes"].value).splitlines()[2:] == [
+        "| 1 | moved to 2026-01-20 | closed, 12.500000 |  |",
+        "| 3 | moved here from 2026-01-20 |  | closed, 12.500000 |",
+        "| 4 | changed | open, 12.500000 | closed, 12.500000 |",
+        "| 5 | removed | closed, 12.500000 |  |",
+        "| 6 | added |  | closed, 12.500000 |",
+    ]
+    cost = project.materializations("daily_cogs")["2026-01-19"][-1].metadata
+    assert [cost[name].value for name in ("cogs_before", "cogs", "cogs_change")] == [1.92, 2.56, 0.64]
+
+
 def test_requests_of_a_range_sum_to_what_was_sent(project: Project) -> None:
     project.run("2026-01-15", "2026-01-22")
     counted = sum(

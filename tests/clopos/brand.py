@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.token import TokenCache
 
 from .server import Asked, Reply, Server, reply_json
@@ -36,11 +38,11 @@ class Brand:
         forced = self.intervene(asked)
         if forced is not None:
             return forced
-        if asked.path == f"{BASE}/v2/auth":
+        if asked.path in {f"{BASE}/v2/auth", f"{BASE}/auth"}:
             return self._authenticate(asked)
         if asked.headers.get("x-token") not in self.accepted:
             return reply_json({"success": False, "error": "Invalid token", "message": "Invalid token"}, 401)
-        match asked.path.removeprefix(f"{BASE}/v2/").split("/"):
+        match asked.path.removeprefix(BASE).removeprefix("/v2").lstrip("/").split("/"):
             case ["receipts"]:
                 return self._list(asked)
             case ["receipts", number]:
@@ -80,7 +82,8 @@ def connect(
     server: Server,
     *,
     secret: str = SECRET,
-    quota: Quota | None = None,
+    quota: Quota | Quotas | None = None,
+    dialect: Dialect = V2,
     tokens: TokenCache | None = None,
     on_wait: Callable[[float, str], None] | None = None,
     attempts: int = 4,
@@ -94,6 +97,7 @@ def connect(
         client_secret=secret,
         brand="openapitest",
         integrator_id="integrator",
+        dialect=dialect,
         attempts=attempts,
         timeout_seconds=timeout_seconds,
         backoff_seconds=0.01,

@@ -13,6 +13,7 @@ import pytest
 
 from clopos_assets.clopos.client import read_stock_operations
 from clopos_assets.clopos.decode import decode_json, encode_json
+from clopos_assets.clopos.dialect import V1
 from clopos_assets.clopos.errors import CloposRefused
 from clopos_assets.clopos.verdict import Kind, judge
 
@@ -43,6 +44,7 @@ def test_the_stock_operations() -> None:
         async with connect(server) as clopos:
             answer = await clopos.get_stock_operations(1, None)
             assert answer is not None
+            assert answer.items is not None
             assert [item["id"] for item in answer.items] == [1001, 1002]
             assert answer.items == ANSWERS["v2 stock operations"]["data"] == read_stock_operations(answer.body)
 
@@ -74,6 +76,21 @@ def test_errors(example: str, status: int, message: str) -> None:
 
     with Server(_brand(example, status).answer) as server, pytest.raises(CloposRefused, match=message):
         asyncio.run(run())
+
+
+def test_the_receipt_of_v1() -> None:
+    async def run() -> None:
+        async with connect(server, dialect=V1) as clopos:
+            assert await clopos.get_receipt(1, 1) == ANSWERS["v1 receipt"]["data"]
+            # The example holds no operations, which is not the same as an empty list of them.
+            answer = await clopos.get_stock_operations(1, 1)
+            assert answer is not None
+            assert answer.items is None
+            assert read_stock_operations(answer.body) is None
+
+    with Server(_brand("v1 receipt").answer) as server:
+        asyncio.run(run())
+    assert [asked.target for asked in server.asked] == ["/open-api/auth", *["/open-api/receipts/1"] * 2]
 
 
 def test_the_receipt_of_v1_is_kept_whole() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clopos_assets.clopos.window import Lease, RateLimit, Wait, Window
+from clopos_assets.clopos.window import Lease, RateLimit, Wait, Window, WindowState
 
 UNTOLD = RateLimit()
 
@@ -79,15 +79,34 @@ def test_a_request_without_answer_holds_its_slot_one_window_longer() -> None:
     assert _waits(window, 61) == pytest.approx(30)
 
 
+def _take_all(window: Window, now: float) -> list[Lease]:
+    leases = []
+    while isinstance(outcome := window.reserve(now), Lease):
+        leases.append(outcome)
+    return leases
+
+
 def test_strangers_are_learned_and_forgotten() -> None:
-    window = Window(10, 60)
-    window.settle(_take(window, 0), 0, _told(3))  # 7 used, 1 of them ours
-    leases = [_take(window, 1) for _ in range(3)]
-    assert isinstance(window.reserve(1), Wait)
+    window = Window(100, 60)
+    window.settle(_take(window, 0), 0, _told(60, limit=100))  # 40 used, 1 of them ours
+    leases = _take_all(window, 1)
+    assert len(leases) == 60 - 4  # the last ones are left to the strangers, who go on
     for lease in leases:
-        window.settle(lease, 2, _told(3, reset=None))
-    assert _waits(window, 3) == pytest.approx(57)
-    assert [type(window.reserve(62)) for _ in range(5)] == [Lease] + [Wait] * 4
+        window.settle(lease, 2, _told(4, limit=100, reset=None))
+    (teller,) = _take_all(window, 3)
+    window.settle(teller, 4, _told(3, limit=100, reset=None))
+    quiet = 4 + 5 * 60
+    window.settle(_take(window, quiet), quiet, _told(99, limit=100))
+    assert len(_take_all(window, quiet)) == 99
+
+
+def test_beside_strangers_the_answer_that_was_sent_last_tells_the_room() -> None:
+    window = Window(100, 60)
+    window.settle(_take(window, 0), 0, _told(60, limit=100))
+    early, late = _take(window, 1), _take(window, 2)
+    window.settle(late, 3, _told(10, limit=100))
+    window.settle(early, 3, _told(30, limit=100))
+    assert len(_take_all(window, 3)) == 10 - 1 - 4  # the early one was under way, and perhaps not counted
 
 
 def test_our_own_requests_under_way_are_not_taken_for_strangers() -> None:
@@ -100,8 +119,8 @@ def test_our_own_requests_under_way_are_not_taken_for_strangers() -> None:
 
 def test_slots_that_end_under_an_answer_are_not_taken_for_strangers() -> None:
     window = _known()
-    for _ in range(4):
-        window.settle(_take(window, 1), 1, _told(5))
+    for remaining in (8, 7, 6, 5):
+        window.settle(_take(window, 1), 1, _told(remaining))
     late = _take(window, 59)
     assert isinstance(window.reserve(62), Wait)  # and clears away what ended
     window.settle(late, 63, _told(4, reset=None))  # counted at 59: five of ours and itself
@@ -158,3 +177,73 @@ def test_headers(headers: dict[str, str], told: RateLimit) -> None:
 def test_a_window_of_nothing_is_refused(requests: int, seconds: float) -> None:
     with pytest.raises(ValueError, match="at least one request"):
         Window(requests, seconds)
+
+
+def test_the_slot_of_a_holder_that_died_is_free_after_its_lease_and_a_window() -> None:
+    window = Window(2, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(9))
+    _take(window, 1)  # nobody will say how it went
+    window.settle(_take(window, 60), 60, _told(8))
+    # Of the two slots, the first one's is free at 60, and the lost one's at 1 + 50 + 60.
+    assert len(_take_all(window, 110.9)) == 0
+    assert len(_take_all(window, 111)) == 1
+
+
+def test_beside_strangers_a_holder_that_died_stops_nobody() -> None:
+    window = Window(100, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(60, limit=100))
+    _take(window, 1)
+    window.settle(_take(window, 2), 2, _told(3, limit=100))
+    assert len(_take_all(window, 3)) == 1
+
+
+def test_an_answer_after_the_lease_holds_a_slot_all_the_same() -> None:
+    window = Window(3, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(9))
+    late = _take(window, 1)
+    assert len(_take_all(window, 55)) == 1
+    window.give_up(late, 105)
+    assert len(_take_all(window, 112)) == 1  # not both: the late one holds until 165
+
+
+def test_a_large_quota_is_a_small_state() -> None:
+    state = WindowState()
+    window = Window(1_000_000, 60, state=state)
+    for number in range(20_000):
+        window.settle(_take(window, number / 1000), number / 1000, _told(10**6, limit=10**6))
+    assert len(state.ends) < 500
+    assert sum(count for _, count in state.ends) == 20_000
+
+
+def _scarce() -> Window:
+    """A window of which slots open at 61, 62, …, and an urgent request that knows it must wait."""
+    window = Window(40, 60)
+    window.settle(_take(window, 0), 1, _told(39, limit=40))
+    for number, lease in enumerate([_take(window, 1) for _ in range(39)]):
+        window.settle(lease, 2 + number, _told(0, limit=40, reset=None))
+    assert isinstance(window.reserve(41), Wait)
+    return window
+
+
+def test_ordinary_requests_give_way_to_urgent_ones_that_wait_and_get_a_fifth() -> None:
+    window = _scarce()
+    first = ""
+    for number in range(20):
+        now = 61.0 + number
+        if isinstance(window.reserve(now, is_urgent=False), Lease):
+            first += "o"
+        elif isinstance(window.reserve(now), Lease):
+            first += "u"
+        window.reserve(now)  # one more urgent one waits
+    assert first == "uuuuo" * 4
+
+
+def test_ordinary_requests_take_what_urgent_ones_do_not_come_for() -> None:
+    window = _scarce()
+    assert isinstance(window.reserve(61.2, is_urgent=False), Wait)
+    assert isinstance(window.reserve(61.6, is_urgent=False), Lease)
+
+
+def test_ordinary_requests_have_all_the_window_while_nobody_waits() -> None:
+    window = _known()
+    assert [type(window.reserve(1, is_urgent=False)) for _ in range(10)] == [Lease] * 9 + [Wait]

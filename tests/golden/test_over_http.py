@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clopos_assets.clopos.dialect import V1, V2, Dialect
 from clopos_assets.compute import Rules, compute, connect
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import COST
@@ -13,11 +14,12 @@ from tests.ingest.shop import NOW, Shop
 ANSWERS = Path(__file__).with_name("answers.json")
 
 
+@pytest.mark.parametrize("dialect", [V2, V1], ids=lambda dialect: dialect.version)
 @pytest.mark.parametrize("at_once", [True, False])
-def test_the_golden_days_come_out_to_the_last_decimal(tmp_path: Path, at_once: bool) -> None:
+def test_the_golden_days_come_out_to_the_last_decimal(tmp_path: Path, dialect: Dialect, at_once: bool) -> None:
     world = World.from_json(ANSWERS.read_bytes(), now=NOW)
     with Sandbox(world, limits=LimitOptions.unlimited()) as sandbox:
-        shop = Shop(tmp_path, sandbox)
+        shop = Shop(tmp_path, sandbox, dialect)
         for days in [DAYS] if at_once else [[day] for day in DAYS]:
             made, then = shop.make(*days)
             assert not made.bad

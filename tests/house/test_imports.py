@@ -11,7 +11,7 @@ import clopos_assets
 PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
-_RAW = frozenset({"clopos", "tables", "storage", "lake", "ingest"})
+_RAW = frozenset({"clopos", "tables", "storage", "lake", "origin", "ingest"})
 _RUN = _RAW | {"compute", "settings", "ledger", "findings", "monthly"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
@@ -20,27 +20,31 @@ KNOWS: dict[str, frozenset[str]] = {
     "sandbox": frozenset(),
     "storage": frozenset(),
     "lake": frozenset({"tables", "storage"}),
-    "ingest": frozenset({"clopos", "tables", "lake"}),
+    "origin": frozenset({"tables", "lake"}),
+    "ingest": frozenset({"clopos", "tables", "lake", "origin"}),
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
     "monthly": frozenset({"tables", "lake"}),
+    "late": _RAW,
     "access": _RUN,
+    "sharing": frozenset({"clopos", "storage", "lake"}),
     "line": _RUN | {"access"},
-    "assets": _RUN | {"access", "line"},
-    "automation": _RUN | {"access", "line"},
+    "assets": _RUN | {"access", "line", "sharing"},
+    "late_sensor": _RUN | {"access", "late", "line", "sharing"},
+    "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
-    "cli": _RUN | {"access", "assets", "automation", "sandbox"},
+    "cli": _RUN | {"access", "assets", "automation", "sandbox", "sharing"},
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 
-SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "__main__": "cli"}
+SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "doctor": "cli", "__main__": "cli"}
 """Modules that are part of a room beside them: the assembly without its environment, the command without its words."""
 
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"assets", "automation", "definitions", "cli"}
+OF_DAGSTER = {"sharing", "assets", "automation", "late_sensor", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:

@@ -13,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.ingest import Made, Refresh, Scope, make_receipts, make_stock_operations
 from clopos_assets.lake import Lake
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
+from clopos_assets.tables.privacy import Privacy
 
 ZONE = ZoneInfo("Asia/Baku")
 NOW = datetime(2026, 1, 25, 12, 0)
@@ -28,12 +30,14 @@ NOW = datetime(2026, 1, 25, 12, 0)
 class Shop:
     """A world that is served, a lake, and the way from one to the other."""
 
-    def __init__(self, root: Path, sandbox: Sandbox) -> None:
+    def __init__(self, root: Path, sandbox: Sandbox, dialect: Dialect = V2) -> None:
         self.world = sandbox.world
         self.sandbox = sandbox
         self.lake = Lake(root / "lake")
-        self.venue_ids: str | tuple[int, ...] | None = "all"
+        self.dialect = dialect
+        self.venue_ids: str | tuple[int, ...] | None = "all" if dialect is V2 else tuple(self.world.venue_ids())
         self.allow_mass_removal = False
+        self.privacy = Privacy()
 
     def sell(self, receipt_id: int, shift_date: str, **fields: Any) -> None:
         """Enter a closed receipt with one line and one operation; `fields` change the receipt."""
@@ -94,6 +98,7 @@ class Shop:
             days_after=1,
             zone=ZONE,
             allow_mass_removal=self.allow_mass_removal,
+            privacy=self.privacy,
             clock=lambda: self.world.now.replace(tzinfo=ZONE).astimezone(UTC),
         )
 
@@ -106,6 +111,7 @@ class Shop:
             client_secret=credentials.client_secret,
             brand=credentials.brand,
             integrator_id=credentials.integrator_id,
+            dialect=self.dialect,
             attempts=2,
             backoff_seconds=0.01,
         )
@@ -127,6 +133,8 @@ class Shop:
             "/v2/receipts": "list",
             "/v2/receipts/{id}": "by id",
             "/v2/receipts/{id}/stock-operations": "operations",
+            "/receipts": "v1 list",
+            "/receipts/{id}": "v1 by id",
         }
         counts = {kind: self.sandbox.requests.count("GET", route) for route, kind in kinds.items()}
         return {kind: number for kind, number in counts.items() if number}

@@ -214,5 +214,5 @@ def test_the_schedule_is_for_object_stores(place: Place, lake: Lake, monkeypatch
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 8 * * *", "Asia/Baku")
     with dg.build_schedule_context(repository_def=definitions.get_repository_def()) as context:
         data = schedule.evaluate_tick(context)
-    assert bool(data.run_requests) == (not Access(settings).lake.is_folder) == (not lake.is_folder)
-    assert (data.skip_message is None) == (not lake.is_folder)
+    assert bool(data.run_requests) == (Access(settings).lake.folder is None) == (lake.folder is None)
+    assert (data.skip_message is None) == (lake.folder is None)

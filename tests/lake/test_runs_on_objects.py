@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.assets.locking import keep_apart
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.settings import Settings
+from clopos_assets.sharing import keep_apart
 from clopos_assets.storage import PostgresLocks
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, Table
 from tests.assets.conftest import Project, failure_of
@@ -90,7 +90,7 @@ def test_a_range_gives_the_same_tables_as_in_a_folder(on_objects: Project, in_fo
         assert remote.waiting("2026-01-25") == local.waiting("2026-01-25")
     assert remote.waiting("2026-01-25") == {5: 2}
     kept = {re.sub(r"/.*", "", name) for name in place.names()}
-    assert kept == {*TABLES, "_ledger", "_waiting"}, "no locks, and nothing unfinished"
+    assert kept == {*TABLES, "_lake", "_ledger", "_waiting"}, "no locks, and nothing unfinished"
 
 
 def test_a_second_run_asks_for_the_list_alone_and_writes_nothing(on_objects: Project, place: Place) -> None:

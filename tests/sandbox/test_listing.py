@@ -233,7 +233,7 @@ def test_an_unknown_venue_can_answer_otherwise(vendor_world: World) -> None:
         assert asker.get("/v2/receipts", venue=99).status == 403
 
 
-@pytest.mark.parametrize("path", ["/v2/nothing", "/v2/receipts/", "/receipts", "/v2/receipts/1/lines", ""])
+@pytest.mark.parametrize("path", ["/v2/nothing", "/v2/receipts/", "/v3/receipts", "/v2/receipts/1/lines", ""])
 def test_unknown_routes_are_not_found_in_the_envelope(month_asker: Asker, path: str) -> None:
     answer = month_asker.get(path)
     assert (answer.status, answer.json["success"], answer.json["error"]) == (404, False, "not_found")

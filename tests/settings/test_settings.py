@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from clopos_assets.settings import CREDENTIALS, Settings, SettingsError, variable
+from clopos_assets.settings import CREDENTIALS, CREDENTIALS_V1, Settings, SettingsError, variable
 
 SECRET = "s3cr3t-value"  # made up
 
@@ -27,6 +27,8 @@ DEFAULTS: dict[str, Any] = {
     "CLOPOS_LIST_DAYS_AFTER": 1,
     "CLOPOS_REQUESTS_PER_WINDOW": 300,
     "CLOPOS_WINDOW_SECONDS": 60.0,
+    "CLOPOS_POLL_SECONDS": 300,
+    "CLOPOS_SWEEP_DAYS": 14,
     "CLOPOS_ALLOW_MASS_REMOVAL": False,
     "CLOPOS_PERSONAL_DATA": "keep",
     "CLOPOS_MONEY_TOLERANCE": Decimal("0.01"),
@@ -49,6 +51,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CLOPOS_BASE_URL", "http://localhost:8000", "http://localhost:8000"),
     ("CLOPOS_BASE_URL", "http://[::1]:8000", "http://[::1]:8000"),
     ("CLOPOS_API_VERSION", "v2", "v2"),
+    ("CLOPOS_API_VERSION", "v1", "v1"),
     ("CLOPOS_LAKE", "/data/lake", Path("/data/lake")),
     ("CLOPOS_LAKE", "s3://bucket", "s3://bucket"),
     ("CLOPOS_LAKE", "s3://my.bucket-1/a_folder=x/lake/", "s3://my.bucket-1/a_folder=x/lake"),
@@ -65,12 +68,18 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CLOPOS_WINDOW_SECONDS", "0.5", 0.5),
     ("CLOPOS_WINDOW_SECONDS", "86400", 86400.0),
     ("CLOPOS_PERSONAL_DATA", "keep", "keep"),
+    ("CLOPOS_PERSONAL_DATA", "hash", "hash"),
+    ("CLOPOS_PERSONAL_DATA", "drop", "drop"),
     ("CLOPOS_MONEY_TOLERANCE", "0", Decimal(0)),
     ("CLOPOS_MONEY_TOLERANCE", "1.5", Decimal("1.5")),
     ("CLOPOS_QUANTITY_TOLERANCE", "0.001", Decimal("0.001")),
     ("CLOPOS_COST_UNIT", "0.000001", Decimal("0.000001")),
     ("CLOPOS_STANDARD_DAYS", "1", 1),
     ("CLOPOS_STANDARD_DAYS", "366", 366),
+    ("CLOPOS_POLL_SECONDS", "30", 30),
+    ("CLOPOS_POLL_SECONDS", "86400", 86_400),
+    ("CLOPOS_SWEEP_DAYS", "1", 1),
+    ("CLOPOS_SWEEP_DAYS", "366", 366),
     ("CLOPOS_ALLOW_MASS_REMOVAL", "true", True),
     ("CLOPOS_ALLOW_MASS_REMOVAL", "false", False),
 ]
@@ -78,7 +87,7 @@ GOOD: list[tuple[str, str, Any]] = [
 TAKES = {
     "CLOPOS_VENUE_IDS": "venue ids separated by commas, such as 1,2, or the word all",
     "CLOPOS_BASE_URL": "the API's address without the version: https, or http to this machine only",
-    "CLOPOS_API_VERSION": "v2",
+    "CLOPOS_API_VERSION": "v1 or v2",
     "CLOPOS_LAKE": "a folder, or an address in an object store such as s3://bucket/lake",
     "CLOPOS_START_DATE": "a date as YYYY-MM-DD, such as 2025-01-01",
     "CLOPOS_TIMEZONE": "a time zone by its IANA name, such as Asia/Baku",
@@ -87,8 +96,10 @@ TAKES = {
     "CLOPOS_LIST_DAYS_AFTER": "a number of days from 0 to 366",
     "CLOPOS_REQUESTS_PER_WINDOW": "a whole number from 1",
     "CLOPOS_WINDOW_SECONDS": "a number of seconds above 0, such as 60",
+    "CLOPOS_POLL_SECONDS": "a whole number of seconds from 30 to 86400",
+    "CLOPOS_SWEEP_DAYS": "a number of days from 1 to 366",
     "CLOPOS_ALLOW_MASS_REMOVAL": "true or false",
-    "CLOPOS_PERSONAL_DATA": "keep",
+    "CLOPOS_PERSONAL_DATA": "keep, hash or drop",
     "CLOPOS_MONEY_TOLERANCE": "an amount from 0, such as 0.01",
     "CLOPOS_QUANTITY_TOLERANCE": "a quantity from 0, such as 0.000001",
     "CLOPOS_COST_UNIT": "an amount above 0, such as 0.01",
@@ -126,9 +137,10 @@ BAD: dict[str, list[str]] = {
     "CLOPOS_LIST_DAYS_AFTER": ["-1", "367", "1.5", "two"],
     "CLOPOS_REQUESTS_PER_WINDOW": ["0", "-5", "1.5", "many", "inf"],
     "CLOPOS_WINDOW_SECONDS": ["0", "-1", "nan", "inf", "86401", "a minute"],
+    "CLOPOS_POLL_SECONDS": ["29", "0", "86401", "2.5", "often"],
+    "CLOPOS_SWEEP_DAYS": ["0", "367", "1.5", "a fortnight"],
     "CLOPOS_ALLOW_MASS_REMOVAL": ["maybe", "2", "tru e"],
-    # Asked for, and not there yet: to keep what somebody wants dropped would be worse than to stop.
-    "CLOPOS_PERSONAL_DATA": ["drop", "hash", "no"],
+    "CLOPOS_PERSONAL_DATA": ["no", "Drop", "keep,drop"],
     "CLOPOS_MONEY_TOLERANCE": ["-0.01", "0.0000001", "nan", "inf", "0,01", "1000000"],
     "CLOPOS_QUANTITY_TOLERANCE": ["-1", "1e-7", "some"],
     "CLOPOS_COST_UNIT": ["0", "-0.01", "cent"],
@@ -277,6 +289,53 @@ def test_a_missing_credential_is_named(monkeypatch: pytest.MonkeyPatch, field: s
     with pytest.raises(SettingsError) as caught:
         settings.require_credentials()
     assert str(caught.value) == f"{variable(field)} is not set: {ADVICE}"
+
+
+@pytest.fixture
+def _v1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_API_VERSION", "v1")
+    for field in ("client_id", "client_secret", "brand"):
+        monkeypatch.setenv(variable(field), SECRET if "secret" in field else field)
+    monkeypatch.setenv("CLOPOS_VENUE_IDS", "1,2")
+
+
+@pytest.mark.usefixtures("_v1")
+def test_v1_knows_no_integrator(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.read().missing_credentials() == []
+    assert Settings.read().require_credentials() == ("client_id", SECRET, "brand", "")
+    monkeypatch.setenv("CLOPOS_INTEGRATOR_ID", "integrator")
+    assert Settings.read().require_credentials() == ("client_id", SECRET, "brand", "")
+
+
+@pytest.mark.usefixtures("_v1")
+@pytest.mark.parametrize("field", CREDENTIALS_V1)
+def test_what_v1_needs_is_named(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    monkeypatch.delenv(variable(field))
+    settings = Settings.read()
+    assert settings.missing_credentials() == [variable(field)]
+    with pytest.raises(SettingsError) as caught:
+        settings.require_credentials()
+    venues = ", CLOPOS_VENUE_IDS by id, such as 1,2 (v1 needs them named)"
+    advice = ADVICE.replace(", or", f"{venues}, or") if field == "venue_ids" else ADVICE
+    assert str(caught.value) == f"{variable(field)} is not set: {advice}"
+
+
+@pytest.mark.usefixtures("_v1")
+def test_v1_does_not_list_venues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_VENUE_IDS", "all")
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert str(caught.value) == (
+        "CLOPOS_VENUE_IDS is all, which CLOPOS_API_VERSION=v1 can't list: name the venues by id, such as 1,2"
+    )
+
+
+@pytest.mark.usefixtures("_v1")
+def test_v1_has_a_quota_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.read()
+    assert (settings.requests_per_window, settings.window_seconds) == (100, 60)
+    monkeypatch.setenv("CLOPOS_REQUESTS_PER_WINDOW", "250")
+    assert Settings.read().requests_per_window == 250
 
 
 def test_all_missing_credentials_are_named_in_order() -> None:

@@ -165,5 +165,9 @@ def test_the_largest_amounts(day: Day) -> None:
     most = Decimal("999999999999.999999")
     rows = day.cost([receipt(1)], [line(11, 1, total=most)], [operation(901, 1, 11, total_cost=most)])["line_cogs"]
     assert pick(rows, "net_sales cogs gross_profit") == [(most, most, 0)]
-    with pytest.raises(ContractError, match=r"^line_cogs: a figure is too large for its column"):
-        day.cost([receipt(1)], [line(11, 1, total=most)], [operation(901, 1, 11, total_cost="-0.000001")])
+    large = [operation(901, 1, 11, total_cost="-0.000001"), operation(902, 1, 12, total_cost=-most)]
+    with pytest.raises(ContractError) as caught:
+        day.cost([receipt(1)], [line(12, 1, total="0.000001"), line(11, 1, total=most), line(13, 1)], large)
+    assert str(caught.value) == (
+        "line_cogs: a figure is too large for its column (gross_profit 1000000000000.000000 of receipt_product_id 11)"
+    )

@@ -34,6 +34,20 @@ def test_a_partition_and_a_range(home: Home) -> None:
         assert lake.dates(table) == [f"2026-01-{day}" for day in range(12, 20)], table.name
 
 
+def test_a_partition_of_a_brand_on_v1(tmp_path: Path) -> None:
+    with sandbox_home(tmp_path / "home", *HISTORY, "--api-version", "v1") as home:
+        one = home.materialize("--partition", "2026-01-19")
+        assert one.returncode == 0, one.stderr[-3000:]
+        unnamed = Home(home.path, home.env | {"CLOPOS_VENUE_IDS": ""}).materialize("--partition", "2026-01-19")
+    lake = Lake(home.path / "lake")
+    assert lake.dates(STOCK_OPERATIONS) == ["2026-01-19"]
+    rows = lake.read(STOCK_OPERATIONS, "2026-01-19")
+    assert rows is not None
+    assert rows.num_rows > 0
+    assert unnamed.returncode != 0
+    assert "CLOPOS_VENUE_IDS is not set: " in unnamed.stderr
+
+
 def test_some_of_the_tables_can_be_selected(home: Home) -> None:
     lake = Lake(home.path / "lake")
     begin = ("asset", "materialize", "-m", "clopos_assets.definitions", "--partition", "2026-01-19", "--select")

@@ -74,6 +74,21 @@ def test_the_sentence_of_costs(findings: Find) -> None:
     assert row["message"] == "Rice for receipt 1: 1 at 16.50 costs 16.50, but 20.00 was booked: 3.50 too much."
 
 
+@pytest.mark.parametrize("name", ["{cost}", "{expected}", "{amount} {}", "{{difference}}", "{}actual}", "}{", "{"])
+def test_a_name_is_said_as_it_is(findings: Find, name: str) -> None:
+    lines = [line(1, 1, total=1, product_name=name)]
+    operations = [operation(1, 1, 1, cost=3, total_cost=2, product_name=name)]
+    rows = findings(sold(subtotal=None), lines, operations, ledger=[step(1, product_name=name, before_quantity=10)])
+    assert {row["check_name"]: row["message"] for row in rows} == {
+        "cost_adds_up": f"{name} for receipt 1: 1 at 3.00 costs 3.00, but 2.00 was booked: 1.00 too little.",
+        "sold_above_cost": f"{name} on receipt 1 was sold for 1.00 but cost 2.00: a loss of 1.00.",
+        "stock_is_continuous": (
+            f"{name} stood at 9 in stock after the sale before and at 10 when receipt 1 took some on "
+            "2026-01-19 12:30: 1 came in that no sale explains."
+        ),
+    }
+
+
 def test_operation_has_line(findings: Find) -> None:
     """A line of another receipt is none, nor is no line; one that was taken off the receipt is one."""
     lines = [*SALE, line(2, 1, deleted_at=ENDED), line(3, 2)]

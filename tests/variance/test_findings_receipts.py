@@ -199,13 +199,16 @@ def test_closed_within_shift(findings: Find, before_end: int, count: int) -> Non
         )
 
 
-@pytest.mark.parametrize(("status", "deleted_at", "count"), [(2, None, 0), (1, ENDED, 0), (1, None, 1), (3, None, 1)])
+@pytest.mark.parametrize(
+    ("status", "deleted_at", "count"), [(2, None, 0), (1, ENDED, 0), (1, None, 1), (0, None, 1), (3, None, 1)]
+)
 def test_receipt_is_closed(findings: Find, status: int, deleted_at: datetime | None, count: int) -> None:
     rows = findings(sold(status=status, deleted_at=deleted_at, total=20))
     assert names(rows) == ["receipt_is_closed"] * count
     if count:
         assert pick(rows, f"severity receipt_id {FIGURES}") == [("WARN", 1, None, None, None, 20)]
-        assert rows[0]["message"] == "Receipt 1, opened on 2026-01-19 12:00, is still open with a total of 20.00."
+        state = "is still open with" if status == 1 else f"has status {status} and"
+        assert rows[0]["message"] == f"Receipt 1, opened on 2026-01-19 12:00, {state} a total of 20.00."
 
 
 @pytest.mark.parametrize(

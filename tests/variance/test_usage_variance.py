@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -93,6 +94,16 @@ def test_price_and_usage(kitchen: Kitchen, till: Till) -> None:
             "total_variance": Decimal("0.8"),
         }
     ]
+
+
+@pytest.mark.parametrize("folder", ["shift_date=2020-01-01/product_id=9", "shift_date=2020-01-01 [1] {a,b} *"])
+def test_the_window_is_read_whatever_the_folders_above_are_called(
+    kitchen: Kitchen, till: Till, tmp_path: Path, folder: str
+) -> None:
+    till.sell(0, RICE)
+    till.sell(1, {501: ("0.5", 2)}, units=2)
+    elsewhere = Kitchen(kitchen.connection, tmp_path / folder)
+    assert elsewhere.variances(till, 1) == kitchen.variances(till, 1)
 
 
 def test_without_a_window_there_is_no_standard(kitchen: Kitchen, till: Till) -> None:

@@ -3,8 +3,8 @@
 select
     venue_id,
     product_id,
-    last(product_name order by receipt_product_id) as product_name,
-    last(product_type order by receipt_product_id) as product_type,
+    arg_max_null(product_name, receipt_product_id) as product_name,
+    arg_max_null(product_type, receipt_product_id) as product_type,
     count(*) as lines,
     sum(units_sold) as units_sold,
     sum(net_sales) as net_sales,

@@ -8,38 +8,75 @@ with closed_receipts as (
     where status = 2 and deleted_at is null
 ),
 
-operations as (
-    select stock_operations.*
+-- Read twice rather than held in memory.
+operations as not materialized (
+    select
+        stock_operations.id, stock_operations.stock_id, stock_operations.operated_at, stock_operations.after_quantity,
+        stock_operations.cost,
     from stock_operations
     inner join closed_receipts on closed_receipts.id = stock_operations.receipt_id
 ),
 
 -- While a receipt moves between shift dates, its operations stand under both.
 others as (
-    select other_operations.*
+    select
+        other_operations.id, other_operations.stock_id, other_operations.operated_at, other_operations.after_quantity,
+        other_operations.cost,
     from other_operations
     anti join operations on operations.id = other_operations.id
 ),
 
+candidates as (
+    select id, stock_id, operated_at, after_quantity, cost, true as is_own
+    from operations
+    union all
+    select id, stock_id, operated_at, after_quantity, cost, false as is_own
+    from others
+),
+
+-- Sorting a list per stock takes a fraction of a window over all rows; and it holds only what a successor needs.
 in_order as (
     select
-        id, receipt_id, venue_id, storage_id, stock_id, product_id, product_name, quantity, before_quantity,
-        after_quantity, cost, before_cost, operated_at,
-        -- One lag of three values takes less than three.
-        lag({'id': id, 'after_quantity': after_quantity, 'cost': cost}) over (
-            partition by stock_id order by operated_at, id
-        ) as previous,
-    from (from operations union all by name from others)
+        list_sort(
+            list({
+                'operated_at': operated_at, 'id': id, 'is_own': is_own, 'after_quantity': after_quantity, 'cost': cost
+            })
+        ) as steps,
+    from candidates
+    group by stock_id
+),
+
+steps as (
+    select unnest(steps) as step, unnest(list_prepend(null, steps[:-2])) as previous
+    from in_order
+),
+
+own_steps as (
+    select step.id as id, previous
+    from steps
+    where step.is_own
 ),
 
 pairs as (
     select
-        in_order.* exclude (previous),
-        previous.id as previous_operation_id,
-        previous.after_quantity as previous_after_quantity,
-        previous.cost as previous_cost,
-    from in_order
-    where receipt_id is not null
+        stock_operations.id,
+        stock_operations.receipt_id,
+        stock_operations.venue_id,
+        stock_operations.storage_id,
+        stock_operations.stock_id,
+        stock_operations.product_id,
+        stock_operations.product_name,
+        own_steps.previous.id as previous_operation_id,
+        stock_operations.quantity,
+        stock_operations.before_quantity,
+        stock_operations.after_quantity,
+        stock_operations.cost,
+        stock_operations.before_cost,
+        own_steps.previous.after_quantity as previous_after_quantity,
+        own_steps.previous.cost as previous_cost,
+        stock_operations.operated_at,
+    from stock_operations
+    inner join own_steps on own_steps.id = stock_operations.id
 )
 
 select

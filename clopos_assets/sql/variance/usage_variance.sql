@@ -1,18 +1,18 @@
 -- usage_variance: one row per venue, sold product and ingredient, deducted on the date or in the standard window
 -- inputs: recipe_observed, product_cogs of one shift date
 -- trailing: recipe_observed, product_cogs, ingredient_usage, daily_cogs of the standard window
-with pairs as (
+with recipes_of_window as (
+    select venue_id, product_id, ingredient_id, sum(quantity) as quantity
+    from trailing_recipe_observed
+    group by venue_id, product_id, ingredient_id
+),
+
+pairs as (
     select venue_id, product_id, ingredient_id
     from recipe_observed
     union
     select venue_id, product_id, ingredient_id
-    from trailing_recipe_observed
-),
-
-recipes_of_window as (
-    select venue_id, product_id, ingredient_id, sum(quantity) as quantity
-    from trailing_recipe_observed
-    group by venue_id, product_id, ingredient_id
+    from recipes_of_window
 ),
 
 products_of_window as (

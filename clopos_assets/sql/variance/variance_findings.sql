@@ -4,7 +4,8 @@
 --
 -- One CTE per check, named after it, with the sentence that says it. NULL in a comparison is no finding. The last
 -- steps round what is exact, write the figures into the sentences where {expected}, {actual}, {difference} and
--- {amount} stand, and take the difference for the amount at risk where a check on money gives none.
+-- {amount} stand, and take the difference for the amount at risk where a check on money gives none. A brace in a
+-- name is written {} until then, so that no name holds any of these.
 with closed_receipts as (
     select
         id, venue_id, total, remaining, subtotal, total_discount, service_charge_value, delivery_fee, e_tax,
@@ -30,7 +31,8 @@ odd_operations as (
     select
         stock_operations.id, stock_operations.receipt_id, stock_operations.receipt_product_id,
         closed_receipts.venue_id, stock_operations.stock_id, stock_operations.product_id,
-        coalesce(stock_operations.product_name, 'Product ' || stock_operations.product_id) as product_name,
+        coalesce(replace(stock_operations.product_name, '{', '{}'), 'Product ' || stock_operations.product_id)
+            as product_name,
         cast(stock_operations.quantity as decimal(38, 6)) as quantity,
         cast(stock_operations.cost as decimal(38, 6)) as cost,
         before_quantity, after_quantity, stock_operations.total_cost, operated_at,
@@ -104,7 +106,7 @@ worded_lines as (
     select
         receipt_id, receipt_product_id, venue_id, product_id, is_gift, is_return, deductions, units_sold,
         net_sales, cogs,
-        coalesce(product_name, 'Product ' || product_id) || ' on receipt ' || receipt_id as subject,
+        coalesce(replace(product_name, '{', '{}'), 'Product ' || product_id) || ' on receipt ' || receipt_id as subject,
         rtrim(rtrim(cast(units_sold as varchar), '0'), '.') as units_text,
         regexp_replace(cast(net_sales as varchar), '0{1,4}$', '') as net_sales_text,
     from line_cogs
@@ -311,7 +313,7 @@ stock_is_continuous as (
         stock_ledger.before_quantity as actual,
         abs(stock_ledger.unexplained_value) as amount_at_risk,
         false as is_money,
-        coalesce(stock_ledger.product_name, 'Product ' || stock_ledger.product_id)
+        coalesce(replace(stock_ledger.product_name, '{', '{}'), 'Product ' || stock_ledger.product_id)
             || ' stood at {expected} in stock after the sale before and at {actual} when receipt '
             || stock_ledger.receipt_id || ' took some on ' || strftime(stock_ledger.operated_at, '%Y-%m-%d %H:%M')
             || ': {difference} ' || case when actual < expected then 'went out' else 'came in' end
@@ -350,7 +352,8 @@ receipt_is_closed as (
         venue_id, id as receipt_id,
         abs(total) as amount_at_risk,
         'Receipt ' || id || ', opened on ' || strftime(created_at, '%Y-%m-%d %H:%M')
-            || ', is still open with a total of ' || regexp_replace(cast(total as varchar), '0{1,4}$', '')
+            || case status when 1 then ', is still open with' else ', has status ' || status || ' and' end
+            || ' a total of ' || regexp_replace(cast(total as varchar), '0{1,4}$', '')
             || '.' as sentence,
     from receipts
     where status <> 2 and deleted_at is null
@@ -433,7 +436,8 @@ worded_findings as (
         ) as figures,
         list_transform(figures, lambda figure: coalesce(figure, '')) as words,
         replace(replace(sentence, '{expected}', words[1]), '{actual}', words[2]) as half_said,
-        replace(replace(half_said, '{difference}', words[3]), '{amount}', words[4]) as message,
+        replace(replace(half_said, '{difference}', words[3]), '{amount}', words[4]) as said,
+        replace(said, '{}', '{') as message,
     from rounded_findings
 )
 

@@ -1,0 +1,69 @@
+"""What Clopos says to these settings: whether it takes the credentials, which venues there are, what quota is left."""
+
+import asyncio
+
+from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.dialect import DIALECTS
+from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.probe import Probe
+from clopos_assets.clopos.window import RateLimit
+from clopos_assets.doctor.finding import Finding
+from clopos_assets.settings import Settings
+
+WHAT = ("authentication", "venues", "receipts", "quota")
+_SHOWN_VENUES = 10
+
+
+def ask_clopos(settings: Settings, found: list[Finding]) -> None:
+    """Needs the credentials. After a question that fails, those that build on it are not put."""
+    asyncio.run(_ask(settings, found))
+    for what in WHAT[len(found) :]:
+        found.append(Finding(what, False, f"not looked at: mend {found[-1].what} first"))
+
+
+async def _ask(settings: Settings, found: list[Finding]) -> None:
+    client_id, client_secret, brand, integrator_id = settings.require_credentials()
+    try:
+        dialect = DIALECTS[settings.api_version]
+        connection = Connection(settings.base_url, client_id, client_secret, brand, integrator_id, dialect)
+        first = settings.venue_ids[0] if isinstance(settings.venue_ids, tuple) else None
+        async with Probe(connection) as probe:
+            await probe.authenticate(first if dialect.needs_venue else None)
+            found.append(Finding("authentication", True, f"brand {brand} at {settings.base_url}"))
+            if dialect.needs_venue:  # that version lists no venues
+                found.append(Finding("venues", True, f"{', '.join(map(str, settings.venue_ids or ()))} are read"))
+            else:
+                found.append(_judge_venues(settings, await probe.list_venues()))
+            await probe.read_receipts(first)
+            found.append(Finding("receipts", True, "may be read"))
+            found.append(_judge_quota(settings, probe.rate_limit))
+    except CloposError as error:
+        found.append(Finding(WHAT[len(found)], False, str(error)))
+
+
+def _judge_venues(settings: Settings, venues: list[Item]) -> Finding:
+    names = {str(venue.get("id")): str(venue.get("name") or "") for venue in venues}
+    shown = ", ".join(f"{number} {name}".strip() for number, name in [*names.items()][:_SHOWN_VENUES])
+    more = f" and {len(names) - _SHOWN_VENUES} more" if len(names) > _SHOWN_VENUES else ""
+    if settings.venue_ids is None:
+        return Finding("venues", True, f"the token's own is read; the brand has {shown}{more}")
+    if isinstance(settings.venue_ids, str):
+        return Finding("venues", bool(names), f"all are read: {shown}{more}" if names else "the brand has none")
+    strangers = [str(number) for number in settings.venue_ids if str(number) not in names]
+    if strangers:
+        text = f"CLOPOS_VENUE_IDS names {', '.join(strangers)}, and the brand has {shown}{more}: name those"
+        return Finding("venues", False, text)
+    return Finding("venues", True, f"{', '.join(map(str, settings.venue_ids))} are read; the brand has {shown}{more}")
+
+
+def _judge_quota(settings: Settings, told: RateLimit) -> Finding:
+    ceiling = f"CLOPOS_REQUESTS_PER_WINDOW is {settings.requests_per_window}"
+    if told.remaining is None:
+        return Finding("quota", True, f"Clopos does not say what is left; {ceiling}")
+    of = "" if told.limit is None else f" of {told.limit}"
+    again = "" if told.reset_seconds is None else f", more in {told.reset_seconds:.0f} s"
+    left = f"{told.remaining}{of} requests left{again}"
+    if told.remaining == 0:
+        return Finding("quota", False, f"{left}: see which other integrations of the brand spend it")
+    return Finding("quota", True, f"{left}; {ceiling}")

@@ -1,0 +1,276 @@
+"""Which shift dates are to be made, given what was seen, what the lake has and what was asked for before.
+
+A decision reads the lake and changes nothing in it, except that it notes receipts which the making of their shift
+date would not list, so that it asks for them by id.
+
+What is awaited of a receipt at a shift date is a text: its version (the one that the lake will have), `gone ` and
+its version where it is to leave the date, `unreadable ` and a digest; of a run that left the date half made, named
+`run <id>`, nothing but that it be made good.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Literal
+
+from clopos_assets.ingest.filing import Stored
+from clopos_assets.lake import BusyError, Lake, LakeError
+from clopos_assets.late.sighting import Sighting
+from clopos_assets.late.state import Asked, Versions
+from clopos_assets.tables import RECEIPTS
+
+RunState = Literal["none", "running", "succeeded", "failed"]
+Standing = Literal["made", "busy", "unmade", "no partition"]
+
+LONGEST_PAUSE_SECONDS = 6 * 3600
+LONGEST_RUN_SECONDS = 24 * 3600
+"""A run that has not ended by then is taken for dead: its process may be gone without a word."""
+
+_GONE = "gone "
+_RUN = "run "
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a decision looks at.
+
+    `partitions` are the shift dates that exist now, `first_date` is the first that ever will.
+    `run_state` tells of the run that was asked for by a run key. `behind` names, by shift date, the runs that
+    changed it and ended before all its tables followed. `now` is unix seconds.
+    """
+
+    lake: Lake
+    partitions: Collection[str]
+    first_date: str
+    run_state: Callable[[str], RunState]
+    behind: Mapping[str, Collection[str]]
+    now: float
+    poll_seconds: int
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run to ask for: consecutive shift dates, and what is awaited of each."""
+
+    run_key: str
+    receipts: Mapping[str, Versions]
+
+    @property
+    def shift_dates(self) -> list[str]:
+        """Ascending."""
+        return sorted(self.receipts)
+
+
+def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str]]:
+    """Of what is awaited by shift date: the receipts, by id, and the ids of runs that left a date half made."""
+    names = {name for versions in receipts.values() for name in versions}
+    runs = {name for name in names if name.startswith(_RUN)}
+    return sorted(names - runs, key=lambda name: (len(name), name)), sorted(run.removeprefix(_RUN) for run in runs)
+
+
+@dataclass
+class Decision:
+    """What to ask for, and what to remember; and, to be told, what is not asked for, by shift date and reason.
+
+    `running` is being made or was asked for and has not ended, `paused` was asked for in vain and will be again,
+    `unmade` has never been made, `outside` is no partition.
+    """
+
+    requests: list[Request] = field(default_factory=list)
+    asked: dict[str, Asked] = field(default_factory=dict)
+    kept: dict[str, Versions] = field(default_factory=dict)
+    running: dict[str, Versions] = field(default_factory=dict)
+    paused: dict[str, Versions] = field(default_factory=dict)
+    unmade: dict[str, Versions] = field(default_factory=dict)
+    outside: dict[str, Versions] = field(default_factory=dict)
+
+
+def decide(
+    asked: Mapping[str, Asked], kept: Mapping[str, Versions], sightings: Iterable[Sighting], around: Surroundings
+) -> Decision:
+    """Which runs to ask for now. `asked` and `kept` are from the look before."""
+    seen = list(sightings)
+    decision = Decision()
+    lake = _Lake(around)
+    wanted = lake.missing(_gather(kept, seen, around))
+    _note_unlisted(seen, wanted, around)
+    due: dict[str, Versions] = {}
+    tries: dict[str, int] = {}
+    for shift_date, request in asked.items():
+        still = lake.missing({shift_date: request.receipts}).get(shift_date, {})
+        match _judge(request, still, around):
+            case "over":
+                continue
+            case "running":
+                decision.running[shift_date] = still
+            case "paused":
+                decision.paused[shift_date] = still
+            case "again":
+                standing = lake.standing(shift_date)
+                if standing == "made":
+                    due[shift_date], tries[shift_date] = still, request.tries + 1
+                    continue
+                if standing != "busy":
+                    continue  # it was taken out of the lake or of the calendar since
+                decision.running[shift_date] = still
+        decision.asked[shift_date] = request
+    under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+    for shift_date, all_versions in wanted.items():
+        if shift_date in decision.asked:
+            news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
+            if news:
+                decision.kept[shift_date] = news
+            continue
+        # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
+        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith(_RUN)}
+        if held:
+            decision.kept[shift_date] = decision.running[shift_date] = held
+        versions = {n: v for n, v in all_versions.items() if n not in held}
+        if not versions:
+            continue
+        match lake.standing(shift_date):
+            case "made":
+                due[shift_date] = due.get(shift_date, {}) | versions
+            case "busy":
+                decision.kept[shift_date] = decision.running[shift_date] = all_versions
+            case "unmade":
+                decision.unmade[shift_date] = versions
+            case "no partition":
+                decision.outside[shift_date] = versions
+    for stretch in stretches_of(due):
+        receipts = {shift_date: due[shift_date] for shift_date in stretch}
+        run_key = _key({shift_date: [tries.get(shift_date, 0), receipts[shift_date]] for shift_date in stretch})
+        decision.requests.append(Request(run_key, receipts))
+        for shift_date in stretch:
+            count = tries.get(shift_date, 0)
+            pause = min(around.poll_seconds * 2 ** min(count, 20), LONGEST_PAUSE_SECONDS)
+            decision.asked[shift_date] = Asked(run_key, count, int(around.now + pause), receipts[shift_date])
+    return decision
+
+
+def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surroundings) -> dict[str, Versions]:
+    """All that is awaited and not asked for: kept from before, seen now, and left behind by runs."""
+    now_seen = {sighting.name: sighting for sighting in seen}
+    wanted: dict[str, Versions] = {}
+
+    def want(shift_date: str, name: str, version: str) -> None:
+        wanted.setdefault(shift_date, {})[name] = version
+
+    for shift_date, versions in kept.items():
+        for name, version in versions.items():
+            if name not in now_seen:  # what was seen later says it all
+                want(shift_date, name, version)
+    of_id = {sighting.receipt_id: sighting for sighting in now_seen.values() if sighting.receipt_id is not None}
+    for sighting in now_seen.values():
+        want(sighting.shift_date, sighting.name, sighting.version)
+    for shift_date, ids in around.lake.find(RECEIPTS, "id", of_id).items():
+        for receipt_id in ids:
+            if of_id[receipt_id].shift_date != shift_date:
+                # With the version: it may come back, and leave again.
+                want(shift_date, str(receipt_id), _GONE + of_id[receipt_id].version)
+    for shift_date, runs in around.behind.items():
+        for run_id in runs:
+            want(shift_date, f"{_RUN}{run_id}", "")
+    return wanted
+
+
+def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["over", "running", "paused", "again"]:
+    """How it stands with what was asked for, `still` being what is missing of it."""
+    if not still:
+        return "over"
+    state = around.run_state(request.run_key)
+    if state == "running" and around.now < request.not_before + LONGEST_RUN_SECONDS:
+        return "running"
+    # A run lists after it was asked for: if a receipt is not there as it was seen, it has changed since, and is or
+    # will be seen anew. What a dead run left is no matter of listing.
+    if state == "succeeded" and not any(name.startswith(_RUN) for name in still):
+        return "over"
+    return "again" if around.now >= request.not_before else "paused"
+
+
+def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], around: Surroundings) -> None:
+    """Let receipts wait in the lake that the making of their shift date would not list, made already or not.
+
+    Before the lake is asked whether the date is made: a making that begins in between finds the note.
+    """
+    for sighting in seen:
+        if (
+            sighting.receipt_id is not None
+            and not sighting.is_listed
+            and sighting.shift_date >= around.first_date
+            and sighting.name in wanted.get(sighting.shift_date, {})
+            and sighting.receipt_id not in around.lake.waiting(sighting.shift_date)
+        ):
+            around.lake.wait_for(sighting.shift_date, sighting.receipt_id, sighting.venue_id)
+
+
+class _Lake:
+    """What the lake says during one decision; each partition is read once."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._stored: dict[str, Stored | None] = {}
+        self._standings: dict[str, Standing] = {}
+
+    def missing(self, wanted: Mapping[str, Versions]) -> dict[str, Versions]:
+        """What of it is not so in the lake."""
+        missing = {
+            shift_date: {
+                name: version for name, version in versions.items() if not self._is_so(shift_date, name, version)
+            }
+            for shift_date, versions in wanted.items()
+        }
+        return {shift_date: versions for shift_date, versions in missing.items() if versions}
+
+    def _is_so(self, shift_date: str, name: str, version: str) -> bool:
+        if name.startswith(_RUN):
+            return name.removeprefix(_RUN) not in self._around.behind.get(shift_date, ())
+        if not name.removeprefix("-").isdecimal():
+            return False
+        stored = self._load(shift_date)
+        if stored is None:
+            return False
+        if version.startswith(_GONE):
+            return int(name) not in stored.venues
+        return stored.versions.get(int(name), b"").hex() == version
+
+    def _load(self, shift_date: str) -> Stored | None:
+        if shift_date not in self._stored:
+            try:
+                self._stored[shift_date] = Stored.load(self._around.lake, shift_date)
+            except LakeError:
+                self._stored[shift_date] = None  # its making says what is wrong with it
+        return self._stored[shift_date]
+
+    def standing(self, shift_date: str) -> Standing:
+        """Whether a shift date can be asked for."""
+        if shift_date not in self._standings:
+            self._standings[shift_date] = self._look(shift_date)
+        return self._standings[shift_date]
+
+    def _look(self, shift_date: str) -> Standing:
+        if shift_date not in self._around.partitions:
+            return "no partition"
+        try:
+            with self._around.lake.locked([shift_date], seconds=0):
+                # Under lock: a making that has just ended is seen, one that is under way is not overlooked.
+                return "made" if self._around.lake.has(RECEIPTS, shift_date) else "unmade"
+        except BusyError:
+            return "busy"
+
+
+def stretches_of(shift_dates: Iterable[str]) -> list[list[str]]:
+    """Shift dates as runs of consecutive days, ascending."""
+    stretches: list[list[str]] = []
+    for shift_date in sorted(shift_dates):
+        if stretches and date.fromisoformat(shift_date) - date.fromisoformat(stretches[-1][-1]) == timedelta(days=1):
+            stretches[-1].append(shift_date)
+        else:
+            stretches.append([shift_date])
+    return stretches
+
+
+def _key(content: object) -> str:
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()

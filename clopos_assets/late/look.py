@@ -1,0 +1,135 @@
+"""One look at what has changed: reading the list of each venue as far as time allows, and deciding what to ask for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError
+from clopos_assets.clopos.listing import Page, read_id
+from clopos_assets.ingest import Scope
+from clopos_assets.late.beginning import known_until
+from clopos_assets.late.budget import Budget
+from clopos_assets.late.deciding import Decision, Surroundings, decide
+from clopos_assets.late.reading import Fetch, read_changes
+from clopos_assets.late.sighting import Sighted
+from clopos_assets.late.state import MOST_RECEIPTS, Reading, State
+
+_MOST_FAILURES = 3
+"""After so many venues that can't be read, and none that can, the others are left alone."""
+
+MARGIN = timedelta(minutes=5)
+"""How long a change may take from the time it bears to the list: it is written and seen a little later."""
+
+
+@dataclass
+class Look:
+    """What a look found: the state to remember, the decision, and what it read.
+
+    `failed` says, by venue, why its list could not be read; `is_full` that so much is awaited that nothing was read.
+    """
+
+    state: State
+    decision: Decision
+    sighted: Sighted
+    pages: int
+    failed: dict[str, str] = field(default_factory=dict)
+    is_full: bool = False
+
+    @property
+    def unread(self) -> list[str]:
+        """Venues of which more is to be read."""
+        return [venue for venue, reading in self.state.read.items() if reading.unread is not None]
+
+
+async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings, budget: Budget) -> Look:
+    """Read what has changed since `state`, and decide. Something must be materialized.
+
+    A venue whose list can't be read costs the others nothing, and is read from where it was by the next look. Raises
+    CloposError where no venue could be read.
+    """
+    read = dict(state.read)
+    sighted = Sighted()
+    failed: dict[str, str] = {}
+    is_full = state.receipts >= MOST_RECEIPTS
+    if not is_full:
+        venues = await _venues(clopos, scope, budget)
+        failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
+    decision = decide(state.asked, state.kept, sighted.receipts.values(), around)
+    state = State(read=read, asked=decision.asked, kept=decision.kept)
+    return Look(state, decision, sighted, budget.answered, failed, is_full)
+
+
+async def _read_all(
+    clopos: Clopos,
+    scope: Scope,
+    around: Surroundings,
+    budget: Budget,
+    venues: Sequence[int | None],
+    read: dict[str, Reading],
+    sighted: Sighted,
+) -> dict[str, str]:
+    """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why."""
+    now = scope.local_now().replace(microsecond=0)
+    settled = str(now - MARGIN)
+    by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
+    new = [venue for venue in by_name if venue not in read]
+    known = known_until(around.lake, new, settled) if new else {}
+    # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
+    # was left unread: that takes more than what the others leave over.
+    turns = {venue: turn for turn, venue in enumerate(read)}
+    order = [
+        *known,
+        *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
+    ]
+    for venue, stamp in known.items():
+        read[venue] = Reading(stamp)
+    errors: dict[str, CloposError] = {}
+    done = 0
+    for venue in order:
+        if budget.spent or (not done and len(errors) >= _MOST_FAILURES):
+            break
+        before = read.pop(venue)
+        read[venue] = before  # it has had its turn
+        fetched_at = scope.clock()
+        pages = budget.answered
+        try:
+            items, read[venue] = await read_changes(
+                _fetch(clopos, budget, by_name[venue]), before, settled, budget.pages - budget.answered
+            )
+        except CloposError as error:
+            errors[venue] = error
+            continue
+        done += budget.answered > pages
+        sighted.take(
+            items,
+            asked_venue=by_name[venue],
+            window=(scope.days_before, scope.days_after),
+            privacy=scope.privacy,
+            fetched_at=fetched_at,
+            brings_operations=clopos.receipts_hold_operations,
+        )
+    if not done:
+        raise next(iter(errors.values()), budget.no_answer())
+    return {venue: str(error) for venue, error in errors.items()}
+
+
+def _fetch(clopos: Clopos, budget: Budget, venue_id: int | None) -> Fetch:
+    async def fetch(number: int) -> Page | None:
+        return await budget.page(lambda: clopos.list_last_changed(number, venue_id))
+
+    return fetch
+
+
+async def _venues(clopos: Clopos, scope: Scope, budget: Budget) -> Sequence[int | None]:
+    if scope.venue_ids is None:
+        return [None]
+    if not isinstance(scope.venue_ids, str):
+        return list(scope.venue_ids)
+    listed = await budget.in_time(clopos.list_venues)
+    if listed is None:
+        raise budget.no_answer()
+    ids = {read_id(venue.get("id")) for venue in listed}
+    if not ids or None in ids:
+        raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
+    return sorted(venue_id for venue_id in ids if venue_id is not None)

@@ -1,0 +1,76 @@
+"""What is remembered from one look to the next: how far was read, what was asked for, what waits to be asked for.
+
+Kept as JSON text, in Dagster's storage. All of it can be lost: then reading starts from what the lake knows.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Versions = dict[str, str]
+"""Receipt id, or another name of what is awaited, → what is awaited of it; see `deciding`."""
+
+MOST_RECEIPTS = 20_000
+"""How many receipts may be awaited before nothing more is read."""
+
+
+class Unread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A stretch of the list that there was no time for: from `position` on (0 is the newest receipt), as the list
+    was when it had `total`, down to the time `down_to`, inclusive.
+    """
+
+    position: int
+    total: int
+    down_to: str
+
+
+class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a venue's list was read: all that was changed before `newest`, but for what is `unread`.
+
+    What was changed at `newest` itself is read again: another receipt may have the same time.
+    """
+
+    newest: str
+    unread: Unread | None = None
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A shift date that was asked for, in the run of `run_key`, and what it is to bring.
+
+    `tries` counts the requests before this one; not asked for again before `not_before`, in unix seconds.
+    """
+
+    run_key: str
+    tries: int
+    not_before: int
+    receipts: Versions
+
+
+class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`read` by venue (\"\" is the token's own), the one read longest ago first; `asked` and `kept` by shift date.
+
+    `kept` was seen, and is to be asked for once the shift date is free.
+    """
+
+    version: Literal[1] = 1
+    read: dict[str, Reading] = {}
+    asked: dict[str, Asked] = {}
+    kept: dict[str, Versions] = {}
+
+    @property
+    def receipts(self) -> int:
+        """How many receipts are awaited."""
+        return sum(len(asked.receipts) for asked in self.asked.values()) + sum(map(len, self.kept.values()))
+
+
+def read_state(text: str) -> State | None:
+    """The state in a cursor; None where it is another's, or from a version that this one can't read."""
+    try:
+        return msgspec.json.decode(text, type=State)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def write_state(state: State) -> str:
+    """The cursor to keep."""
+    return msgspec.json.encode(state).decode()

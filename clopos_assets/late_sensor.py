@@ -1,0 +1,182 @@
+"""The sensor `late_closed_receipts`: Dagster's side of a look at what has changed after its shift ended."""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+
+import dagster as dg
+from dagster import DagsterRunStatus, RunsFilter
+
+from clopos_assets.access import Access
+from clopos_assets.clopos.errors import CloposError
+from clopos_assets.lake import LakeError
+from clopos_assets.late.budget import Budget
+from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
+from clopos_assets.late.look import Look, look
+from clopos_assets.late.state import State, Versions, read_state, write_state
+from clopos_assets.line import left_behind
+from clopos_assets.sharing import keep_apart, store_of
+from clopos_assets.tables import RECEIPTS
+
+SENSOR = "late_closed_receipts"
+REASON_TAG = "clopos/late_receipts"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PAGES_PER_TICK = 25
+SECONDS_PER_TICK = 30.0
+"""Dagster ends a tick after 60 s, and keeps nothing of it."""
+
+_RUN_KEY = "dagster/run_key"
+_NAMED = 10
+_TRIED_AGAIN = "nothing could be read, the next tick tries again"
+_LONGEST_MESSAGE = 1_000
+_FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
+
+Behind = Callable[[dg.DagsterInstance], Mapping[str, Collection[str]]]
+"""Gives the shift dates that ended runs changed without bringing all their tables up to date, and those runs' ids."""
+
+
+def late_sensor(
+    access: Access,
+    job_name: str,
+    partitions_def: dg.DailyPartitionsDefinition,
+    behind: Behind,
+) -> dg.SensorDefinition:
+    """The sensor that asks for runs of the job; it shares quota and token with the assets of its process."""
+    settings = access.settings
+
+    @dg.sensor(
+        name=SENSOR,
+        job_name=job_name,
+        minimum_interval_seconds=settings.poll_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for shift dates whose receipts were closed late, edited or moved since they were made.",
+    )
+    def late_closed_receipts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        missing = settings.missing_credentials()
+        if missing:
+            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
+        keep_apart(context.instance, access.lake)
+        try:
+            is_empty = not access.lake.dates(RECEIPTS)
+        except LakeError as error:
+            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+        if is_empty:
+            return dg.SkipReason(
+                "nothing is materialized: first fills are backfills of shift_date_job, or nightly_shift_schedule"
+            )
+        state = read_state(context.cursor) if context.cursor else None
+        if context.cursor and state is None:
+            context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
+        budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
+        store = store_of(context.instance, access.lake)
+
+        async def take(around: Surroundings) -> Look:
+            async with access.clopos(store, on_wait=budget.on_wait) as clopos:
+                return await look(clopos, access.scope, state or State(), around, budget)
+
+        try:
+            around = Surroundings(
+                lake=access.lake,
+                partitions=frozenset(partitions_def.get_partition_keys()),
+                first_date=settings.start_date.isoformat(),
+                run_state=lambda run_key: run_state(context.instance, run_key),
+                behind=behind(context.instance),
+                now=access.scope.clock().timestamp(),
+                poll_seconds=settings.poll_seconds,
+            )
+            seen = asyncio.run(take(around))
+        except (CloposError, LakeError) as error:
+            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+        for text in seen.sighted.unreadable[:_NAMED]:
+            context.log.warning(f"can't be read: {text}")
+        said = describe(seen)
+        if seen.decision.requests:
+            context.log.info(said)
+        return dg.SensorResult(
+            run_requests=[_run_request(request) for request in seen.decision.requests],
+            skip_reason=None if seen.decision.requests else _shorten(said),
+            cursor=write_state(seen.state),
+        )
+
+    return late_closed_receipts
+
+
+def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
+    """How the runs of a run key stand: one that succeeded counts, then one that has not ended."""
+    runs = instance.get_runs(RunsFilter(tags={_RUN_KEY: run_key}), limit=_NAMED)
+    found = {run.status for run in runs}
+    if not found:
+        return "none"
+    if DagsterRunStatus.SUCCESS in found:
+        return "succeeded"
+    return "failed" if found <= _FAILED else "running"
+
+
+def left_behind_by_runs(access: Access) -> Behind:
+    """Shift dates that were changed by runs which failed or died before every table had followed."""
+
+    def state_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
+        run = instance.get_run_by_id(run_id)
+        if run is None:
+            return "none"
+        if run.status == DagsterRunStatus.SUCCESS:
+            return "succeeded"
+        return "failed" if run.status in _FAILED else "running"
+
+    return lambda instance: left_behind(access.lake, lambda run_id: state_of(instance, run_id))
+
+
+def _run_request(request: Request) -> dg.RunRequest:
+    dates = request.shift_dates
+    tags = {REASON_TAG: _awaited(request.receipts)}
+    if len(dates) == 1:
+        return dg.RunRequest(run_key=request.run_key, partition_key=dates[0], tags=tags)
+    return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
+
+
+def describe(seen: Look) -> str:
+    """What a look found and what comes of it, for those who read the ticks."""
+    decision = seen.decision
+    parts = []
+    if seen.is_full:
+        parts.append(f"{seen.state.receipts} receipts are awaited: nothing more is read until their runs are through")
+    else:
+        parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
+    if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
+        since = min((reading.newest for reading in seen.state.read.values()), default="")
+        parts.append(f"nothing changed since {since} that the lake does not have")
+    asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}
+    for dates, what in (
+        (asked, "asked for"),
+        (decision.running, "being made, or asked for and not ended yet"),
+        (decision.paused, "not made by the run that was asked for: to be asked for again"),
+        (decision.unmade, "not made yet: nothing is asked for"),
+        (decision.outside, "not a partition: before CLOPOS_START_DATE, or the shift has not ended"),
+    ):
+        if dates:
+            parts.append(f"{_name(sorted(dates))} {what} ({_awaited(dates)})")
+    if seen.unread:
+        parts.append("more is to be read on the next tick")
+    parts += [f"venue {venue or 'of the token'} could not be read: {why}" for venue, why in seen.failed.items()]
+    if seen.sighted.unreadable:
+        parts.append(f"{_count(len(seen.sighted.unreadable), 'receipt')} can't be read: {seen.sighted.unreadable[0]}")
+    return "; ".join(parts)
+
+
+def _awaited(receipts: Mapping[str, Versions]) -> str:
+    return "; ".join(
+        f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
+        for what, names in zip(("receipt", "unfinished run"), names_of(receipts), strict=True)
+        if names
+    )
+
+
+def _name(days: list[str]) -> str:
+    return ", ".join(days) if len(days) <= 3 else f"{days[0]} … {days[-1]} ({len(days)} dates)"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]} …"

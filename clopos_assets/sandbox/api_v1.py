@@ -1,0 +1,179 @@
+"""v1 of the stand-in API: `POST /auth`, `GET /receipts` and `GET /receipts/{id}`, directly under the root.
+
+Of v1's pages "Get receipt by ID" is at hand, with its headers, fields and example. Guesses, where nothing speaks:
+the token's answer and all errors are v2's; a token of another brand or venue answers 401 `unauthorized`; the list
+understands what `query_v1` says and counts deleted receipts, which it shows with `deleted_at`; a 429 has
+`Retry-After` besides.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from clopos_assets.sandbox.answers import NO_RECEIPT, Refusal, address_of, send, succeed, too_many
+from clopos_assets.sandbox.limits import Limits, Verdict
+from clopos_assets.sandbox.listing import Listing
+from clopos_assets.sandbox.query import LINES, MODIFIERS, SORTS, InvalidParameter, read_id, read_list_query
+from clopos_assets.sandbox.query_v1 import translate
+from clopos_assets.sandbox.quirks import Quirks
+from clopos_assets.sandbox.shape_v1 import is_of_v1, shape_receipt
+from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
+from clopos_assets.sandbox.world import Json, World
+
+PREFIX: Final = "X-RateLimit-"
+# Tokens of v1 name no integrator, and none of v2 is without.
+_NO_INTEGRATOR: Final = ""
+_RELATIONS: Final = frozenset({LINES, MODIFIERS})
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class ApiV1:
+    """The three routes over a world; limits and tokens are shared with v2."""
+
+    def __init__(self, world: World, limits: Limits, tokens: Tokens, quirks: Quirks) -> None:
+        self._world = world
+        self._limits = limits
+        self._tokens = tokens
+        self._quirks = quirks
+        self._listing = Listing(world, with_deleted=True)
+
+    def routes(self, root: str, wrap: Callable[[str, Endpoint], Endpoint]) -> list[BaseRoute]:
+        """The routes below `root`; `wrap` puts hooks and the log around each, under its path."""
+        return [
+            Route(f"{root}/auth", wrap("/auth", self._authenticate), methods=["POST"]),
+            Route(f"{root}/receipts", wrap("/receipts", self._guard(self._list_receipts)), methods=["GET"]),
+            Route(f"{root}/receipts/{{id}}", wrap("/receipts/{id}", self._guard(self._get_receipt)), methods=["GET"]),
+        ]
+
+    async def _authenticate(self, request: Request) -> Response:
+        verdict = self._limits.take_authentication(address_of(request))
+        if not verdict.allowed:
+            return self._refuse_more(verdict)
+        try:
+            return self._issue_token(await request.body())
+        except Refusal as refusal:
+            return refusal.response()
+
+    def _issue_token(self, body: bytes) -> Response:
+        names = ("client_id", "client_secret", "brand", "venue_id")
+        try:
+            sent = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            sent = None
+        values = {name: str(sent[name]) for name in names if sent.get(name)} if isinstance(sent, dict) else {}
+        if len(values) < len(names):
+            missing = "Missing client_id, client_secret, brand, or venue_id"
+            raise Refusal(400, missing, "All four fields are required")
+        known = self._world.credentials
+        if any(values[name] != getattr(known, name) for name in names[:3]):
+            raise Refusal(401, None, "Invalid client credentials")
+        if not self._world.access.client_enabled:
+            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+        venues = {str(number): number for number in self._world.venue_ids()}
+        if values["venue_id"] not in venues:
+            raise Refusal(400, "Invalid venue_id", "The brand has no such venue")
+        token, expires_at = self._tokens.issue(
+            brand=known.brand, integrator_id=_NO_INTEGRATOR, venue_id=venues[values["venue_id"]]
+        )
+        return send(
+            {
+                "success": True,
+                "token": token,
+                "token_type": "Bearer",
+                "expires_in": self._tokens.lifetime,
+                "expires_at": expires_at,
+                "message": "Authentication successful",
+            }
+        )
+
+    def _guard(self, handler: Callable[[Request, int], Response]) -> Endpoint:
+        async def answer(request: Request) -> Response:
+            headers: dict[str, str] = {}
+            try:
+                claims = self._check(request)
+                verdict = self._limits.take_request_v1(claims["brand"])
+                if not verdict.allowed:
+                    return self._refuse_more(verdict)
+                headers = self._tell(verdict)
+                if not self._world.access.may_read_receipts:
+                    raise Refusal(403, "forbidden", "The staff user of this client may not read receipts")
+                response = handler(request, claims["venue_id"])
+            except InvalidParameter as problem:
+                response = Refusal(400, "invalid_parameter", str(problem)).response()
+            except Refusal as refusal:
+                response = refusal.response()
+            response.headers.update(headers)
+            return response
+
+        return answer
+
+    def _check(self, request: Request) -> dict[str, Any]:
+        token, brand, venue = (request.headers.get(name) for name in ("x-token", "x-brand", "x-venue"))
+        if not token or not brand or not venue:
+            raise Refusal(401, "unauthorized", "Missing authentication headers")
+        try:
+            claims = self._tokens.check(token)
+        except TokenInvalid:
+            raise Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
+        except TokenExpired as expired:
+            more = {"expires_at": expired.expires_at}
+            raise Refusal(401, "Token expired", "Authenticate again", more) from None
+        if claims["integrator_id"] != _NO_INTEGRATOR:
+            raise Refusal(401, "Invalid token", "The token belongs to v2")
+        if not self._world.access.client_enabled:
+            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+        if claims["brand"] != brand:
+            raise Refusal(401, "unauthorized", "The token belongs to another brand")
+        if str(claims["venue_id"]) != venue:
+            raise Refusal(401, "unauthorized", "The token belongs to another venue")
+        return claims
+
+    def _list_receipts(self, request: Request, venue_id: int) -> Response:
+        text = translate(request.url.query, self._quirks.v1_parameters)
+        query = read_list_query(text, refuse_large_limit=self._quirks.refuse_large_limit)
+        with self._world.lock:
+            rows, total = self._listing.rows(venue_id, query)
+            shown = [self._shape(row, by_id=False) for row in rows]
+        return succeed(self._world, shown, {"total": total, "sorts": list(SORTS)})
+
+    def _get_receipt(self, request: Request, venue_id: int) -> Response:
+        receipt_id = read_id(request.path_params["id"])
+        with self._world.lock:
+            try:
+                receipt = self._world.get_any_receipt(receipt_id)
+            except LookupError:
+                raise Refusal(*NO_RECEIPT) from None
+            if int(receipt["venue_id"]) != venue_id:
+                raise Refusal(*NO_RECEIPT)
+            return succeed(self._world, self._shape(receipt, by_id=True))
+
+    def _shape(self, receipt: Json, *, by_id: bool) -> Json:
+        gone = receipt["id"] in self._world.deleted
+        operations = [] if gone else self._world.operations(receipt["id"])
+        shows = self._quirks.v1_operations in ({"everywhere", "by id"} if by_id else {"everywhere"})
+        if is_of_v1(receipt):
+            return {**receipt, "stock_operations": operations} if shows and operations else receipt
+        return shape_receipt(
+            self._listing.shape(receipt, _RELATIONS),
+            terminal_id=None if gone else self._world.terminal_of(receipt),
+            zone=self._world.zone,
+            operations=operations,
+            shows_operations=shows,
+        )
+
+    def _refuse_more(self, verdict: Verdict) -> Response:
+        response = too_many(verdict, PREFIX)
+        response.headers.update({**self._tell(verdict), "Retry-After": str(verdict.reset)})
+        return response
+
+    def _tell(self, verdict: Verdict) -> dict[str, str]:
+        headers = verdict.headers(PREFIX)
+        if self._quirks.v1_reset == "moment":
+            headers[f"{PREFIX}Reset"] = str(int(time.time()) + verdict.reset)
+        return headers

@@ -1,0 +1,108 @@
+"""What becomes of personal data: the fields `customer`, `address` and `description`, wherever an answer holds them.
+
+The only place that knows which fields those are and what is done to them. It works on answers before they are read
+into rows, so that no column, no text of an error and nothing kept for later has met a value that was not to be kept.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from clopos_assets.tables.rows import RowError, write_json
+
+Handling = Literal["keep", "hash", "drop"]
+
+_NAMES = re.compile(r"(?:^|_)(?:customer|address|description)(?:e?s)?(?:_|$)")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_DEEPEST = 64
+_SALT = b"clopos-assets personal data "
+# Guessing the secret behind a key costs 16 MB and some 50 ms a guess.
+_SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
+
+
+def derive_key(client_secret: str, brand: str) -> bytes:
+    """The key of a brand's hashes. Neither it nor a hash made with it tells the secret; another secret, another key."""
+    return hashlib.scrypt(client_secret.encode(), salt=_SALT + brand.encode(), **_SCRYPT)
+
+
+@lru_cache(maxsize=4096)
+def is_personal(name: str) -> bool:
+    """Whether a field is one of the three, or by its name a part of one, such as `customer_phone`; ids are not."""
+    snake = _CAMEL.sub("_", name).lower()
+    return _NAMES.search(snake) is not None and not snake.endswith(("_id", "_ids"))
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """How personal values are stored: as they came, as a hash, or not at all.
+
+    A hash is BLAKE2b under a secret `key`, 32 hexadecimal digits: equal values have equal hashes, in every receipt
+    and run, and whoever lacks the key can't try values out, however few there are (as with telephone numbers).
+    Structures keep their shape, and each value in them is hashed by itself. NULL and empty text stay what they are.
+    """
+
+    handling: Handling = "keep"
+    key: bytes = field(default=b"", repr=False)
+
+    @cached_property
+    def mark(self) -> str:
+        """What a partition notes of how its personal values are stored; hashes of another key are another way."""
+        return f"hash.{self._hash('which key this is')[:8]}" if self.handling == "hash" else self.handling
+
+    def forms(self, item: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """An answer's object as it may be stored, and as it is to be compared with what was stored before.
+
+        The latter has hashes whatever is stored, so that a receipt is the same under each handling, and so that what
+        is kept of the comparison does not give away by trial what was dropped. The given object itself is returned
+        where it holds nothing personal. Raises RowError for an object that is nested too deeply.
+        """
+        hashed = _replaced(item, self._hashed)
+        if hashed is item or self.handling == "hash":
+            return hashed, hashed
+        return item if self.handling == "keep" else _replaced(item, _dropped), hashed
+
+    def stored(self, item: Mapping[str, object]) -> Mapping[str, object]:
+        """The first of `forms`."""
+        return self.forms(item)[0]
+
+    def _hashed(self, value: object) -> object:
+        if isinstance(value, dict):
+            return {name: self._hashed(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self._hashed(inner) for inner in value]
+        if value is None or value == "":
+            return value
+        return self._hash(value if isinstance(value, str) else write_json(value))
+
+    def _hash(self, text: str) -> str:
+        return hashlib.blake2b(text.encode(), digest_size=16, key=self.key).hexdigest()
+
+
+def _dropped(_value: object) -> object:
+    return None
+
+
+def _replaced(item: Mapping[str, object], treat: Callable[[object], object]) -> Mapping[str, object]:
+    replaced = _walk(item, treat, 0)
+    assert isinstance(replaced, Mapping)  # as it was given
+    return replaced
+
+
+def _walk(value: object, treat: Callable[[object], object], depth: int) -> object:
+    """The value with personal fields treated; the same object where there is none."""
+    if depth > _DEEPEST:
+        raise RowError(f"it is nested more than {_DEEPEST} deep")
+    if isinstance(value, dict):
+        changed = {}
+        for name, inner in value.items():
+            now = treat(inner) if is_personal(name) else _walk(inner, treat, depth + 1)
+            if now is not inner:
+                changed[name] = now
+        return value | changed if changed else value
+    if isinstance(value, list):
+        walked = [_walk(inner, treat, depth + 1) for inner in value]
+        return walked if any(now is not inner for now, inner in zip(walked, value, strict=True)) else value
+    return value

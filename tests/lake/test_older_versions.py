@@ -1,0 +1,162 @@
+"""Partitions that an older version wrote: read in today's shape, told of, and written anew when made again."""
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from clopos_assets.compute import connect, open_partition, registered
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import DAILY_COGS, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
+from tests.assets.conftest import Project, project
+from tests.ingest.conftest import shop
+from tests.ingest.shop import Shop
+from tests.lake.sample import DAY
+
+__all__ = ["project", "shop"]
+
+
+def rewrite(lake: Lake, table: Table, shift_date: str, rows: pa.Table) -> None:
+    """Put rows in the place of a partition, in whatever shape they are; its notes stay."""
+    path = lake.path(table, shift_date)
+    notes = {key: note for key, note in pq.read_metadata(path).metadata.items() if key != b"ARROW:schema"}
+    pq.write_table(rows.replace_schema_metadata(notes), path)
+
+
+def older(lake: Lake, table: Table, shift_date: str, *without: str) -> pa.Table:
+    """Rewrite a partition as if some columns were not known yet, and the others stood in another order."""
+    rows = lake.read(table, shift_date)
+    assert rows is not None
+    assert set(without) <= set(rows.column_names)
+    names = [name for name in reversed(rows.column_names) if name not in without]
+    rewrite(lake, table, shift_date, rows.select(names))
+    return rows
+
+
+def nulled(rows: pa.Table, *names: str) -> pa.Table:
+    for name in names:
+        at = rows.schema.get_field_index(name)
+        field = rows.schema.field(at)
+        rows = rows.set_column(at, field, pa.nulls(rows.num_rows, field.type))
+    return rows
+
+
+def test_what_a_file_lacks_is_null(shop: Shop) -> None:
+    shop.make(DAY)
+    before = older(shop.lake, RECEIPTS, DAY, "fiscal_id", "guests", "payment_methods")
+    assert shop.lake.read(RECEIPTS, DAY) == nulled(before, "fiscal_id", "guests", "payment_methods")
+    assert shop.lake.take_older() == [
+        "receipts: fiscal_id, guests, payment_methods read as NULL for 1 shift dates, 2026-01-19 to 2026-01-19, "
+        "which an older version wrote: make them again to fill them"
+    ]
+    assert shop.lake.take_older() == []
+
+
+def test_columns_are_given_in_the_order_asked_for(shop: Shop) -> None:
+    shop.make(DAY)
+    older(shop.lake, RECEIPTS, DAY, "guests")
+    rows = shop.lake.read(RECEIPTS, DAY, ["total", "guests", "id"])
+    assert rows is not None
+    assert rows.to_pydict() == {"total": [Decimal("12.50")] * 2, "guests": [None, None], "id": [1, 2]}
+    only = shop.lake.read(RECEIPTS, DAY, ["guests"])
+    assert only is not None
+    assert only.to_pydict() == {"guests": [None, None]}
+
+
+def test_another_order_alone_is_not_worth_telling(shop: Shop) -> None:
+    shop.make(DAY)
+    before = older(shop.lake, RECEIPTS, DAY)
+    assert not shop.lake.has_shape(RECEIPTS, DAY)
+    assert shop.lake.read(RECEIPTS, DAY) == before
+    assert shop.lake.take_older() == []
+
+
+def test_a_column_that_is_no_more_is_left_out(shop: Shop) -> None:
+    shop.make(DAY)
+    rows = shop.lake.read(RECEIPTS, DAY)
+    assert rows is not None
+    rewrite(shop.lake, RECEIPTS, DAY, rows.append_column("once", pa.array(["x", "y"])))
+    assert shop.lake.read(RECEIPTS, DAY) == rows
+
+
+def test_a_narrower_type_is_widened(shop: Shop) -> None:
+    shop.make(DAY)
+    rows = shop.lake.read(RECEIPTS, DAY)
+    assert rows is not None
+    at = rows.schema.get_field_index("status")
+    rewrite(shop.lake, RECEIPTS, DAY, rows.set_column(at, "status", pc.cast(rows.column("status"), pa.int32())))
+    assert shop.lake.read(RECEIPTS, DAY) == rows
+
+
+def test_what_can_not_be_brought_forward_is_one_line(shop: Shop) -> None:
+    shop.make(DAY)
+    older(shop.lake, RECEIPTS, DAY, "venue_id")
+    with pytest.raises(LakeError, match=r"lacks the column venue_id, which is never NULL\): remove it and make"):
+        shop.lake.read(RECEIPTS, DAY)
+    rows = shop.lake.read(STOCK_OPERATIONS, DAY)
+    assert rows is not None
+    at = rows.schema.get_field_index("stock_id")
+    rewrite(shop.lake, STOCK_OPERATIONS, DAY, rows.set_column(at, "stock_id", pa.array(["a", "b"])))
+    with pytest.raises(LakeError, match="its column stock_id is string, declared is int64"):
+        shop.lake.read(STOCK_OPERATIONS, DAY)
+
+
+def test_queries_see_the_declared_columns(shop: Shop) -> None:
+    shop.make(DAY)
+    older(shop.lake, STOCK_OPERATIONS, DAY, "storage_name")
+    with connect() as connection:
+        rows = open_partition(connection, shop.lake, STOCK_OPERATIONS, DAY)
+        with registered(connection, {"operations": rows}):
+            found = connection.execute("select id, storage_name from operations order by id").fetchall()
+    assert found == [(100, None), (200, None)]
+
+
+def test_making_a_date_again_fills_the_columns_of_receipts(shop: Shop) -> None:
+    shop.make(DAY)
+    before = {
+        table: older(shop.lake, table, DAY, missing)
+        for table, missing in ((RECEIPTS, "payment_methods"), (RECEIPT_PRODUCTS, "product_name"))
+    }
+    receipts, _ = shop.make(DAY)
+    assert shop.asked() == {"list": 1}  # the same receipts, so the same stock operations
+    for table, rows in before.items():
+        now = shop.lake.read(table, DAY)
+        assert now is not None
+        assert now.drop_columns("fetched_at") == rows.drop_columns("fetched_at")
+        assert shop.lake.has_shape(table, DAY)
+    assert receipts.facts["receipts"][DAY]["receipts_changed"] == 0
+
+
+def test_operations_are_filled_when_they_are_all_read_again(shop: Shop) -> None:
+    shop.make(DAY)
+    before = older(shop.lake, STOCK_OPERATIONS, DAY, "storage_name")
+    shop.make(DAY)
+    assert shop.lake.has_shape(STOCK_OPERATIONS, DAY)
+    assert shop.lake.read(STOCK_OPERATIONS, DAY) == nulled(before, "storage_name")
+    shop.make(DAY, refresh="all")
+    rows = shop.lake.read(STOCK_OPERATIONS, DAY)
+    assert rows is not None
+    assert rows.column("storage_name").to_pylist() == ["Anbar", "Anbar"]
+
+
+def test_a_partition_without_rows_gets_the_new_shape_too(shop: Shop) -> None:
+    shop.make("2026-01-22")
+    older(shop.lake, RECEIPTS, "2026-01-22", "guests")
+    shop.make("2026-01-22")
+    assert shop.lake.has_shape(RECEIPTS, "2026-01-22")
+
+
+def test_a_run_over_an_older_lake_says_so_and_writes_the_new_shape(project: Project) -> None:
+    lake = project.shop.lake
+    assert project.run("2026-01-19", "2026-01-20").success
+    older(lake, STOCK_OPERATIONS, "2026-01-19", "storage_name")
+    before = older(lake, DAILY_COGS, "2026-01-19", "food_cost_pct")
+    result = project.run("2026-01-19")
+    assert result.success
+    said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
+    assert [text for text in said if text.startswith("stock_operations: storage_name read as NULL for 1 shift date")]
+    assert [text for text in said if text.startswith("daily_cogs: food_cost_pct read as NULL for 1 shift date")]
+    assert lake.has_shape(DAILY_COGS, "2026-01-19")
+    assert lake.read(DAILY_COGS, "2026-01-19") == before

@@ -1,0 +1,226 @@
+"""A look over several venues: turns, failures that stay with their venue, and the bound on what is remembered."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.late.budget import Budget
+from clopos_assets.late.deciding import Surroundings
+from clopos_assets.late.look import Look, look
+from clopos_assets.late.sighting import Sighted
+from clopos_assets.late.state import Asked, Reading, State
+from tests.ingest.shop import Shop, days_from, open_shop
+
+DAY = "2026-01-19"
+
+
+@dataclass
+class Chain:
+    """A brand of three venues, one receipt of each on one date that is made, and looks at it one after the other."""
+
+    shop: Shop
+    state: State
+
+    def look(self, pages: int = 25, seconds: float = 20) -> Look:
+        around = Surroundings(
+            lake=self.shop.lake,
+            partitions=days_from("2026-01-10", 14),
+            first_date="2026-01-10",
+            run_state=lambda _: "running",
+            behind={},
+            now=1_000_000,
+            poll_seconds=300,
+        )
+
+        async def once() -> Look:
+            async with self.shop.clopos() as clopos:
+                return await look(clopos, self.shop.scope, self.state, around, Budget(pages, seconds))
+
+        self.shop.sandbox.requests.reset()
+        seen = asyncio.run(once())
+        self.state = seen.state
+        return seen
+
+    def venues_asked(self) -> list[str]:
+        return [asked.venue or "" for asked in self.shop.sandbox.requests.latest() if asked.route == "/v2/receipts"]
+
+    def refuse(self, is_refused: Callable[[str | None], bool]) -> None:
+        async def instead(request: Request) -> Response | None:
+            if request.url.path.endswith("/receipts") and is_refused(request.headers.get("x-venue")):
+                return Response('{"success": false, "error": "forbidden", "message": "No access"}', 403)
+            return None
+
+        self.shop.sandbox.hooks.answer_instead = instead
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    with open_shop(tmp_path, venues=3) as shop:
+        for venue_id in (1, 2, 3):
+            shop.sell(venue_id, DAY, venue_id=venue_id, updated_at=f"2026-01-19 12:00:0{venue_id}")
+        shop.make(DAY)
+        yield Chain(shop, State(read={venue: Reading("2026-01-19 00:00:00") for venue in ("", "1", "2", "3")}))
+
+
+def test_every_venue_is_read_to_a_place_of_its_own(chain: Chain) -> None:
+    seen = chain.look()
+    assert seen.pages == 3
+    assert set(seen.sighted.receipts) == {"1", "2", "3"}
+    for venue in (1, 2, 3):
+        assert chain.state.read[str(venue)] == Reading(f"2026-01-19 12:00:0{venue}")
+    chain.shop.sell(4, DAY, venue_id=2, updated_at="2026-01-20 12:00:00")
+    (request,) = chain.look().decision.requests
+    assert list(request.receipts[DAY]) == ["4"]
+
+
+def test_a_venue_not_read_before_starts_from_what_the_lake_knows(chain: Chain) -> None:
+    """With days to spare, for changes that are dated back."""
+    chain.shop.sell(4, DAY, updated_at="2026-01-19 13:00:00")
+    chain.shop.make(DAY)
+    chain.state = State()
+    chain.shop.sell(5, DAY, venue_id=2, updated_at="2026-01-16 13:00:00")
+    chain.shop.sell(6, DAY, venue_id=2, updated_at="2026-01-10 12:00:00")
+    seen = set(chain.look().sighted.receipts)
+    assert {"4", "5"} <= seen
+    assert "6" not in seen
+    assert set(chain.state.read) == {"1", "2", "3"}
+
+
+def test_where_there_is_not_time_for_all_each_has_its_turn(chain: Chain) -> None:
+    asked = []
+    for _ in range(3):
+        chain.look(pages=2)
+        asked += chain.venues_asked()
+    assert sorted(asked[:3]) == ["1", "2", "3"]
+    assert asked[3:] == asked[:3]
+
+
+def test_a_venue_that_is_refused_costs_the_others_nothing(chain: Chain) -> None:
+    chain.refuse(lambda venue: venue == "2")
+    seen = chain.look()
+    assert list(seen.failed) == ["2"]
+    assert "No access" in seen.failed["2"]
+    assert set(seen.sighted.receipts) == {"1", "3"}
+    chain.shop.answer_truly()
+    assert chain.look().sighted.receipts.keys() >= {"2"}
+
+
+def test_where_no_venue_can_be_read_the_reason_is_raised(chain: Chain) -> None:
+    chain.refuse(lambda _: True)
+    with pytest.raises(CloposRefused, match="No access"):
+        chain.look()
+
+
+def test_the_tokens_own_venue_and_named_ones(chain: Chain) -> None:
+    chain.shop.venue_ids = None
+    assert set(chain.look().sighted.receipts) == {"1"}
+    assert chain.venues_asked() == [""]
+    chain.shop.venue_ids = (3,)
+    assert set(chain.look().sighted.receipts) == {"3"}
+
+
+def test_a_brand_that_names_no_venues(chain: Chain) -> None:
+    chain.shop.answer("/venues", '{"success": true, "data": [], "total": 0}')
+    with pytest.raises(CloposAnswerError, match="CLOPOS_VENUE_IDS"):
+        chain.look()
+
+
+def test_no_time_is_no_answer(chain: Chain) -> None:
+    with pytest.raises(CloposUnavailable, match="no page came within 0 s"):
+        chain.look(seconds=0)
+
+
+def test_nothing_more_is_read_while_too_much_is_awaited(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.late.look.MOST_RECEIPTS", 2)
+    waited_for = {"8": "00", "9": "00"}
+    chain.state = State(asked={DAY: Asked("key", 0, 2_000_000, waited_for)})
+    seen = chain.look()
+    assert (seen.is_full, seen.pages, chain.venues_asked()) == (True, 0, [])
+    assert chain.state.asked[DAY].receipts == waited_for
+
+
+def test_a_venue_must_answer_for_itself(chain: Chain) -> None:
+    chain.shop.answer("/receipts", '{"success": true, "total": 1, "data": [{"id": 1, "venue_id": 1}]}')
+    seen = chain.look()
+    assert seen.sighted.receipts == {}
+    assert len(seen.sighted.unreadable) == 3
+
+
+def sight(shop: Shop, *changes: dict[str, object]) -> Sighted:
+    items = [shop.world.receipt(number) | change for number, change in enumerate(changes, start=1)]
+    sighted = Sighted()
+    sighted.take(items, asked_venue=None, window=(2, 1), privacy=shop.scope.privacy, fetched_at=shop.scope.clock())
+    return sighted
+
+
+@pytest.mark.parametrize(
+    ("created", "is_listed"), [("01-16", False), ("01-17", True), ("01-19", True), ("01-20", True), ("01-21", False)]
+)
+def test_the_listing_window_is_inclusive(chain: Chain, created: str, is_listed: bool) -> None:
+    sighted = sight(chain.shop, {"created_at": f"2026-{created} 12:00:00"})
+    assert sighted.receipts["1"].is_listed is is_listed
+
+
+def test_receipts_that_cannot_be_read_are_told_and_named(chain: Chain) -> None:
+    broken: list[dict[str, object]] = [{"total": "many"}, {}, {"shift_date": "soon"}]
+    sighted = sight(chain.shop, *broken)
+    assert set(sighted.receipts) == {"1", "2"}
+    bad = sighted.receipts["1"]
+    assert (bad.receipt_id, bad.shift_date, bad.version[:11]) == (None, DAY, "unreadable ")
+    assert sight(chain.shop, {"total": "more"}).receipts["1"].version != bad.version
+    assert [text.partition(":")[0] for text in sighted.unreadable] == ["receipt 1", "receipt 3"]
+    (nameless,) = sight(chain.shop, {"id": "x"}).receipts
+    assert nameless.startswith("? ")
+
+
+def test_a_budget_counts_answers_and_breaks_off_what_takes_too_long() -> None:
+    async def spend() -> list[object]:
+        budget = Budget(2, 0.05)
+
+        async def quick() -> int:
+            return 1
+
+        async def slow() -> int:
+            await asyncio.sleep(60)
+            return 2
+
+        budget.on_wait(3, "quota")
+        answers: list[object] = [await budget.page(quick), await budget.page(slow), budget.spent]
+        return [*answers, await budget.page(quick), str(budget.no_answer())]
+
+    assert asyncio.run(spend()) == [
+        1,
+        None,
+        True,
+        None,
+        "no page came within 0.05 s; the last wait: quota; the next look tries again",
+    ]
+
+
+def test_a_budget_ends_with_its_pages() -> None:
+    async def one() -> int:
+        return 1
+
+    async def spend() -> list[int | None]:
+        budget = Budget(2, 60)
+        return [await budget.page(one) for _ in range(3)]
+
+    assert asyncio.run(spend()) == [1, 1, None]
+
+
+def test_a_time_out_of_something_else_is_not_swallowed() -> None:
+    async def fail() -> None:
+        raise TimeoutError("of something else")
+
+    with pytest.raises(TimeoutError, match="something else"):
+        asyncio.run(Budget(1, 60).page(fail))
+
+
+def test_errors_are_of_the_api() -> None:
+    assert isinstance(Budget(1, 1).no_answer(), CloposError)
