@@ -8,8 +8,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.doctor.finding import Finding
+from clopos_assets.doctor.places import look_at_lake
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.settings import Settings
 from clopos_assets.sharing import keep_apart
@@ -186,3 +189,40 @@ def test_the_interface_names_where_a_table_is(on_objects: Project, place: Place)
     specs = {spec.key.to_user_string(): spec for spec in on_objects.definitions.resolve_all_asset_specs()}
     assert specs[RECEIPTS.name].metadata["dagster/uri"] == f"{place.root}/receipts"
     assert specs[STOCK_OPERATIONS.name].metadata["dagster/uri"] == f"{place.root}/stock_operations"
+
+
+def tick(project: Project) -> SensorExecutionData:
+    """One of the sensor over late receipts."""
+    context = dg.build_sensor_context(
+        instance=project.instance,
+        repository_def=project.definitions.get_repository_def(),
+        sensor_name="late_closed_receipts",
+    )
+    with context:
+        return project.definitions.resolve_sensor_def("late_closed_receipts").evaluate_tick(context)
+
+
+def test_the_sensor_sees_what_changed_late(on_objects: Project) -> None:
+    assert on_objects.run(DAYS[0], DAYS[-1]).success
+    assert tick(on_objects).run_requests == []
+    on_objects.shop.world.update_receipt(3, total="14.50", updated_at="2026-01-24 12:00:00")
+    (request,) = tick(on_objects).run_requests or ()
+    assert request.tags["clopos/late_receipts"] == "1 receipt: 3"
+
+
+def test_the_sensor_skips_while_the_store_is_down(on_objects: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    said = tick(on_objects).skip_message or ""
+    assert "the next tick tries again: the lake s3://" in said
+    assert "does not answer" in said
+
+
+def test_the_doctor_looks_at_an_object_store(on_objects: Project, place: Place) -> None:
+    found: list[Finding] = []
+    look_at_lake(on_objects.settings, found)
+    assert [(one.what, one.is_ok) for one in found] == [("lake", True)], found
+    assert f"{place.root} can be written: no shift dates yet" in found[0].text
+    assert place.names() == set()
