@@ -1,0 +1,66 @@
+"""Computed rows remembered by what they are made from: what SQL gives of equal inputs need not be worked out twice."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import duckdb
+import pyarrow as pa
+
+import clopos_assets.line.derived
+from clopos_assets.compute import Rules, compute
+from clopos_assets.ingest.made import Facts
+from clopos_assets.lake import Lake
+from clopos_assets.tables import TABLES, Table
+
+_TOLD_APART = "fetched_at"
+
+
+class Memory:
+    """What was computed so far."""
+
+    def __init__(self) -> None:
+        self._rows: dict[object, pa.Table] = {}
+        self._contents: dict[object, bytes] = {}
+
+    def compute(
+        self, lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules
+    ) -> pa.Table:
+        """As `clopos_assets.compute.compute`."""
+        inputs = [(name, shift_date) for name in table.inputs]
+        inputs += [(name, day) for name in table.trailing for day in rules.window(shift_date)]
+        key = (table.name, shift_date, rules, *(self._content(lake, TABLES[name], day) for name, day in inputs))
+        if key not in self._rows:
+            self._rows[key] = compute(lake, connection, table, shift_date, rules)
+        return self._rows[key]
+
+    def _content(self, lake: Lake, table: Table, day: str) -> bytes:
+        """A digest of the rows of a partition but for when they were fetched; empty where it is not made."""
+        stamp = lake.stamp(table, day)
+        if stamp is None:
+            return b""
+        of_file = (lake.root, table.name, day, stamp)
+        if of_file not in self._contents:
+            rows = lake.read(table, day)
+            assert rows is not None
+            rows = rows.drop_columns([name for name in rows.column_names if name == _TOLD_APART]).combine_chunks()
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, rows.schema) as stream:
+                stream.write_table(rows)
+            self._contents[of_file] = hashlib.blake2b(sink.getvalue(), digest_size=16).digest()
+        return self._contents[of_file]
+
+
+@contextmanager
+def remembering() -> Iterator[None]:
+    """While this lasts, makers compute through a memory; and they leave out figures, which only the UI shows."""
+
+    def no_figures(*_: object) -> Facts:
+        return {}
+
+    with (
+        patch.object(clopos_assets.line.derived, "compute", Memory().compute),
+        patch.object(clopos_assets.line.derived, "figures_of", no_figures),
+    ):
+        yield

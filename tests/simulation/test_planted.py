@@ -1,0 +1,21 @@
+"""Each planted bug is caught by a history that passes without it."""
+
+import pytest
+
+from tests.simulation.planted import BUGS
+from tests.simulation.playing import CI_SEEDS, Theatre
+
+CAUGHT_BY: dict[str, int] = {}
+"""Bug → a seed of the set that catches it. Others: `python -m tests.simulation --find-bugs --bug "…"`."""
+
+
+def test_every_bug_has_a_seed_of_the_set() -> None:
+    assert CAUGHT_BY.keys() == BUGS.keys()
+    assert set(CAUGHT_BY.values()) <= set(CI_SEEDS)
+
+
+@pytest.mark.parametrize("bug", CAUGHT_BY)
+def test_a_planted_bug_is_caught(bug: str) -> None:
+    with Theatre(bug) as theatre:
+        outcome = theatre.play(CAUGHT_BY[bug])
+    assert outcome.wrong, f"seed {CAUGHT_BY[bug]} no longer catches {bug}: find another by --find-bugs --bug {bug!r}"
