@@ -9,6 +9,7 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import finding_checks
 from clopos_assets.assets.derived import derived_assets
+from clopos_assets.assets.monthly import monthly_compaction
 from clopos_assets.assets.raw import raw_assets
 from clopos_assets.automation import automate, shift_dates
 from clopos_assets.ingest import Progress
@@ -31,4 +32,4 @@ def build_definitions(settings: Settings, watch: Progress | None = None) -> dg.D
         asset_checks=[finding_checks(access, partitions_def)],
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(made, automate(access, assets, partitions_def))
+    return dg.Definitions.merge(made, automate(access, assets, partitions_def), monthly_compaction(access))

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.lake import Lake
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, ContractError, Kind, Table
 from clopos_assets.tables.columns import PRECISION, SCALE
 
@@ -148,7 +148,9 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     for name in table.inputs:
         inputs[name] = open_partition(connection, lake, TABLES[name], shift_date)
     # A date that has some of them and not the others would make a standard of half the truth.
-    window = [day for day in rules.window(shift_date) if all(lake.has(TABLES[name], day) for name in table.trailing)]
+    window = (
+        lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
+    )
     for name in table.trailing:
         inputs[f"trailing_{name}"] = _open_window(connection, lake, TABLES[name], window)
     made = select(connection, table, inputs, rules.values(shift_date))
@@ -184,19 +186,20 @@ def _reconcile(
 
 
 def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str) -> object:
-    """A partition as DuckDB can register it, left in its file so that DuckDB reads what it needs within its bounds.
+    """A partition as DuckDB can register it, left packed so that DuckDB reads what it needs within its bounds.
 
     Raises ComputeError while it is not materialized.
     """
-    if not lake.has(table, shift_date):
+    source = lake.source(table, shift_date)
+    if source is None:
         raise ComputeError(
             f"{table.name} of shift date {shift_date} is not materialized: materialize it first, or together"
         )
-    path = str(lake.path(table, shift_date))
-    # DuckDB would take such a name for a pattern, and an older file for what it is.
-    if _PATTERN.isdisjoint(path) and lake.has_shape(table, shift_date):
-        return connection.read_parquet(path, hive_partitioning=False)
-    return lake.read(table, shift_date)
+    if not isinstance(source, Path):
+        return source
+    if _PATTERN.isdisjoint(str(source)):
+        return connection.read_parquet(str(source), hive_partitioning=False)
+    return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
 
 
 @contextmanager
@@ -213,7 +216,7 @@ def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, objec
 
 def _open_window(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, window: Sequence[str]) -> object:
     """Partitions as one relation, each row with its shift date, left in their files like those of the date itself."""
-    paths = [str(lake.path(table, shift_date)) for shift_date in window]
+    paths = [str(lake.path(table, shift_date)) for shift_date in window] if lake.folder is not None else []
     if paths and _PATTERN.isdisjoint(paths[0]):
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.
         files = connection.read_parquet(paths, hive_partitioning=False, filename=True)
@@ -221,8 +224,9 @@ def _open_window(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table
             "* exclude (filename), cast(split_part(filename, 'shift_date=', -1)[:10] as date) as shift_date"
         )
     dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
-    for shift_date in window:
-        rows = lake.read(table, shift_date)
+    for shift_date, rows in lake.read_each(table, window):
+        if isinstance(rows, LakeError):
+            raise rows
         if rows is not None:
             day = pa.repeat(pa.scalar(date.fromisoformat(shift_date), type=pa.date32()), rows.num_rows)
             dated.append(rows.append_column("shift_date", day))

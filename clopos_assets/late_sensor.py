@@ -14,7 +14,7 @@ from clopos_assets.late.deciding import Request, RunState, Surroundings, names_o
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
-from clopos_assets.sharing import store_of
+from clopos_assets.sharing import keep_apart, store_of
 from clopos_assets.tables import RECEIPTS
 
 SENSOR = "late_closed_receipts"
@@ -26,6 +26,7 @@ SECONDS_PER_TICK = 30.0
 
 _RUN_KEY = "dagster/run_key"
 _NAMED = 10
+_TRIED_AGAIN = "nothing could be read, the next tick tries again"
 _LONGEST_MESSAGE = 1_000
 _FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
@@ -53,7 +54,12 @@ def late_sensor(
         missing = settings.missing_credentials()
         if missing:
             return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
-        if not access.lake.dates(RECEIPTS):
+        keep_apart(context.instance, access.lake)
+        try:
+            is_empty = not access.lake.dates(RECEIPTS)
+        except LakeError as error:
+            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+        if is_empty:
             return dg.SkipReason(
                 "nothing is materialized: first fills are backfills of shift_date_job, or nightly_shift_schedule"
             )
@@ -61,7 +67,7 @@ def late_sensor(
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
-        store = store_of(context.instance, access.lake.root)
+        store = store_of(context.instance, access.lake)
 
         async def take(around: Surroundings) -> Look:
             async with access.clopos(store, on_wait=budget.on_wait) as clopos:
@@ -79,7 +85,7 @@ def late_sensor(
             )
             seen = asyncio.run(take(around))
         except (CloposError, LakeError) as error:
-            return dg.SkipReason(_shorten(f"nothing could be read, the next tick tries again: {error}"))
+            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
         for text in seen.sighted.unreadable[:_NAMED]:
             context.log.warning(f"can't be read: {text}")
         said = describe(seen)

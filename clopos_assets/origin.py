@@ -32,7 +32,7 @@ def read_origin(lake: Lake) -> Origin | None:
         return msgspec.json.decode(note, type=Origin)
     except msgspec.DecodeError:
         raise LakeError(
-            f"{lake.root}/{NOTE} is damaged: remove it if the lake is this brand's, and run again"
+            f"{lake.uri()}/{NOTE} is damaged: remove it if the lake is this brand's, and run again"
         ) from None
 
 
@@ -46,12 +46,12 @@ def check_origin(lake: Lake, brand: str | None) -> Origin | None:
         return None
     if origin.schema_version > SCHEMA_VERSION:
         raise LakeError(
-            f"the lake {lake.root} was written by a newer version of this package (schema {origin.schema_version}, "
+            f"the lake {lake.uri()} was written by a newer version of this package (schema {origin.schema_version}, "
             f"and this one knows {SCHEMA_VERSION}): install that version, or set CLOPOS_LAKE to another lake"
         )
     if origin.brand is not None and brand is not None and origin.brand.casefold() != brand.casefold():
         raise LakeError(
-            f"the lake {lake.root} holds the brand {origin.brand!r}, and CLOPOS_BRAND is {brand!r}: set CLOPOS_LAKE "
+            f"the lake {lake.uri()} holds the brand {origin.brand!r}, and CLOPOS_BRAND is {brand!r}: set CLOPOS_LAKE "
             "to a lake of its own for each brand"
         )
     return origin
@@ -67,7 +67,7 @@ def bring_forward(lake: Lake, brand: str | None) -> str | None:
         return None
     _write(lake, Origin(origin.brand, SCHEMA_VERSION))
     return (
-        f"the lake {lake.root} was written by an older version of this package (schema {origin.schema_version}, now "
+        f"the lake {lake.uri()} was written by an older version of this package (schema {origin.schema_version}, now "
         f"{SCHEMA_VERSION}): it is read as it is, and a partition gets the new shape when its shift date is made again"
     )
 

@@ -5,6 +5,7 @@ missing until a run needs them, so that the definitions always load.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -17,6 +18,8 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
+# A bucket, and perhaps folders in it; what readers would take for a pattern or a query is left out.
+_OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[^/*?#\[\]{}@\\\s]+)*/?")
 CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
 CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
 """What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
@@ -71,11 +74,13 @@ def _read_base_url(value: object) -> object:
 
 
 def _read_lake(value: object) -> object:
-    if isinstance(value, str):
-        if "://" in value:
-            raise ValueError("not a folder")
+    if not isinstance(value, str):
+        return value
+    if "://" not in value:
         return Path(value).expanduser().absolute()
-    return value
+    if not _OBJECT_STORE.fullmatch(value):
+        raise ValueError("neither a folder nor a place in an object store")
+    return value.rstrip("/")
 
 
 def _default_lake() -> Path:
@@ -108,7 +113,9 @@ class Settings(BaseSettings):
         description="the API's address without the version: https, or http to this machine only",
     )
     api_version: Literal["v1", "v2"] = Field("v2", description="v1 or v2")
-    lake: Annotated[Path, BeforeValidator(_read_lake)] = Field(default_factory=_default_lake, description="a folder")
+    lake: Annotated[Path | str, BeforeValidator(_read_lake)] = Field(
+        default_factory=_default_lake, description="a folder, or an address in an object store such as s3://bucket/lake"
+    )
     start_date: Annotated[date, BeforeValidator(_read_date)] = Field(
         date(2025, 1, 1), description="a date as YYYY-MM-DD, such as 2025-01-01"
     )

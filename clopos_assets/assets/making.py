@@ -18,7 +18,7 @@ from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
-from clopos_assets.sharing import priority_of, store_of
+from clopos_assets.sharing import keep_apart, priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
@@ -35,6 +35,7 @@ def run_step(
     asked = list(context.partition_keys)
     run = _run_of(context, access)
     planned = _planned(context)
+    keep_apart(context.instance, access.lake)
     try:
         told = bring_forward(access.lake, access.settings.brand)
         if told:
@@ -79,7 +80,7 @@ def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
         frozenset(context.partition_keys),
         recorded=lambda tables: changed_dates(context.instance, run_id, tables),
         refresh=_refresh_of(context),
-        store=store_of(context.instance, access.lake.root),
+        store=store_of(context.instance, access.lake),
         priority=priority_of(context.run.tags, len(context.partition_keys)),
         say=context.log.info,
         warn=context.log.warning,

@@ -21,7 +21,7 @@ def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[st
         metadata={
             "dagster/column_schema": schema_of(table),
             "dagster/table_name": table.name,
-            "dagster/uri": str(lake.root / table.name),
+            "dagster/uri": lake.uri(table),
         },
     )
 

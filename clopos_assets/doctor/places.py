@@ -31,13 +31,13 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
         found.append(Finding("lake", False, str(error)))
         return
     if not is_there:
-        found.append(Finding("lake", False, f"{lake.root} does not give back what was written: set CLOPOS_LAKE"))
+        found.append(Finding("lake", False, f"{lake.uri()} does not give back what was written: set CLOPOS_LAKE"))
         return
     holds = f"{len(dates)} shift dates, {dates[0]} to {dates[-1]}" if dates else "no shift dates yet"
     whose = "" if origin is None or origin.brand is None else f" of the brand {origin.brand}"
     schema = SCHEMA_VERSION if origin is None else origin.schema_version
     forward = "" if schema == SCHEMA_VERSION else f", which the next run brings forward to {SCHEMA_VERSION}"
-    found.append(Finding("lake", True, f"{lake.root} can be written: {holds}{whose}, schema {schema}{forward}"))
+    found.append(Finding("lake", True, f"{lake.uri()} can be written: {holds}{whose}, schema {schema}{forward}"))
 
 
 def look_at_instance(found: list[Finding]) -> None:

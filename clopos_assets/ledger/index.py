@@ -62,7 +62,7 @@ class Index:
         except msgspec.DecodeError as error:
             raise DamagedIndexError(str(error)) from error
         if not self.entries:
-            lake.discard(FOLDER)  # what an unfinished first making left
+            lake.discard_folder(FOLDER)  # what an unfinished first making left
             body = None
         self.unfinished = {name.removesuffix(".arrow") for name in lake.kept_in(f"{FOLDER}/changes")}
         self.tree = Tree(lake, frozenset(day for entry in self.entries.values() for day in entry.days))
@@ -170,7 +170,7 @@ class Index:
 def damaged(lake: Lake) -> None:
     """Throw a damaged index away: the next one is made from the tables."""
     lake.discard(_CATALOG)  # first: without it the rest counts for nothing
-    lake.discard(FOLDER)
+    lake.discard_folder(FOLDER)
 
 
 def _ledger_days(operations: pa.Table) -> pa.ChunkedArray:

@@ -196,7 +196,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_was(project: Project, mo
     before = project.shop.lake.read(TABLES["receipts"], "2026-01-19")
     project.shop.world.update_receipt(1, order_status="READY")
     with monkeypatch.context() as patch:
-        patch.setattr("clopos_assets.lake.os.fsync", _no_space)
+        patch.setattr("os.fsync", _no_space)
         reason = failure_of(project.run("2026-01-19"))
     assert "free some space" in reason
     assert "\n" not in reason

@@ -11,6 +11,7 @@ from clopos_assets.access import Access
 from clopos_assets.assembly import build_definitions
 from clopos_assets.clopos.quota import Priority
 from clopos_assets.clopos.store import FileStore
+from clopos_assets.lake import Lake
 from clopos_assets.sharing import priority_of, store_of
 from tests.assets.conftest import Project
 
@@ -18,12 +19,20 @@ from tests.assets.conftest import Project
 def test_the_state_lies_in_the_home_of_the_instance(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        assert store_of(instance, tmp_path / "lake") == FileStore(tmp_path / "clopos_shared")
+        assert store_of(instance, Lake(tmp_path / "lake")) == FileStore(tmp_path / "clopos_shared")
 
 
 def test_without_a_home_it_lies_in_the_lake(tmp_path: Path) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert store_of(instance, tmp_path) == FileStore(tmp_path / "_shared")
+        assert store_of(instance, Lake(tmp_path)) == FileStore(tmp_path / "_shared")
+
+
+def test_without_a_home_and_a_folder_it_lies_among_temporary_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert store_of(instance, Lake("s3://bucket/lake")) == FileStore(tmp_path / "clopos_shared")
 
 
 @pytest.mark.parametrize(

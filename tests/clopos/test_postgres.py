@@ -122,6 +122,7 @@ def test_processes_share_quota_and_token_through_the_database(url: str) -> None:
 def test_the_instances_own_database_is_found(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dagster as dg
 
+    from clopos_assets.lake import Lake
     from clopos_assets.sharing import store_of
 
     (tmp_path / "dagster.yaml").write_text(
@@ -130,8 +131,8 @@ def test_the_instances_own_database_is_found(url: str, tmp_path: Path, monkeypat
     monkeypatch.setenv("PG_URL", url.replace("postgresql://", "postgresql+psycopg2://"))
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     with dg.DagsterInstance.get() as instance:
-        store = store_of(instance, tmp_path / "lake")
-        assert store is store_of(instance, tmp_path / "lake")
+        store = store_of(instance, Lake(tmp_path / "lake"))
+        assert store is store_of(instance, Lake("s3://bucket/lake"))
     assert isinstance(store, PostgresStore)
     assert _change(store)[0] == 1
     assert _execute(url, f"select name from {TABLE}")

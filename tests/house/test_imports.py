@@ -11,22 +11,24 @@ import clopos_assets
 PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
-_RAW = frozenset({"clopos", "tables", "lake", "origin", "ingest"})
-_RUN = _RAW | {"compute", "settings", "ledger", "findings"}
+_RAW = frozenset({"clopos", "tables", "storage", "lake", "origin", "ingest"})
+_RUN = _RAW | {"compute", "settings", "ledger", "findings", "monthly"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
     "tables": frozenset(),
     "settings": frozenset(),
     "sandbox": frozenset(),
-    "lake": frozenset({"tables"}),
+    "storage": frozenset(),
+    "lake": frozenset({"tables", "storage"}),
     "origin": frozenset({"tables", "lake"}),
     "ingest": frozenset({"clopos", "tables", "lake", "origin"}),
     "compute": frozenset({"tables", "lake"}),
     "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
+    "monthly": frozenset({"tables", "lake"}),
     "late": _RAW,
     "access": _RUN,
-    "sharing": frozenset({"clopos"}),
+    "sharing": frozenset({"clopos", "storage", "lake"}),
     "line": _RUN | {"access"},
     "assets": _RUN | {"access", "line", "sharing"},
     "late_sensor": _RUN | {"access", "late", "line", "sharing"},
@@ -86,7 +88,7 @@ every_module = pytest.mark.parametrize("path", module_files(), ids=names_of(modu
 
 def test_the_scan_sees_the_package() -> None:
     assert {"tables/rows.py", "lake.py", "clopos/client.py", "sandbox/api.py"} <= set(names_of(module_files()))
-    assert own_tops(PACKAGE / "lake.py") == {"tables"}
+    assert own_tops(PACKAGE / "lake.py") == {"tables", "storage"}
     assert "pyarrow" in imported(PACKAGE / "lake.py")
 
 

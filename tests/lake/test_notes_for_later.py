@@ -1,28 +1,22 @@
 """Staging, where an unfinished run leaves its answers, and waiting, where receipts of unmade shift dates stand."""
 
 import os
-from pathlib import Path
-
-import pytest
+import time
 
 from clopos_assets.lake import Lake
-from tests.lake.sample import DAY, OTHER_DAY, files_under
+from tests.lake.places import Place
+from tests.lake.sample import DAY, OTHER_DAY
 
 LONG_AGO = 0.0
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "lake")
-
-
-def test_answers_are_kept_as_they_came(lake: Lake) -> None:
+def test_answers_are_kept_as_they_came(place: Place, lake: Lake) -> None:
     answers = {"101": b'[{"id":1}]', "102": b"", "103": bytes(range(256))}
     for name, body in answers.items():
         lake.stage("operations", DAY, name, body)
     assert lake.staged("operations", DAY, newer_than=LONG_AGO) == answers
     assert lake.staged("operations", DAY, newer_than=LONG_AGO) == answers
-    assert files_under(lake.root) == {f"_staging/operations/{DAY}/{name}" for name in answers}
+    assert place.names() == {f"_staging/operations/{DAY}/{name}" for name in answers}
 
 
 def test_a_later_answer_takes_the_place(lake: Lake) -> None:
@@ -41,7 +35,8 @@ def test_kinds_and_dates_stand_apart(lake: Lake) -> None:
     assert lake.staged("operations", OTHER_DAY, newer_than=LONG_AGO) == {"101": b"c"}
 
 
-def test_old_answers_are_dropped(lake: Lake) -> None:
+def test_old_answers_are_dropped(folder_lake: Lake) -> None:
+    lake = folder_lake
     for name, seconds in (("old", 1000), ("edge", 2000), ("new", 3000)):
         lake.stage("operations", DAY, name, b"x")
         os.utime(lake.root / "_staging" / "operations" / DAY / name, (seconds, seconds))
@@ -49,7 +44,24 @@ def test_old_answers_are_dropped(lake: Lake) -> None:
     assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {"edge": b"x", "new": b"x"}
 
 
-def test_what_a_dead_writer_left_is_no_answer(lake: Lake) -> None:
+def test_answers_are_as_old_as_the_store_says(place: Place, lake: Lake) -> None:
+    lake.stage("operations", DAY, "101", b"x")
+    assert lake.staged("operations", DAY, newer_than=time.time() - 60) == {"101": b"x"}
+    assert lake.staged("operations", DAY, newer_than=time.time() + 60) == {}
+    assert place.names() == set()
+
+
+def test_a_shift_dates_answers_are_many(lake: Lake) -> None:
+    answers = {str(number): str(number).encode() for number in range(1, 120)}
+    for name, body in answers.items():
+        lake.stage("operations", DAY, name, body)
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == answers
+    lake.unstage("operations", DAY)
+    assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {}
+
+
+def test_what_a_dead_writer_left_is_no_answer(folder_lake: Lake) -> None:
+    lake = folder_lake
     lake.stage("operations", DAY, "101", b"x")
     left = lake.root / "_staging" / "operations" / DAY / ".102.0123456789abcdef"
     left.write_bytes(b"half an ans")
@@ -57,13 +69,14 @@ def test_what_a_dead_writer_left_is_no_answer(lake: Lake) -> None:
     assert not left.exists()
 
 
-def test_nothing_staged_is_nothing(lake: Lake) -> None:
+def test_nothing_staged_is_nothing(place: Place, lake: Lake) -> None:
     assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {}
     lake.unstage("operations", DAY)
-    assert not lake.root.exists()
+    assert place.names() == set()
 
 
-def test_unstaging_leaves_no_folder(lake: Lake) -> None:
+def test_unstaging_leaves_no_folder(folder_lake: Lake) -> None:
+    lake = folder_lake
     lake.stage("operations", DAY, "101", b"x")
     lake.unstage("operations", DAY)
     assert not (lake.root / "_staging" / "operations" / DAY).exists()
@@ -89,7 +102,8 @@ def test_settled_receipts_stop_waiting(lake: Lake) -> None:
     lake.stop_waiting(OTHER_DAY, [102])
 
 
-def test_a_half_written_note_does_not_wait(lake: Lake) -> None:
+def test_a_half_written_note_does_not_wait(folder_lake: Lake) -> None:
+    lake = folder_lake
     lake.wait_for(DAY, 101, 1)
     (lake.root / "_waiting" / DAY / ".102.1.0123456789abcdef").write_bytes(b"")
     assert lake.waiting(DAY) == {101: 1}
@@ -97,8 +111,9 @@ def test_a_half_written_note_does_not_wait(lake: Lake) -> None:
     assert lake.waiting(DAY) == {}
 
 
-def test_none_of_it_is_a_table(lake: Lake) -> None:
+def test_none_of_it_is_a_table(place: Place, lake: Lake) -> None:
     lake.stage("operations", DAY, "101", b"x")
     lake.wait_for(DAY, 101, 1)
-    assert {path.name for path in lake.root.iterdir()} == {"_staging", "_waiting"}
-    assert list(lake.root.glob("**/*.parquet")) == []
+    lake.mark(DAY, "run")
+    assert {name.partition("/")[0] for name in place.names()} == {"_staging", "_waiting", "_changed"}
+    assert [name for name in place.names() if name.endswith(".parquet")] == []

@@ -1,14 +1,14 @@
 """Processes that are killed while they write to a lake, before or after a change of the disk that is counted off."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
 
-from clopos_assets.lake import Lake
+from clopos_assets.storage.folder import FolderStore
 
 
 class Killed(BaseException):
@@ -58,25 +58,27 @@ class Reaper:
 @contextmanager
 def reaping(reaper: Reaper) -> Iterator[None]:
     """While this lasts, every change of a lake of this process is counted."""
-    write, remove, discard = Lake._write, Lake._remove, Lake.discard
+    write, remove, remove_folder = FolderStore.write, FolderStore.remove, FolderStore.remove_folder
 
-    def counted_write(lake: Lake, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+    def counted_write(store: FolderStore, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         def leave_half() -> None:
+            path = store.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.with_name(f".{path.name}.half").write_bytes(bytes(body)[: len(body) // 2])
 
-        reaper.change(lambda: write(lake, path, body, durable=durable), leave_half)
+        reaper.change(lambda: write(store, name, body, durable=durable), leave_half)
 
-    def counted_remove(lake: Lake, file: Path) -> None:
-        reaper.change(lambda: remove(lake, file))
+    def counted_remove(store: FolderStore, names: Iterable[str]) -> None:
+        for name in names:
+            reaper.change(partial(remove, store, [name]))
 
-    def counted_discard(lake: Lake, name: str) -> None:
-        reaper.change(lambda: discard(lake, name))
+    def counted_remove_folder(store: FolderStore, folder: str) -> None:
+        reaper.change(lambda: remove_folder(store, folder))
 
     with (
-        patch.object(Lake, "_write", counted_write),
-        patch.object(Lake, "_remove", counted_remove),
-        patch.object(Lake, "discard", counted_discard),
+        patch.object(FolderStore, "write", counted_write),
+        patch.object(FolderStore, "remove", counted_remove),
+        patch.object(FolderStore, "remove_folder", counted_remove_folder),
     ):
         yield
 

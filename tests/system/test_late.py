@@ -1,6 +1,7 @@
 """From a late closing to the corrected cost of goods, by a real daemon and without a hand laid on."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.storage.dagster_run import DagsterRunStatus
+from dagster import DagsterRunStatus
+from playwright.sync_api import expect, sync_playwright
 
 from clopos_assets.late_sensor import REASON_TAG, SENSOR
 from clopos_assets.tables import DAILY_COGS, USAGE_VARIANCE
 from tests.ingest.shop import Shop, days_from, open_shop
 from tests.system.processes import ROOT, SECONDS, Home, environment
+from tests.system.test_ui import CHROMIUM, QUIET, WAIT, webserver
 
 pytestmark = pytest.mark.system
 DAYS = days_from("2026-01-19", 3)
@@ -67,7 +70,9 @@ def home(tmp_path: Path) -> Iterator[tuple[Shop, Home]]:
         yield shop, home
 
 
-def test_a_late_closing_reaches_the_cost_of_goods(home: tuple[Shop, Home], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_closing_reaches_the_cost_of_goods(
+    home: tuple[Shop, Home], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     shop, place = home
     assert cogs(shop, DAYS[0]) == [Decimal("0.640000")]
     with daemon(place):
@@ -90,6 +95,19 @@ def test_a_late_closing_reaches_the_cost_of_goods(home: tuple[Shop, Home], monke
     asked = shop.asked()
     assert asked.pop("list") >= 2
     assert asked == {"operations": 1}
+    with webserver(place) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1500, "height": 950}, base_url=address)
+        page.set_default_timeout(WAIT)
+        page.goto(f"/assets/receipts?view=partitions&partition={DAYS[0]}")
+        expect(page.get_by_text("receipts_changed").first).to_be_visible(timeout=WAIT)
+        row = page.get_by_role("row").filter(has_text="open, 12.500000").last
+        expect(row).to_have_text(re.compile("9.*changed.*open, 12.500000.*closed, 12.500000"), timeout=WAIT)
+        page.screenshot(path=tmp_path / "receipts.png")
+        page.goto(f"/assets/daily_cogs?view=partitions&partition={DAYS[0]}")
+        expect(page.get_by_text("cogs_before").first).to_be_visible(timeout=WAIT)
+        page.screenshot(path=tmp_path / "daily_cogs.png")
+        browser.close()
     # The days whose standards rest on it have followed.
     rows = shop.lake.read(USAGE_VARIANCE, DAYS[1], ["standard_days", "units_sold"])
     assert rows is not None

@@ -35,9 +35,9 @@ class CountingLake(Lake):
         self.counts["files of the index read"] += body is not None
         return body
 
-    def _write(self, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+    def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         self.counts["files written"] += 1
-        super()._write(path, body, durable=durable)
+        super()._write(name, body, durable=durable)
 
 
 @pytest.fixture(scope="module")

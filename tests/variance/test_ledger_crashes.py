@@ -34,12 +34,16 @@ class FragileLake(Lake):
         self._error = error
         self._done = done
 
-    def _write(self, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
-        self._count(lambda: super(FragileLake, self)._write(path, body, durable=durable))
+    def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        self._count(lambda: super(FragileLake, self)._write(name, body, durable=durable))
 
     def discard(self, name: str) -> None:
         if (self.root / name).exists():
             self._count(lambda: super(FragileLake, self).discard(name))
+
+    def discard_folder(self, name: str) -> None:
+        if (self.root / name).exists():
+            self._count(lambda: super(FragileLake, self).discard_folder(name))
 
     def _count(self, act: Callable[[], None]) -> None:
         self.left -= 1
@@ -165,10 +169,10 @@ def test_only_the_shift_dates_that_cannot_be_written_fail(
     tmp_path: Path, connection: duckdb.DuckDBPyConnection
 ) -> None:
     class Refusing(Lake):
-        def _write(self, path: Path, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
-            if path == self.path(STOCK_LEDGER, DAYS[6]):
+        def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+            if self.root / name == self.path(STOCK_LEDGER, DAYS[6]):
                 raise LakeError("it can't be written")
-            super()._write(path, body, durable=durable)
+            super()._write(name, body, durable=durable)
 
     lake = Lake(tmp_path)
     world = a_made_world(lake, connection)

@@ -1,0 +1,60 @@
+"""The copies by month in Dagster: a job of its own, for they are no tables and have no shift date, and its schedule."""
+
+from datetime import date, datetime, timedelta
+
+import dagster as dg
+
+from clopos_assets.access import Access
+from clopos_assets.lake import LakeError
+from clopos_assets.monthly import copy_months
+from clopos_assets.sharing import keep_apart
+
+JOB = "monthly_compaction_job"
+_AFTER_SHIFT_END = timedelta(hours=2)
+
+
+def monthly_compaction(access: Access) -> dg.Definitions:
+    """The job, and a schedule that looks every day for months that have ended or changed since."""
+    settings = access.settings
+
+    @dg.op(description="Copies every month that has ended, of every table, as far as it changed since the last time.")
+    def copy_changed_months(context: dg.OpExecutionContext) -> None:
+        keep_apart(context.instance, access.lake)
+        try:
+            copied = copy_months(
+                access.lake,
+                datetime.now(settings.timezone).date(),
+                lambda one: context.log.info(
+                    f"{one.table} {one.month}: {one.shift_dates} shift dates, {one.rows} rows"
+                ),
+            )
+        except LakeError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        context.add_output_metadata({"months": len(copied), "rows": sum(one.rows for one in copied)})
+
+    @dg.job(
+        name=JOB,
+        executor_def=dg.in_process_executor,
+        description="One object per table and month in `_monthly` of the lake, beside the tables, for who reads much.",
+    )
+    def job() -> None:
+        copy_changed_months()
+
+    at = datetime.combine(date.min, settings.shift_end) + _AFTER_SHIFT_END
+
+    @dg.schedule(
+        name="monthly_compaction_schedule",
+        job=job,
+        cron_schedule=f"{at.minute} {at.hour} * * *",
+        execution_timezone=settings.timezone.key,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Copies months that have ended, or changed since; skips where the lake is a folder.",
+    )
+    def monthly_compaction_schedule() -> dg.RunRequest | dg.SkipReason:
+        if access.lake.folder is not None:
+            return dg.SkipReason(
+                "the files of a folder are quick to read as they are: launch the job if you want copies"
+            )
+        return dg.RunRequest()
+
+    return dg.Definitions(jobs=[job], schedules=[monthly_compaction_schedule])

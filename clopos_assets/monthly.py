@@ -1,0 +1,115 @@
+"""Copies of the tables by month, for those who read much of a lake on an object store: a month is one object.
+
+The tables stay as they are, a file for each shift date; the copies stand beside them, where no pattern over a table
+finds them: `_monthly/{table}/month=YYYY-MM/part-0.parquet`, with the table's columns and `shift_date` (DATE) as the
+last. They are made from the tables alone and can be thrown away.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clopos_assets.lake import Lake, LakeError, encoding_of
+from clopos_assets.tables import TABLES, Table
+
+FOLDER = "_monthly"
+LOCK = "the monthly copy"
+"""What is held while copies are made: two at once could leave the older."""
+_LOCK_SECONDS = 60.0
+_CATALOG = f"{FOLDER}/made_from.json"
+# Small shift dates share a row group, for each costs its reader something.
+_ROWS_IN_GROUP = 100_000
+
+Stamps = dict[str, str]
+"""Shift date → stamp of its partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A month of a table that was copied: how many shift dates and rows; none of either where its copy was dropped."""
+
+    table: str
+    month: str
+    shift_dates: int
+    rows: int
+
+
+def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambda _: None) -> list[Copied]:
+    """Copy every month of every table that ended before a day, as far as it changed since it was last copied.
+
+    A month is copied with the shift dates that are materialized. `told` hears of each copy when it stands. Raises
+    BusyError while another does the same, LakeError where a partition can't be read or a copy not written; what was
+    copied until then stays and is not copied again.
+    """
+    this_month = f"{before:%Y-%m}"
+    copied = []
+    with lake.locked([LOCK], seconds=_LOCK_SECONDS):
+        catalog = _read_catalog(lake)
+        for table in TABLES.values():
+            wanted: dict[str, Stamps] = {}
+            for shift_date, stamp in lake.stamps(table).items():
+                if shift_date[:7] < this_month:
+                    wanted.setdefault(shift_date[:7], {})[shift_date] = stamp
+            made = catalog.setdefault(table.name, {})
+            for month in sorted(wanted.keys() | made.keys()):
+                stamps = wanted.get(month, {})
+                if stamps == made.get(month):
+                    continue
+                rows = _copy(lake, table, month, sorted(stamps))
+                made.pop(month, None)
+                if stamps:
+                    made[month] = stamps
+                # Last: a copy that nothing is known of is made again.
+                lake.keep(_CATALOG, msgspec.json.encode(catalog))
+                copied.append(Copied(table.name, month, len(stamps), rows))
+                told(copied[-1])
+    return copied
+
+
+def _copy(lake: Lake, table: Table, month: str, shift_dates: list[str]) -> int:
+    name = f"{FOLDER}/{table.name}/month={month}/part-0.parquet"
+    if not shift_dates:
+        lake.discard(name)
+        return 0
+    schema = table.schema.append(pa.field("shift_date", pa.date32()))
+    options = encoding_of(table)
+    sink = pa.BufferOutputStream()
+    rows = 0
+    with pq.ParquetWriter(sink, schema, **options) as file:
+        for group in _groups(_dated(lake, table, shift_dates), schema):
+            file.write_table(group)
+            rows += group.num_rows
+    lake.keep(name, sink.getvalue())
+    return rows
+
+
+def _dated(lake: Lake, table: Table, shift_dates: list[str]) -> Iterable[pa.Table]:
+    for shift_date, rows in lake.read_each(table, shift_dates):
+        if isinstance(rows, LakeError):
+            raise rows
+        if rows is not None:  # one that has vanished meanwhile differs the next time
+            day = pa.repeat(pa.scalar(date.fromisoformat(shift_date)), rows.num_rows)
+            yield rows.append_column("shift_date", day)
+
+
+def _groups(parts: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
+    """The parts in order, put together to tables worth a row group each."""
+    gathered: list[pa.Table] = [schema.empty_table()]
+    for part in parts:
+        gathered.append(part)
+        if sum(rows.num_rows for rows in gathered) >= _ROWS_IN_GROUP:
+            yield pa.concat_tables(gathered)
+            gathered = [schema.empty_table()]
+    yield pa.concat_tables(gathered)
+
+
+def _read_catalog(lake: Lake) -> dict[str, dict[str, Stamps]]:
+    body = lake.kept(_CATALOG)
+    try:
+        return {} if body is None else msgspec.json.decode(body, type=dict[str, dict[str, Stamps]])
+    except msgspec.DecodeError:
+        return {}  # all of it is copied again

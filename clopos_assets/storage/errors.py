@@ -1,0 +1,23 @@
+"""What goes wrong with a lake, as one line for its user: what it was, and what to do."""
+
+import errno
+
+
+class LakeError(Exception):
+    """The lake can't be read or written. A retry helps once what the message names is mended."""
+
+
+class BusyError(LakeError):
+    """Another run holds a shift date. A retry helps when it has finished."""
+
+
+def busy(name: str) -> BusyError:
+    """Somebody else holds a name: a shift date's, or another."""
+    what = f"shift date {name}" if name[:1].isdigit() else name
+    return BusyError(f"{what} is being made by another run: run this one again when that has ended")
+
+
+def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeError:
+    """A folder does not take what is written to it; `setting` says where it is set."""
+    remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
+    return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, or set {setting}, and run again")

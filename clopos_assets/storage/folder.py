@@ -1,0 +1,106 @@
+"""A folder of this machine, or one mounted on it, as a store: a file is complete before it takes its name."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pyarrow as pa
+
+from clopos_assets.storage.errors import LakeError, unwritable
+from clopos_assets.storage.store import Stamp
+
+_ABSENT = (FileNotFoundError, NotADirectoryError)
+
+
+class FolderStore:
+    """See `Store`. The folder is created when first written to."""
+
+    at_once = 1
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def uri(self, name: str = "") -> str:
+        """See `Store`."""
+        return str(self.root / name)
+
+    def local(self, name: str) -> Path:
+        """See `Store`."""
+        return self.root / name
+
+    def read(self, name: str) -> bytes | None:
+        """See `Store`."""
+        try:
+            return (self.root / name).read_bytes()
+        except _ABSENT:
+            return None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        """See `Store`."""
+        path = self.root / name
+        # The name begins with a dot and has no .parquet at its end: no glob of a reader finds it.
+        unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)  # of a writer that was killed: a partition has one at a time
+            with unfinished.open("wb") as file:
+                file.write(body)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            with suppress(OSError):  # the folder itself may be what fails
+                unfinished.unlink(missing_ok=True)
+            raise unwritable(str(self.root), error) from error
+
+    def stamp(self, name: str) -> Stamp | None:
+        """See `Store`."""
+        try:
+            return _stamp_of(os.stat(f"{self.root}/{name}"))
+        except _ABSENT:
+            return None
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def list(self, folder: str, ending: str = "", *, unfinished: bool = False) -> dict[str, Stamp]:
+        """See `Store`."""
+        try:
+            with os.scandir(self.root / folder) as entries:
+                names = [entry.name for entry in entries if unfinished or not entry.name.startswith(".")]
+        except _ABSENT:
+            return {}
+        except OSError as error:
+            raise self._unreadable(folder, error) from error
+        stamps = {name: self.stamp(f"{folder}/{name}{ending}") for name in names}
+        return {name: stamp for name, stamp in stamps.items() if stamp is not None}
+
+    def remove(self, names: Iterable[str]) -> None:
+        """See `Store`."""
+        for name in names:
+            try:
+                (self.root / name).unlink(missing_ok=True)
+            except OSError as error:
+                raise unwritable(str(self.root), error) from error
+
+    def remove_folder(self, folder: str) -> None:
+        """See `Store`."""
+        try:
+            shutil.rmtree(self.root / folder)
+        except _ABSENT:
+            pass
+        except OSError as error:
+            raise unwritable(str(self.root), error) from error
+
+    def _unreadable(self, name: str, error: OSError) -> LakeError:
+        return LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it")
+
+
+def _stamp_of(file: os.stat_result) -> Stamp:
+    return Stamp(f"{file.st_mtime_ns}.{file.st_ino}.{file.st_size}", file.st_mtime)

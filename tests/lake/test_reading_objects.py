@@ -1,0 +1,218 @@
+"""Who reads a lake on an object store, and its copies by month, as the README says."""
+
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import fsspec
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clopos_assets.access import Access
+from clopos_assets.assembly import build_definitions
+from clopos_assets.assets.monthly import JOB
+from clopos_assets.lake import BusyError, Lake, LakeError
+from clopos_assets.monthly import LOCK, Copied, copy_months
+from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
+from tests.lake.places import Place
+from tests.lake.sample import operations
+
+FIRST = date(2026, 1, 28)
+DAYS = [(FIRST + timedelta(days=number)).isoformat() for number in range(36)]
+"""The last days of January, all of February, and some of March."""
+MARCH = date(2026, 3, 5)
+
+
+def fill(lake: Lake) -> None:
+    for number, day in enumerate(DAYS):
+        rows = operations(number % 4, first_id=1 + 10 * number)
+        lake.replace(STOCK_OPERATIONS, day, rows, {})
+    lake.replace(RECEIPTS, DAYS[0], RECEIPTS.schema.empty_table(), {})
+
+
+def by_duckdb(query: str, *, remote: bool) -> pa.Table:
+    with duckdb.connect() as connection:
+        if remote:
+            connection.register_filesystem(fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True))
+        return connection.sql(query).to_arrow_table()
+
+
+def daily(place: Place, where: str = "true") -> pa.Table:
+    """The table as the contract says, in an order that is told."""
+    query = (
+        f"from read_parquet('{place.root}/stock_operations/**/*.parquet', hive_partitioning = true, "
+        f"union_by_name = true) where {where} order by id"
+    )
+    return by_duckdb(query, remote=place.root.startswith("s3"))
+
+
+def monthly(place: Place, where: str = "true") -> pa.Table:
+    """The copies, likewise."""
+    query = (
+        f"from read_parquet('{place.root}/_monthly/stock_operations/*/*.parquet', hive_partitioning = false) "
+        f"where {where} order by id"
+    )
+    return by_duckdb(query, remote=place.root.startswith("s3"))
+
+
+def test_duckdb_polars_and_pandas_read_an_object_store(bucket: str, endpoint: str, tmp_path: Path) -> None:
+    place = Place(f"s3://{bucket}/lake", str(tmp_path), endpoint)
+    fill(place.open())
+    rows = daily(place)
+    assert rows.column("id").to_pylist() == [
+        1 + 10 * number + offset for number in range(len(DAYS)) for offset in range(number % 4)
+    ]
+    assert rows.schema.field("quantity").type == pa.decimal128(18, 6)
+    assert rows.schema.field("shift_date").type == pa.date32()
+    polars = pl.read_parquet(
+        f"{place.root}/stock_operations/**/*.parquet",
+        hive_partitioning=True,
+        storage_options={"aws_allow_http": "true"},
+    )
+    assert (polars.height, polars["total_cost"].sum()) == (rows.num_rows, sum(rows.column("total_cost").to_pylist()))
+    assert polars.schema["total_cost"] == pl.Decimal(18, 6)
+    frame = pd.read_parquet(f"{place.root}/stock_operations", dtype_backend="pyarrow")
+    assert len(frame) == rows.num_rows
+
+
+def test_a_month_is_one_object_with_the_rows_of_its_shift_dates(place: Place, lake: Lake) -> None:
+    fill(lake)
+    tables_before = {name for name in place.names() if not name.startswith("_")}
+    told: list[Copied] = []
+    copied = copy_months(lake, MARCH, told.append)
+    assert copied == told
+    assert set(copied) == {
+        Copied("receipts", "2026-01", 1, 0),
+        Copied("stock_operations", "2026-01", 4, 6),
+        Copied("stock_operations", "2026-02", 28, 42),
+    }
+    before_march = daily(place, "shift_date < '2026-03-01'")
+    assert before_march.num_rows == 48
+    assert monthly(place).equals(before_march), "the same names, types and rows"
+    assert monthly(place, "shift_date = '2026-02-03'").equals(daily(place, "shift_date = '2026-02-03'"))
+    found = {name for name in place.names() if not name.startswith("_")}
+    assert found == tables_before, "the tables themselves stay as they are, and no pattern finds a row twice"
+    assert {name for name in place.names() if name.startswith("_monthly") and name.endswith(".parquet")} == {
+        "_monthly/receipts/month=2026-01/part-0.parquet",
+        "_monthly/stock_operations/month=2026-01/part-0.parquet",
+        "_monthly/stock_operations/month=2026-02/part-0.parquet",
+    }
+
+
+def test_only_a_month_that_changed_is_copied_again(place: Place, lake: Lake) -> None:
+    fill(lake)
+    assert len(copy_months(lake, MARCH)) == 3
+    assert copy_months(lake, MARCH) == []
+    lake.replace(STOCK_OPERATIONS, "2026-02-10", operations(7, first_id=5_000), {})
+    assert copy_months(lake, MARCH) == [Copied("stock_operations", "2026-02", 28, monthly_rows(place) - 6)]
+    assert monthly(place).equals(daily(place, "shift_date < '2026-03-01'"))
+    assert copy_months(lake, date(2026, 4, 1)) == [Copied("stock_operations", "2026-03", 4, 6)]
+    assert monthly(place).equals(daily(place))
+
+
+def test_copies_and_the_days_since_are_the_table(place: Place, lake: Lake) -> None:
+    """As the README puts it; of the table, only the days since are opened."""
+    fill(lake)
+    copy_months(lake, MARCH)
+    place.put("stock_operations/shift_date=2026-02-11/part-0.parquet", b"not opened")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (query,) = re.findall(r"```sql\n(set variable.*?)```", readme, re.DOTALL)
+    query = query.replace("s3://bucket/lake", place.root).replace("product_cogs", "stock_operations")
+    with duckdb.connect() as connection:
+        if place.root.startswith("s3"):
+            connection.register_filesystem(fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True))
+        first, _, then = query.partition(";")
+        connection.execute(first)
+        ids = connection.sql(f"select id from ({then}) order by id").to_arrow_table().column(0).to_pylist()
+    assert ids == [1 + 10 * number + offset for number in range(len(DAYS)) for offset in range(number % 4)]
+
+
+def monthly_rows(place: Place) -> int:
+    """Of what has been copied."""
+    return int(monthly(place).num_rows)
+
+
+def test_a_month_that_is_gone_leaves_no_copy(folder_lake: Lake) -> None:
+    lake = folder_lake
+    fill(lake)
+    copy_months(lake, MARCH)
+    lake.path(RECEIPTS, DAYS[0]).unlink()
+    assert copy_months(lake, MARCH) == [Copied("receipts", "2026-01", 0, 0)]
+    assert not list((lake.root / "_monthly" / "receipts").rglob("*.parquet"))
+    assert copy_months(lake, MARCH) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"receipts": 1}'])
+def test_what_is_not_known_to_stand_is_copied_again(place: Place, lake: Lake, damage: bytes) -> None:
+    fill(lake)
+    copied = copy_months(lake, MARCH)
+    place.put("_monthly/made_from.json", damage)
+    assert copy_months(lake, MARCH) == copied
+
+
+def test_a_damaged_partition_stops_it_and_keeps_what_is_done(place: Place, lake: Lake) -> None:
+    fill(lake)
+    name = "stock_operations/shift_date=2026-02-10/part-0.parquet"
+    place.put(name, b"torn")
+    told: list[Copied] = []
+    with pytest.raises(LakeError, match="shift_date=2026-02-10"):
+        copy_months(lake, MARCH, told.append)
+    assert [one.month for one in told] == ["2026-01", "2026-01"]
+    lake.replace(STOCK_OPERATIONS, "2026-02-10", operations(1, first_id=900), {})
+    assert [one.month for one in copy_months(lake, MARCH)] == ["2026-02"]
+
+
+def test_two_do_not_copy_at_once(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.monthly._LOCK_SECONDS", 0.0)
+    with folder_lake.locked([LOCK], seconds=0), pytest.raises(BusyError, match="the monthly copy is being made"):
+        copy_months(Lake(folder_lake.root), MARCH)
+
+
+def test_large_months_are_read_and_written_in_parts(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.monthly._ROWS_IN_GROUP", 10)
+    fill(folder_lake)
+    copy_months(folder_lake, MARCH)
+    file = pq.ParquetFile(folder_lake.root / "_monthly/stock_operations/month=2026-02/part-0.parquet")
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert sum(sizes) == 42
+    assert all(10 <= size < 13 for size in sizes[:-1])
+    assert file.read().column("shift_date").to_pylist() == sorted(file.read().column("shift_date").to_pylist())
+
+
+def settings_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("CLOPOS_LAKE", place.root)
+    return Settings.read()
+
+
+def test_the_job_copies(place: Place, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(lake)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    job = build_definitions(settings_for(place, monkeypatch)).resolve_job_def(JOB)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert job.execute_in_process(instance=instance).success
+        assert monthly(place).equals(daily(place))  # all of it is past by now
+        place.put("stock_operations/shift_date=2026-02-10/part-0.parquet", b"torn")
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.user_failure_data is not None
+    reason = event.step_failure_data.user_failure_data.description or ""
+    assert "shift_date=2026-02-10/part-0.parquet can't be read" in reason
+    assert "\n" not in reason
+
+
+def test_the_schedule_is_for_object_stores(place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_for(place, monkeypatch)
+    definitions = build_definitions(settings)
+    schedule = definitions.resolve_schedule_def("monthly_compaction_schedule")
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 8 * * *", "Asia/Baku")
+    with dg.build_schedule_context(repository_def=definitions.get_repository_def()) as context:
+        data = schedule.evaluate_tick(context)
+    assert bool(data.run_requests) == (Access(settings).lake.folder is None) == (lake.folder is None)
+    assert (data.skip_message is None) == (lake.folder is None)
