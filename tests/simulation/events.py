@@ -238,10 +238,9 @@ class Author:
         how = self._random.choice(
             ("429", "500", "502", "cut off") * 2 + ("absent", "edited meanwhile", "deleted meanwhile")
         )
-        route = self._random.choices((0, 1, 2), (5, 2, 3))[0]
-        return Event(
-            "fault", how=how, venue=route, number=self._random.choice((1, 2, 2, 2, 8)), day=self._random.randrange(3)
-        )
+        route = self._random.choices((0, 1, 2), (6, 1, 3))[0]
+        spared = self._random.choice((0, 0, 0, 1, 2))
+        return Event("fault", how=how, venue=route, number=self._random.choice((1, 2, 2, 4, 8)), day=spared)
 
     def _kill(self) -> Event:
         how = self._random.choice(("before", "after"))
