@@ -5,7 +5,20 @@ import pytest
 from tests.simulation.planted import BUGS
 from tests.simulation.playing import CI_SEEDS, Theatre
 
-CAUGHT_BY: dict[str, int] = {}
+CAUGHT_BY = {
+    "a cursor that skips equal stamps": 25,
+    "a running maximum": 7,
+    "a sensor that starts at the present": 0,
+    "dropping what a page skipped": 1,
+    "a run key without content": 2,
+    "a cursor moved before the run succeeded": 101,
+    "operations kept though the receipt changed": 0,
+    "a move that writes the source first": 23,
+    "a ledger that looks inside one partition only": 3,
+    "nothing waits for a shift date": 1,
+    "a dead run leaves no word": 23,
+    "standards of later days stay": 83,
+}
 """Bug → a seed of the set that catches it. Others: `python -m tests.simulation --find-bugs --bug "…"`."""
 
 
