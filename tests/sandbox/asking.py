@@ -70,8 +70,14 @@ class Asker:
         return self.send("GET", f"{self._root}{path}", sent)
 
     def send(self, method: str, target: str, headers: dict[str, str], body: str | None = None) -> Answer:
-        self._connection.request(method, target, body, headers)
-        response = self._connection.getresponse()
+        try:
+            self._connection.request(method, target, body, headers)
+            response = self._connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # Nothing was asked for longer than the server keeps a connection open.
+            self._connection.close()
+            self._connection.request(method, target, body, headers)
+            response = self._connection.getresponse()
         content = response.read()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
