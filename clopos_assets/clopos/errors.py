@@ -22,7 +22,7 @@ class CloposRefused(CloposError):  # noqa: N818 - says what Clopos did; the base
         self.parameter = parameter
 
 
-class CloposUnavailable(CloposError):  # noqa: N818 - as above
+class CloposUnavailable(CloposError):  # noqa: N818 - says how Clopos is; the base is the error
     """Given up after a bounded number of tries or a bounded wait; a later run may succeed."""
 
     retry_helps = True

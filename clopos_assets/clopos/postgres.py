@@ -38,22 +38,18 @@ _BOUND = text(
     "select set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true),"
     " set_config('synchronous_commit', 'off', true)"
 )
-_ENTER = text(
-    f"insert into {TABLE} values (:name, clock_timestamp(), 0, '') on conflict (name) do nothing"  # noqa: S608 - a constant
-)
+_ENTER = text("insert into clopos_shared_state values (:name, clock_timestamp(), 0, '') on conflict (name) do nothing")
 # The time is read outside of the locking select, and so after the lock was waited for.
 _TAKE = text(
-    f"""
-    with taken as materialized (select stamp, now, body from {TABLE} where name = :name for update)
+    """
+    with taken as materialized (select stamp, now, body from clopos_shared_state where name = :name for update)
     select
         now, body, clock_timestamp() as stamp,
         extract(epoch from clock_timestamp() - stamp)::double precision as passed
     from taken
-    """  # noqa: S608 - a constant
+    """
 )
-_WRITE = text(
-    f"update {TABLE} set stamp = :stamp, now = :now, body = :body where name = :name"  # noqa: S608 - a constant
-)
+_WRITE = text("update clopos_shared_state set stamp = :stamp, now = :now, body = :body where name = :name")
 
 
 class PostgresStore:

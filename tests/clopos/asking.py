@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clopos_assets.clopos.client import Clopos, StockAnswer
 from clopos_assets.clopos.listing import Item, Listing
@@ -15,11 +15,11 @@ T = TypeVar("T")
 FIRST, LAST = date(2026, 1, 17), date(2026, 1, 20)
 
 
-def run_with(brand: Brand, work: Callable[[Clopos], Awaitable[T]], **more: object) -> tuple[T, Server]:
+def run_with(brand: Brand, work: Callable[[Clopos], Awaitable[T]], **more: Any) -> tuple[T, Server]:
     with Server(brand.answer) as server:
 
         async def run() -> T:
-            async with connect(server, **more) as clopos:  # type: ignore[arg-type]  # keyword arguments of connect
+            async with connect(server, **more) as clopos:
                 return await work(clopos)
 
         return asyncio.run(run()), server

@@ -5,6 +5,7 @@ import logging
 import traceback
 from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import httpx
 import pytest
@@ -29,8 +30,8 @@ def _say(status: int, error: str = "nonsense") -> _Answer:
     return lambda asked: reply_json({"success": False, "error": error, "message": _echo(asked)}, status)
 
 
-def _write(status: int, **more: object) -> _Answer:
-    return lambda asked: Reply(status, _echo(asked).encode(), **more)  # type: ignore[arg-type]  # fields of Reply
+def _write(status: int, **more: Any) -> _Answer:
+    return lambda asked: Reply(status, _echo(asked).encode(), **more)
 
 
 def _at_receipts(answer: _Answer) -> Callable[[Asked], Reply | None]:
