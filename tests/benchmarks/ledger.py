@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clopos_assets.compute import MEMORY_LIMIT, connect, query_of
+from clopos_assets.compute import MEMORY_LIMIT, connect, query_of, registered
 from clopos_assets.lake import Lake
 from clopos_assets.ledger import OTHER_OPERATIONS, make_stock_ledger
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS, Kind, Table
@@ -97,15 +97,13 @@ def measure_sql(root: Path, operations: int, repeats: int) -> None:
     with connect() as connection:
         quiet(connection)
         inputs = files_of(lake, connection)
-        for name, relation in inputs.items():
-            connection.register(name, relation)
-        connection.register("other_operations", OTHER_OPERATIONS.empty_table())
         query = query_of(STOCK_LEDGER)
         summed = {Kind.ID, Kind.DECIMAL}
         sums = ", ".join(f'{"sum" if c.kind in summed else "max"}("{c.name}")' for c in STOCK_LEDGER.columns)
         columns = _columns_read(connection, lake)
         base = seconds_of(lambda: add_up(inputs, columns), repeats)
-        taken = seconds_of(lambda: connection.sql(query).aggregate(sums).fetchall(), repeats)
+        with registered(connection, {**inputs, "other_operations": OTHER_OPERATIONS.empty_table()}):
+            taken = seconds_of(lambda: connection.sql(query).aggregate(sums).fetchall(), repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{operations:,} operations as one shift date: {taken:.3f} s, {taken / base:.1f} × the sums of its columns")
     print(f"  DuckDB's memory limit {MEMORY_LIMIT}, the process took {peak:,.0f} MB at most")
