@@ -5,7 +5,7 @@ The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named a
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,7 +20,8 @@ from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, ContractError, Kind, Table
 from clopos_assets.tables.columns import PRECISION, SCALE
 
-MEMORY_LIMIT = "1GB"
+MEMORY_LIMIT = "576MB"
+"""Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
 _PATTERN = frozenset("*?[]{}")
 
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
@@ -68,17 +69,37 @@ def select(
     """
     query = query_of(table)
     bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
-    try:
-        with registered(connection, inputs):
-            relation = connection.sql(query, params=bound) if bound else connection.sql(query)
-            assert relation is not None  # a select always gives one
-            result: pa.Table = relation.to_arrow_table()
-        if tuple(result.column_names) != table.names:
-            raise ContractError(f"{table.name}: its SQL gives {result.column_names}, declared are {table.names}")
-    except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-        raise _too_large(table, str(error).splitlines()[0]) from error
+    with registered(connection, inputs):
+        relation = connection.sql(query, params=bound) if bound else connection.sql(query)
+        assert relation is not None  # a select always gives one
+        if tuple(relation.columns) != table.names:
+            raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
+        try:
+            return _rows_of(table, _narrowed(table, relation))
+        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            message = str(error).splitlines()[0]
+        with suppress(duckdb.OutOfRangeException, duckdb.ConversionException):
+            _rows_of(table, relation)  # wider columns may hold it, and so tell which row it is of
+        raise _too_large(table, message)
+
+
+def _narrowed(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation with sums and products in columns as wide as declared; other differences stay, to be refused."""
+    widths = {f"DECIMAL({digits},{SCALE})" for digits in range(PRECISION, 39)} | {"HUGEINT"}
+    columns = (
+        f'cast("{column.name}" as {column.sql_type}) as "{column.name}"'
+        if str(kind) in widths and column.kind in (Kind.DECIMAL, Kind.ID, Kind.WHOLE)
+        else f'"{column.name}"'
+        for column, kind in zip(table.columns, relation.types, strict=True)
+    )
+    return relation.project(", ".join(columns))
+
+
+def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """The rows in order of the key, in the declared types."""
+    result = relation.order(", ".join(f'"{name}"' for name in table.key)).to_arrow_table()
     columns = [_cast(table, result, field) for field in table.schema]
-    return _by_key(table, pa.Table.from_arrays(columns, schema=table.schema))
+    return pa.Table.from_arrays(columns, schema=table.schema)
 
 
 def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -87,7 +108,7 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
         beyond = pc.greater_equal(pc.abs(column), Decimal(10) ** (PRECISION - SCALE))
-        rows = _by_key(table, result.filter(beyond)).slice(0, 1).to_pylist()
+        rows = result.filter(beyond).slice(0, 1).to_pylist()
         if not rows:
             raise _too_large(table, f"{field.name}: {str(error).splitlines()[0]}") from error
         row = rows[0]
@@ -100,15 +121,6 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 def _too_large(table: Table, reason: str) -> ContractError:
     return ContractError(f"{table.name}: a figure is too large for its column ({reason})")
-
-
-def _by_key(table: Table, rows: pa.Table) -> pa.Table:
-    """The rows in order of the key. Large tables mostly come so, and are not copied then."""
-    if len(table.key) == 1:
-        key = rows.column(table.key[0]).combine_chunks()
-        if pc.all(pc.less(key.slice(0, max(len(key) - 1, 0)), key.slice(1))).as_py():
-            return rows
-    return rows.sort_by([(name, "ascending") for name in table.key]).combine_chunks()
 
 
 @dataclass(frozen=True)
