@@ -169,6 +169,17 @@ class Lake:
             if key.startswith(_NOTES)
         }
 
+    def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
+        """`notes` of many, as `read_each`."""
+
+        def read(shift_date: str) -> tuple[str, dict[str, str] | LakeError]:
+            try:
+                return shift_date, self.notes(table, shift_date)
+            except LakeError as error:
+                return shift_date, error
+
+        return self._each(read, shift_dates)
+
     def replace(self, table: Table, shift_date: str, rows: pa.Table, notes: Mapping[str, str]) -> None:
         """Make `rows` the whole partition, sorted by the key, with notes in the file's metadata.
 

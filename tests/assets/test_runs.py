@@ -10,6 +10,7 @@ import pytest
 
 from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
 from clopos_assets.findings import CHECKS
+from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
@@ -285,7 +286,7 @@ def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project)
     checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
     of_fields = {e.asset_key.to_user_string() for e in checked if e.check_name == UNKNOWN_FIELDS_CHECK}
     assert of_fields == {"receipts", "receipt_products"}
-    assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, *(check.name for check in CHECKS)}
+    assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, VENUES_CHECK, *(check.name for check in CHECKS)}
 
 
 def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:
