@@ -54,13 +54,17 @@ def run_step(
         for check in _checks(context, step, made, good):
             if isinstance(check, dg.AssetCheckEvaluation):
                 yield check
-        yield from _judge(access, step, made)
-        for maker, then, days in line.carry_on(run, step, made, planned):
-            for name in maker.names:
-                _record(context, then, days, {name})
-            if days:
-                yield from _judge(access, maker, then)
-        raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
+        stopped = ""
+        try:
+            yield from _judge(access, step, made)
+            for maker, then, days in line.carry_on(run, step, made, planned):
+                for name in maker.names:
+                    _record(context, then, days, {name})
+                if days:
+                    yield from _judge(access, maker, then)
+        except (LakeError, dg.Failure) as error:
+            stopped = f"; of the others not all tables could be made: {error}"
+        raise dg.Failure(describe_failures(made.bad, len(asked)) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
         if table.name in selected:
