@@ -8,6 +8,7 @@ were changed and not followed by every table yet), `_ledger` (an index that can 
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,10 +22,11 @@ import pyarrow.parquet as pq
 
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import unwritable
-from clopos_assets.tables import ContractError, Kind, Table
+from clopos_assets.tables import ContractError, Table
+from clopos_assets.tables.encoding import encoding_of
 from clopos_assets.tables.shape import has_shape, in_shape, lacking
 
-__all__ = ["BusyError", "Lake", "LakeError", "encoding_of"]
+__all__ = ["BusyError", "Lake", "LakeError"]
 
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="
@@ -32,10 +34,10 @@ _NOTES = b"clopos_assets."
 _PARQUET = ds.ParquetFileFormat()
 _WAITING = re.compile(r"(\d+)\.(\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
-_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
-_ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
 T = TypeVar("T")
 R = TypeVar("R")
+_Range = tuple[int, int] | None
+"""The least and the greatest id of a partition's column; None where it has no rows."""
 
 
 class Lake:
@@ -49,6 +51,7 @@ class Lake:
         self.store: Store = store_at(root)
         self._locks: Locks | None = None
         self._older: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+        self._ranges: dict[tuple[str, str], dict[str, tuple[str, _Range]]] = {}
         folder = self.folder
         if folder is not None:
             self._locks = FileLocks(folder / "_locks", lambda error: unwritable(str(folder), error))
@@ -144,14 +147,7 @@ class Lake:
         self, table: Table, shift_dates: Sequence[str], columns: Sequence[str] | None = None
     ) -> Iterator[tuple[str, pa.Table | LakeError | None]]:
         """`read` of many, in their order, some at a time from an object store; an error stands for its partition."""
-
-        def read(shift_date: str) -> tuple[str, pa.Table | LakeError | None]:
-            try:
-                return shift_date, self.read(table, shift_date, columns)
-            except LakeError as error:
-                return shift_date, error
-
-        return self._each(read, shift_dates)
+        return self._each_date(lambda shift_date: self.read(table, shift_date, columns), shift_dates)
 
     def notes(self, table: Table, shift_date: str) -> dict[str, str]:
         """What `replace` wrote beside the rows; empty while the partition is not materialized."""
@@ -169,6 +165,10 @@ class Lake:
             if key.startswith(_NOTES)
         }
 
+    def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
+        """`notes` of many, as `read_each`."""
+        return self._each_date(lambda shift_date: self.notes(table, shift_date), shift_dates)
+
     def replace(self, table: Table, shift_date: str, rows: pa.Table, notes: Mapping[str, str]) -> None:
         """Make `rows` the whole partition, sorted by the key, with notes in the file's metadata.
 
@@ -183,16 +183,26 @@ class Lake:
         self._write(_name(table, shift_date), sink.getvalue())
 
     def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:
-        """In which partitions the ids stand: shift date → ids found. Reads one column of every partition."""
-        wanted = set(ids)
+        """In which partitions the ids stand: shift date → ids found.
+
+        Reads one column of every partition the first time; after that of those that have changed, or whose range of
+        ids, from the least to the greatest, holds one of these.
+        """
+        wanted = sorted(set(ids))
         found: dict[str, set[int]] = {}
         if not wanted:
             return found
         sought = pa.array(wanted, type=pa.int64())
-        for shift_date, rows in self.read_each(table, self.dates(table), [column]):
+        ranges = self._ranges.setdefault((table.name, column), {})
+        stamps = self.stamps(table)
+        to_read = [day for day, stamp in stamps.items() if _may_hold(wanted, stamp, ranges.get(day))]
+        for shift_date, rows in self.read_each(table, to_read, [column]):
             # A damaged partition fails when it is made itself, and costs no other.
             if rows is not None and not isinstance(rows, LakeError):
                 stored = rows.column(0)
+                # What came after the stamp was taken changes the stamp, and is read the next time.
+                least, greatest = pc.min_max(stored).as_py().values()
+                ranges[shift_date] = stamps[shift_date], None if least is None else (least, greatest)
                 here = set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist())
                 if here:
                     found[shift_date] = here
@@ -348,6 +358,15 @@ class Lake:
             for first in range(0, len(items), 2 * self.store.at_once):
                 yield from threads.map(act, items[first : first + 2 * self.store.at_once])
 
+    def _each_date(self, act: Callable[[str], R], shift_dates: Sequence[str]) -> Iterator[tuple[str, R | LakeError]]:
+        def attempt(shift_date: str) -> tuple[str, R | LakeError]:
+            try:
+                return shift_date, act(shift_date)
+            except LakeError as error:
+                return shift_date, error
+
+        return self._each(attempt, shift_dates)
+
     def _keep_apart(self) -> Locks:
         if self._locks is None:
             raise LakeError(f"the lake {self.store.uri()} was opened without locks, and so for reading only")
@@ -366,22 +385,15 @@ class Lake:
         )
 
 
+def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | None) -> bool:
+    """Whether a partition may hold any of the ids, which ascend; `known` is its range, and the stamp it had then."""
+    if known is None or known[0] != stamp:
+        return True
+    if known[1] is None:
+        return False
+    first = bisect_left(wanted, known[1][0])
+    return first < len(wanted) and wanted[first] <= known[1][1]
+
+
 def _name(table: Table, shift_date: str) -> str:
     return f"{table.name}/{_FOLDER}{shift_date}/{_PART}"
-
-
-def encoding_of(table: Table) -> dict[str, object]:
-    """Writer options: what took less than half the default writer's bytes and scan time when measured."""
-    dictionary = [column.name for column in table.columns if column.repeats]
-    split = {
-        column.name: "DELTA_BINARY_PACKED" if column.kind in _ENCODED_DELTA else "BYTE_STREAM_SPLIT"
-        for column in table.columns
-        if not column.repeats and column.kind in _ENCODED_DELTA | _ENCODED_SPLIT
-    }
-    return {
-        "compression": "zstd",
-        "compression_level": 3,  # a tenth smaller than the writer's own choice, 1, in the same time
-        "store_decimal_as_integer": True,
-        "use_dictionary": dictionary,
-        "column_encoding": split,
-    }

@@ -1,13 +1,14 @@
 """The sensor `late_closed_receipts`: Dagster's side of a look at what has changed after its shift ended."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.ingest.venues import CHECK
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
@@ -95,6 +96,7 @@ def late_sensor(
             run_requests=[_run_request(request) for request in seen.decision.requests],
             skip_reason=None if seen.decision.requests else _shorten(said),
             cursor=write_state(seen.state),
+            asset_events=[_incomplete(*one) for one in seen.lacking.items()],
         )
 
     return late_closed_receipts
@@ -133,6 +135,21 @@ def _run_request(request: Request) -> dg.RunRequest:
     return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
 
 
+def _incomplete(shift_date: str, venue_ids: Sequence[int]) -> dg.AssetCheckEvaluation:
+    """What is to be seen of a shift date until it is made for all venues."""
+    named = ", ".join(map(str, venue_ids))
+    return dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(RECEIPTS.name),
+        check_name=CHECK,
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        partition=shift_date,
+        metadata={"missing_venues": named},
+        description=f"Made before {_count(len(venue_ids), 'venue')} came: {named}. The sensor asks for the shift date; "
+        "until it is made again, it has none of their sales.",
+    )
+
+
 def describe(seen: Look) -> str:
     """What a look found and what comes of it, for those who read the ticks."""
     decision = seen.decision
@@ -154,6 +171,9 @@ def describe(seen: Look) -> str:
     ):
         if dates:
             parts.append(f"{_name(sorted(dates))} {what} ({_awaited(dates)})")
+    if seen.lacking:
+        added = ", ".join(map(str, sorted({venue for venues in seen.lacking.values() for venue in venues})))
+        parts.append(f"{_name(sorted(seen.lacking))} made before these venues were added: {added}")
     if seen.unread:
         parts.append("more is to be read on the next tick")
     parts += [f"venue {venue or 'of the token'} could not be read: {why}" for venue, why in seen.failed.items()]
@@ -165,7 +185,7 @@ def describe(seen: Look) -> str:
 def _awaited(receipts: Mapping[str, Versions]) -> str:
     return "; ".join(
         f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
-        for what, names in zip(("receipt", "unfinished run"), names_of(receipts), strict=True)
+        for what, names in zip(("receipt", "unfinished run", "added venue"), names_of(receipts), strict=True)
         if names
     )
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from clopos_assets.access import Access
 from clopos_assets.assets.events import changed_dates
 from clopos_assets.findings import CHECKS, Check
+from clopos_assets.lake import LakeError
 from clopos_assets.tables import VARIANCE_FINDINGS
 
 _WORST = 10
@@ -56,7 +57,7 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
 def judge(
     access: Access, shift_dates: Sequence[str], checks: Sequence[Check] = CHECKS
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """The checks of every shift date. Raises dagster.Failure where the findings are not materialized."""
+    """The checks of every shift date. Raises dagster.Failure where the findings can't be read, or are not there."""
     for shift_date in shift_dates:
         findings = _findings(access, shift_date)
         for check in checks:
@@ -73,7 +74,10 @@ def judge(
 
 
 def _findings(access: Access, shift_date: str) -> pa.Table:
-    findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
+    try:
+        findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
+    except LakeError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     if findings is None:
         raise dg.Failure(
             f"variance_findings of shift date {shift_date} is not materialized: materialize it first",

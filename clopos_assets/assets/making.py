@@ -14,6 +14,7 @@ from clopos_assets.assets.checks import judge
 from clopos_assets.assets.events import changed_dates, events_of
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
+from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.origin import bring_forward
@@ -50,16 +51,20 @@ def run_step(
     _record_others(context, made, good, step)
     if made.bad:
         _record(context, made, good, step.names)
-        for check in _unknown_fields(context, step, made, good):
+        for check in _checks(context, step, made, good):
             if isinstance(check, dg.AssetCheckEvaluation):
                 yield check
-        yield from _judge(access, step, made)
-        for maker, then, days in line.carry_on(run, step, made, planned):
-            for name in maker.names:
-                _record(context, then, days, {name})
-            if days:
-                yield from _judge(access, maker, then)
-        raise dg.Failure(describe_failures(made.bad, len(asked)), allow_retries=False)
+        stopped = ""
+        try:
+            yield from _judge(access, step, made)
+            for maker, then, days in line.carry_on(run, step, made, planned):
+                for name in maker.names:
+                    _record(context, then, days, {name})
+                if days:
+                    yield from _judge(access, maker, then)
+        except (LakeError, dg.Failure) as error:
+            stopped = f"; of the others not all tables could be made: {error}"
+        raise dg.Failure(describe_failures(made.bad, len(asked)) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
         if table.name in selected:
@@ -70,7 +75,7 @@ def run_step(
                     partition_key=shift_date,
                 )
             yield dg.MaterializeResult(asset_key=table.name)
-    yield from _unknown_fields(context, step, made, asked)
+    yield from _checks(context, step, made, asked)
 
 
 def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
@@ -155,35 +160,48 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
     return shown
 
 
-def _unknown_fields(
+def _checks(
     context: dg.AssetExecutionContext, step: Maker, made: Made, shift_dates: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-    """Report by name the fields that the API's documents do not have, per shift date."""
+    """The checks of raw tables, per shift date."""
     for table in step.tables:
-        key = dg.AssetCheckKey(dg.AssetKey(table.name), UNKNOWN_FIELDS_CHECK)
-        if key not in context.selected_asset_check_keys:
-            continue
-        by_date = {day: str(made.facts[table.name][day]["unknown_fields"]) for day in shift_dates}
-        if not context.has_partition_key:  # of a single date the result itself speaks
-            for shift_date, fields in by_date.items():
-                yield dg.AssetCheckEvaluation(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=not fields,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    partition=shift_date,
-                    metadata=_named(fields),
-                )
-        every = ", ".join(sorted({field for fields in by_date.values() for field in fields.split(", ") if field}))
-        yield dg.AssetCheckResult(
-            asset_key=table.name,
-            check_name=key.name,
-            passed=not every,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata=_named(every),
-        )
+        for name, judge_all in ((UNKNOWN_FIELDS_CHECK, _documented), (VENUES_CHECK, _complete)):
+            key = dg.AssetCheckKey(dg.AssetKey(table.name), name)
+            if key not in context.selected_asset_check_keys:
+                continue
+            if not context.has_partition_key:  # of a single date the result itself speaks
+                for shift_date in shift_dates:
+                    passed, metadata = judge_all([made.facts[table.name][shift_date]])
+                    yield dg.AssetCheckEvaluation(
+                        asset_key=key.asset_key,
+                        check_name=name,
+                        passed=passed,
+                        severity=dg.AssetCheckSeverity.WARN,
+                        partition=shift_date,
+                        metadata=metadata,
+                    )
+            passed, metadata = judge_all([made.facts[table.name][shift_date] for shift_date in shift_dates])
+            yield dg.AssetCheckResult(
+                asset_key=table.name,
+                check_name=name,
+                passed=passed,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata=metadata,
+            )
 
 
-def _named(fields: str) -> dict[str, int | str]:
-    count = len(fields.split(", ")) if fields else 0
-    return {"unknown_fields": count} | ({"kept_in_extra": fields} if fields else {})
+def _documented(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
+    """Whether the API's answers had only fields that its documents name; the others by name."""
+    fields = _listed(facts, "unknown_fields")
+    named: dict[str, int | str] = {"kept_in_extra": ", ".join(sorted(fields))} if fields else {}
+    return not fields, {"unknown_fields": len(fields), **named}
+
+
+def _complete(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
+    """What is made now is made for all venues; of what was made without some, the sensor tells."""
+    venues = ", ".join(sorted(_listed(facts, "venues"), key=int))
+    return True, {"venues": venues} if venues else {}
+
+
+def _listed(facts: Sequence[Facts], name: str) -> set[str]:
+    return {each for of_date in facts for each in str(of_date.get(name, "")).split(", ") if each}

@@ -89,11 +89,43 @@ class _Told:
     wait: Wait
 
 
+class Waiting:
+    """How long anybody has waited, in seconds of a clock; those that wait together count once. For any thread."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._count = 0
+        self._since = 0.0
+        self._seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """So far, the wait under way included."""
+        with self._lock:
+            return self._seconds + (self._clock() - self._since if self._count else 0.0)
+
+    def begin(self) -> None:
+        """One more waits."""
+        with self._lock:
+            self._count += 1
+            if self._count == 1:
+                self._since = self._clock()
+
+    def end(self) -> None:
+        """One of those that began waits no longer."""
+        with self._lock:
+            self._count -= 1
+            if self._count == 0:
+                self._seconds += self._clock() - self._since
+
+
 class Quota:
     """The window of one integrator and brand, as this process sees it. Any thread and event loop may share it.
 
     With a `store`, all that name the same state there share the window; one that dies has held each of its slots
     for `longest_request_seconds`, the margins around it, and a window. Without, it is this process's alone.
+    `waiting` counts the waits, and may be one that other windows count theirs in.
     """
 
     def __init__(
@@ -123,17 +155,13 @@ class Quota:
         self._sleep = sleep
         self._lock = Lock()
         self._told: dict[Priority, _Told] = {}
-        self._waiting = 0
-        self._waiting_since = 0.0
-        self._waited_seconds = 0.0
+        self.waiting = Waiting(clock)
         self._logged_until = -inf
 
     @property
     def waited_seconds(self) -> float:
         """How long anybody in this process has been kept waiting; requests that wait together count once."""
-        with self._lock:
-            under_way = self._clock() - self._waiting_since if self._waiting else 0.0
-            return self._waited_seconds + under_way
+        return self.waiting.seconds
 
     @asynccontextmanager
     async def slot(
@@ -167,7 +195,8 @@ class Quota:
         outcome = await self._try_to_reserve(priority)
         if isinstance(outcome, Lease):
             return outcome
-        since = self._begin_wait()
+        since = self._clock()
+        self.waiting.begin()
         is_told = False
         try:
             while isinstance(outcome, Wait):
@@ -182,7 +211,7 @@ class Quota:
                 outcome = await self._try_to_reserve(priority)
             return outcome
         finally:
-            self._end_wait()
+            self.waiting.end()
 
     async def _try_to_reserve(self, priority: Priority) -> Lease | Wait:
         """Ask the store, unless somebody of this process was just told how long to wait."""
@@ -197,20 +226,6 @@ class Quota:
             if isinstance(outcome, Wait):
                 self._told[priority] = _Told(self._clock(), outcome)
         return outcome
-
-    def _begin_wait(self) -> float:
-        with self._lock:
-            now = self._clock()
-            self._waiting += 1
-            if self._waiting == 1:
-                self._waiting_since = now
-            return now
-
-    def _end_wait(self) -> None:
-        with self._lock:
-            self._waiting -= 1
-            if self._waiting == 0:
-                self._waited_seconds += self._clock() - self._waiting_since
 
     def _log_once(self, wait: Wait) -> None:
         """One line for all that wait for the same opening."""

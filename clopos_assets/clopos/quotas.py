@@ -51,11 +51,15 @@ class Quotas:
 
     def __init__(self, quotas: Sequence[Quota]) -> None:
         self.windows = tuple(sorted(quotas, key=lambda quota: -quota.window_seconds))
+        # While one request waits for the hour, another may wait for the minute: that is one wait.
+        self._waiting = self.windows[0].waiting
+        for quota in self.windows:
+            quota.waiting = self._waiting
 
     @property
     def waited_seconds(self) -> float:
-        """How long anybody has been kept waiting in any of the windows."""
-        return sum(quota.waited_seconds for quota in self.windows)
+        """How long anybody has been kept waiting in any of the windows; waits at the same time count once."""
+        return self._waiting.seconds
 
     @asynccontextmanager
     async def slot(

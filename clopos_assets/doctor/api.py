@@ -1,6 +1,7 @@
 """What Clopos says to these settings: whether it takes the credentials, which venues there are, what quota is left."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import DIALECTS
@@ -13,6 +14,8 @@ from clopos_assets.settings import Settings
 
 WHAT = ("authentication", "venues", "receipts", "quota")
 _SHOWN_VENUES = 10
+_TRIED_VENUES = 10
+"""Authentications of one address are limited to 60 a minute: https://developer.clopos.com/rate-limits"""
 
 
 def ask_clopos(settings: Settings, found: list[Finding]) -> None:
@@ -27,19 +30,49 @@ async def _ask(settings: Settings, found: list[Finding]) -> None:
     try:
         dialect = DIALECTS[settings.api_version]
         connection = Connection(settings.base_url, client_id, client_secret, brand, integrator_id, dialect)
-        first = settings.venue_ids[0] if isinstance(settings.venue_ids, tuple) else None
+        named = settings.venue_ids if isinstance(settings.venue_ids, tuple) else ()
+        first = next(iter(named), None)
         async with Probe(connection) as probe:
-            await probe.authenticate(first if dialect.needs_venue else None)
-            found.append(Finding("authentication", True, f"brand {brand} at {settings.base_url}"))
-            if dialect.needs_venue:  # that version lists no venues
-                found.append(Finding("venues", True, f"{', '.join(map(str, settings.venue_ids or ()))} are read"))
+            if dialect.needs_venue:  # that version lists no venues: each has to be asked for a token of its own
+                refused, first = await _sign_in(probe, named)
+                found.append(Finding("authentication", True, f"brand {brand} at {settings.base_url}"))
+                found.append(_judge_named_venues(named, refused))
             else:
+                await probe.authenticate(None)
+                found.append(Finding("authentication", True, f"brand {brand} at {settings.base_url}"))
                 found.append(_judge_venues(settings, await probe.list_venues()))
             await probe.read_receipts(first)
             found.append(Finding("receipts", True, "may be read"))
             found.append(_judge_quota(settings, probe.rate_limit))
     except CloposError as error:
         found.append(Finding(WHAT[len(found)], False, str(error)))
+
+
+async def _sign_in(probe: Probe, venue_ids: Sequence[int]) -> tuple[dict[int, str], int]:
+    """Try the first venues, each with a token of its own: which are refused and why, and one that is not, whose token
+    the probe has then. Raises CloposError where all are refused.
+    """
+    errors: dict[int, CloposError] = {}
+    accepted: list[int] = []
+    for venue_id in venue_ids[:_TRIED_VENUES]:
+        try:
+            await probe.authenticate(venue_id)
+        except CloposError as error:
+            errors[venue_id] = error
+        else:
+            accepted.append(venue_id)
+    if not accepted:
+        raise next(iter(errors.values()))
+    return {venue_id: str(error) for venue_id, error in errors.items()}, accepted[-1]
+
+
+def _judge_named_venues(venue_ids: Sequence[int], refused: Mapping[int, str]) -> Finding:
+    if refused:
+        text = "; ".join(refused.values())
+        return Finding("venues", False, f"{', '.join(map(str, refused))} can't be read: {text}")
+    untried = len(venue_ids) - _TRIED_VENUES
+    more = f", {untried} more are not tried" if untried > 0 else ""
+    return Finding("venues", True, f"{', '.join(map(str, venue_ids[:_TRIED_VENUES]))} are read{more}")
 
 
 def _judge_venues(settings: Settings, venues: list[Item]) -> Finding:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
 from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
+from clopos_assets.ingest.venues import KNOWN_UNTIL, read_venues, write_venues
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
@@ -24,8 +25,6 @@ from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
-KNOWN_UNTIL = "known_until"
-"""The note in a receipts file that says, as JSON, venue → the `updated_at` up to which the file is known to be true."""
 PERSONAL_DATA = "personal_data"
 """The note in a receipts file that says how its personal data are stored, as JSON: see `Handled`."""
 
@@ -55,6 +54,7 @@ class Handled(msgspec.Struct, frozen=True):
 class Stored:
     """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
     known to be true, by venue, as JSON; None where that was not noted. `is_older`: a file has not the declared shape.
+    `read_for` are the venues whose listings it was made from, as far as noted.
 
     A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
     two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
@@ -67,6 +67,7 @@ class Stored:
     known_until: str | None = None
     handled: Handled = field(default_factory=Handled)
     is_older: bool = False
+    read_for: frozenset[int] = frozenset()
 
     def stored_otherwise(self, mark: str) -> set[int]:
         """Receipts whose personal data are not stored in the way of the mark, or that lack columns."""
@@ -83,11 +84,11 @@ class Stored:
         of_lines = read_versions(lake, RECEIPT_PRODUCTS, shift_date)
         of_receipts = read_versions(lake, RECEIPTS, shift_date)
         versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
-        known_until = lake.notes(RECEIPTS, shift_date).get(KNOWN_UNTIL)
+        notes = lake.notes(RECEIPTS, shift_date)
         stray = of_lines.keys() - stored.keys()
         handled = Handled.load(lake, shift_date)
         is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
-        return cls(stored, versions, True, stray, known_until, handled, is_older)
+        return cls(stored, versions, True, stray, notes.get(KNOWN_UNTIL), handled, is_older, read_venues(notes))
 
 
 @dataclass
@@ -96,7 +97,7 @@ class Plan:
 
     `leaving` maps a receipt to the shift date the API says it has now, None where it is no more; `coming` a receipt
     that enters to the date it stood in. What is stored and not named here stays as it is. `known_until` is what the
-    listing behind the plan says of itself, None where there was none.
+    listing behind the plan says of itself, None where there was none; `venues` are those that it names.
     """
 
     shift_date: str
@@ -105,6 +106,7 @@ class Plan:
     leaving: dict[int, str | None] = field(default_factory=dict)
     coming: dict[int, str] = field(default_factory=dict)
     known_until: str | None = None
+    venues: frozenset[int] = frozenset()
     changes: list[Change] = field(default_factory=list)
     settled: set[int] = field(default_factory=set)
     facts: Facts = field(default_factory=dict)
@@ -269,7 +271,8 @@ class Filing:
         }.items():
             plan.counts[name] += count
         try:
-            if fresh or again or gone or stored.stray or stored.is_older or not stored.exists:
+            is_new = stored.is_older or not stored.exists or not plan.venues <= stored.read_for
+            if fresh or again or gone or stored.stray or is_new:
                 if stored.exists:
                     plan.changes += self._changes(plan, fresh, gone)
                 drop = replaced | {entry.receipt_id for entry in again} | gone | stored.stray
@@ -297,7 +300,7 @@ class Filing:
         versions = {i: v for i, v in stored.versions.items() if i not in drop}
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
         notes = write_versions(versions)
-        of_receipts = notes | handled.write()
+        of_receipts = notes | handled.write() | write_venues(plan.venues | stored.read_for)
         known_until = plan.known_until or stored.known_until
         if known_until:
             of_receipts[KNOWN_UNTIL] = known_until
@@ -336,6 +339,7 @@ class Filing:
                 "open_receipts": receipts.num_rows - (pc.sum(closed).as_py() or 0),
                 "receipts_total": pc.sum(receipts.column("total")).as_py() or Decimal(0),
                 "unknown_fields": unknown_fields(receipts.column("extra")),
+                **({"venues": ", ".join(map(str, sorted(read_for)))} if (read_for := plan.stored.read_for) else {}),
                 **plan.facts,
                 **plan.counts,
                 **({"changes": describe_changes(plan.changes)} if plan.changes else {}),

@@ -10,7 +10,7 @@ import msgspec
 import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError
+from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
 from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.listed import stage_operations
@@ -23,11 +23,11 @@ from clopos_assets.ingest.made import (
     Scope,
     no_progress,
 )
+from clopos_assets.ingest.venues import venues_to_read
 from clopos_assets.ingest.versions import staged_as
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPTS
-from clopos_assets.tables.rows import RowError, read_whole
 
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
@@ -98,7 +98,7 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     first = date.fromisoformat(stretch[0]) - timedelta(days=scope.days_before)
     last = date.fromisoformat(stretch[-1]) + timedelta(days=scope.days_after)
     before, waited = clopos.requests, clopos.waited_seconds
-    venues = await _venues(clopos, scope)
+    venues = await venues_to_read(scope, clopos.list_venues)
     listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
     seen = 0
     for venue_id in venues:
@@ -145,20 +145,6 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     return listed
 
 
-async def _venues(clopos: Clopos, scope: Scope) -> Sequence[int | None]:
-    if scope.venue_ids is None:
-        return [None]
-    if not isinstance(scope.venue_ids, str):
-        return list(scope.venue_ids)
-    try:
-        ids = {read_whole(venue.get("id")) for venue in await clopos.list_venues()}
-    except RowError:
-        ids = set()
-    if not ids:
-        raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
-    return sorted(ids)
-
-
 async def _plan_all(
     lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: _Listed, made: Made
 ) -> tuple[dict[str, Plan], list[tuple[str, Entry]]]:
@@ -193,7 +179,7 @@ async def _plan(
     stored = Stored.load(lake, shift_date)
     known = {venue: latest for venue, latest in listed.known_until.items() if latest}
     known_until = msgspec.json.encode(known).decode() if known else None
-    plan = Plan(shift_date, stored, facts=facts, known_until=known_until)
+    plan = Plan(shift_date, stored, facts=facts, known_until=known_until, venues=listed.venues or frozenset())
     elsewhere: list[Entry] = []
     waiting = lake.waiting(shift_date)
     for receipt_id, entry in listed.entries.items():

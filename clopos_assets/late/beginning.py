@@ -1,18 +1,14 @@
 """Where reading starts when nothing is remembered: at what the lake knows."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import pyarrow.compute as pc
 
+from clopos_assets.ingest.venues import KNOWN_UNTIL
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS
-
-NOTE = "known_until"
-"""Name of the note beside a shift date's receipts: venue (\"\" is the token's own) → up to when its making saw
-every change, as JSON.
-"""
 
 LATE_STAMPS = timedelta(days=3)
 """How far a change may be dated back: by a till that was offline, or by clocks that do not agree."""
@@ -27,20 +23,17 @@ def known_until(lake: Lake, venues: Iterable[str], settled: str) -> dict[str, st
     """
     named = list(venues)
     known: dict[str, str] = {}
-    for shift_date in lake.dates(RECEIPTS):
-        of_date = _read_note(lake, shift_date)
+    for shift_date, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS)):
+        of_date = {} if isinstance(notes, LakeError) else _read_note(notes)
         rest = min(of_date.values()) if of_date else _last_change(lake, shift_date, settled)
         for venue in named:
             known[venue] = min(known.get(venue, settled), of_date.get(venue, rest))
     return {venue: str(datetime.fromisoformat(stamp) - LATE_STAMPS) for venue, stamp in known.items()}
 
 
-def _read_note(lake: Lake, shift_date: str) -> dict[str, str]:
+def _read_note(notes: Mapping[str, str]) -> dict[str, str]:
     try:
-        note = json.loads(lake.notes(RECEIPTS, shift_date).get(NOTE, "{}"))
-    except (LakeError, ValueError):
-        return {}
-    try:
+        note = json.loads(notes.get(KNOWN_UNTIL, "{}"))
         return {venue: _read_stamp(stamp) for venue, stamp in note.items()}
     except (AttributeError, TypeError, ValueError):
         return {}

@@ -5,7 +5,8 @@ date would not list, so that it asks for them by id.
 
 What is awaited of a receipt at a shift date is a text: its version (the one that the lake will have), `gone ` and
 its version where it is to leave the date, `unreadable ` and a digest; of a run that left the date half made, named
-`run <id>`, nothing but that it be made good.
+`run <id>`, nothing but that it be made good; of a venue that the date was made without, named `venue <id>`, that it be
+made for that one too.
 """
 
 import hashlib
@@ -30,6 +31,7 @@ LONGEST_RUN_SECONDS = 24 * 3600
 
 _GONE = "gone "
 _RUN = "run "
+_VENUE = "venue "
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,23 @@ class Request:
         return sorted(self.receipts)
 
 
-def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str]]:
-    """Of what is awaited by shift date: the receipts, by id, and the ids of runs that left a date half made."""
+def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str], list[str]]:
+    """Of what is awaited by shift date: the receipts, by id, the ids of runs that left a date half made, and venues
+    that a date was made without.
+    """
     names = {name for versions in receipts.values() for name in versions}
     runs = {name for name in names if name.startswith(_RUN)}
-    return sorted(names - runs, key=lambda name: (len(name), name)), sorted(run.removeprefix(_RUN) for run in runs)
+    venues = {name for name in names if name.startswith(_VENUE)}
+    of_runs, of_venues = (sorted(name.partition(" ")[2] for name in kind) for kind in (runs, venues))
+    return sorted(names - runs - venues, key=lambda name: (len(name), name)), of_runs, of_venues
+
+
+def await_venues(kept: Mapping[str, Versions], lacking: Mapping[str, Collection[int]]) -> dict[str, Versions]:
+    """What was kept, and besides that the shift dates be made for the venues they lack."""
+    both = {shift_date: dict(versions) for shift_date, versions in kept.items()}
+    for shift_date, venue_ids in lacking.items():
+        both.setdefault(shift_date, {}).update({f"{_VENUE}{venue_id}": "" for venue_id in venue_ids})
+    return both
 
 
 @dataclass
@@ -124,7 +138,7 @@ def decide(
                 decision.kept[shift_date] = news
             continue
         # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
-        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith(_RUN)}
+        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith((_RUN, _VENUE))}
         if held:
             decision.kept[shift_date] = decision.running[shift_date] = held
         versions = {n: v for n, v in all_versions.items() if n not in held}
@@ -227,10 +241,12 @@ class _Lake:
     def _is_so(self, shift_date: str, name: str, version: str) -> bool:
         if name.startswith(_RUN):
             return name.removeprefix(_RUN) not in self._around.behind.get(shift_date, ())
-        if not name.removeprefix("-").isdecimal():
-            return False
         stored = self._load(shift_date)
         if stored is None:
+            return False
+        if name.startswith(_VENUE):
+            return int(name.removeprefix(_VENUE)) in stored.read_for
+        if not name.removeprefix("-").isdecimal():
             return False
         if version.startswith(_GONE):
             return int(name) not in stored.venues

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError
-from clopos_assets.clopos.listing import Page, read_id
+from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.ingest import Scope
+from clopos_assets.ingest.venues import dates_without, venues_to_read
 from clopos_assets.late.beginning import known_until
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import Decision, Surroundings, decide
+from clopos_assets.late.deciding import Decision, Surroundings, await_venues, decide
 from clopos_assets.late.reading import Fetch, read_changes
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import MOST_RECEIPTS, Reading, State
@@ -26,7 +27,8 @@ MARGIN = timedelta(minutes=5)
 class Look:
     """What a look found: the state to remember, the decision, and what it read.
 
-    `failed` says, by venue, why its list could not be read; `is_full` that so much is awaited that nothing was read.
+    `failed` says, by venue, why its list could not be read; `is_full` that so much is awaited that nothing was read;
+    `lacking`, by shift date, which venues it was made without, of those that this look saw for the first time.
     """
 
     state: State
@@ -35,6 +37,7 @@ class Look:
     pages: int
     failed: dict[str, str] = field(default_factory=dict)
     is_full: bool = False
+    lacking: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def unread(self) -> list[str]:
@@ -45,19 +48,25 @@ class Look:
 async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings, budget: Budget) -> Look:
     """Read what has changed since `state`, and decide. Something must be materialized.
 
-    A venue whose list can't be read costs the others nothing, and is read from where it was by the next look. Raises
-    CloposError where no venue could be read.
+    A venue whose list can't be read costs the others nothing, and is read from where it was by the next look. Shift
+    dates that were made before a venue was added are asked for. Raises CloposError where no venue could be read.
     """
     read = dict(state.read)
+    lacking: dict[str, list[int]] = {}
     sighted = Sighted()
     failed: dict[str, str] = {}
     is_full = state.receipts >= MOST_RECEIPTS
     if not is_full:
-        venues = await _venues(clopos, scope, budget)
+        venues = await venues_to_read(scope, lambda: _list_venues(clopos, budget))
+        # One that is left out for a while is new when it comes back: shift dates may have been made without it.
+        read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
+        added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
+        without = dates_without(around.lake, added)
+        lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
         failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
-    decision = decide(state.asked, state.kept, sighted.receipts.values(), around)
+    decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around)
     state = State(read=read, asked=decision.asked, kept=decision.kept)
-    return Look(state, decision, sighted, budget.answered, failed, is_full)
+    return Look(state, decision, sighted, budget.answered, failed, is_full, lacking)
 
 
 async def _read_all(
@@ -72,7 +81,7 @@ async def _read_all(
     """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why."""
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
-    by_name = {"" if venue_id is None else str(venue_id): venue_id for venue_id in venues}
+    by_name = {_name(venue_id): venue_id for venue_id in venues}
     new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
@@ -121,15 +130,12 @@ def _fetch(clopos: Clopos, budget: Budget, venue_id: int | None) -> Fetch:
     return fetch
 
 
-async def _venues(clopos: Clopos, scope: Scope, budget: Budget) -> Sequence[int | None]:
-    if scope.venue_ids is None:
-        return [None]
-    if not isinstance(scope.venue_ids, str):
-        return list(scope.venue_ids)
+async def _list_venues(clopos: Clopos, budget: Budget) -> Sequence[Item]:
     listed = await budget.in_time(clopos.list_venues)
     if listed is None:
         raise budget.no_answer()
-    ids = {read_id(venue.get("id")) for venue in listed}
-    if not ids or None in ids:
-        raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
-    return sorted(venue_id for venue_id in ids if venue_id is not None)
+    return listed
+
+
+def _name(venue_id: int | None) -> str:
+    return "" if venue_id is None else str(venue_id)

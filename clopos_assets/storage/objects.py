@@ -161,7 +161,7 @@ _DENIED = (
 )
 _UNREACHABLE = (
     "the object store does not answer",
-    "see whether AWS_ENDPOINT_URL and AWS_REGION are right and the network is up",
+    "see whether AWS_ENDPOINT_URL and AWS_DEFAULT_REGION are right and the network is up",
 )
 _NO_CREDENTIALS = ("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
 _REMEDIES = {

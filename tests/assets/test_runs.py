@@ -8,9 +8,12 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
+from clopos_assets.access import Access
+from clopos_assets.assets.checks import judge
 from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
 from clopos_assets.findings import CHECKS
-from clopos_assets.lake import Lake
+from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
 
@@ -285,7 +288,31 @@ def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project)
     checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
     of_fields = {e.asset_key.to_user_string() for e in checked if e.check_name == UNKNOWN_FIELDS_CHECK}
     assert of_fields == {"receipts", "receipt_products"}
-    assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, *(check.name for check in CHECKS)}
+    assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, VENUES_CHECK, *(check.name for check in CHECKS)}
+
+
+def test_a_lake_that_fails_while_good_dates_are_carried_on_is_told_in_the_same_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_lake: Lake, _shift_date: str, _owner: str) -> None:
+        raise LakeError("the lake can't be written (no space): free some space, and run again")
+
+    monkeypatch.setattr(Lake, "unmark", refuse)
+    project.shop.world.update_receipt(1, total="many")
+    reason = failure_of(project.run(*DAYS))
+    assert reason.startswith("1 of 2 shift dates not made. 2026-01-19: receipt 1: total: ")
+    assert reason.endswith(
+        "; of the others not all tables could be made: the lake can't be written (no space): "
+        "free some space, and run again"
+    )
+    assert "\n" not in reason
+
+
+def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) -> None:
+    access = Access(project.settings)
+    access.lake.keep(f"variance_findings/shift_date={DAYS[0]}/part-0.parquet", b"PAR1 no more")
+    with pytest.raises(dg.Failure, match=r"can't be read .*: remove it and make the shift date again$"):
+        list(judge(access, [DAYS[0]]))
 
 
 def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:

@@ -50,6 +50,41 @@ def test_both_windows_hold() -> None:
     assert quotas.waited_seconds == 3600
 
 
+class _SharedClock(_Clock):
+    """Goes on to the next who wakes, when all others sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asleep: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        until = self.now + seconds
+        self._asleep.append(until)
+        while self.now < until:
+            await asyncio.sleep(0)
+            if len(self._asleep) == len(asyncio.all_tasks()) - 1:  # the one that waits for these has no sleep
+                self.now = max(self.now, min(self._asleep))
+        self._asleep.remove(until)
+
+
+def test_who_waits_for_the_hour_while_another_waits_for_the_minute_is_counted_once() -> None:
+    clock = _SharedClock()
+    quotas = _quotas(clock, minute=1, hour=2)
+    times: list[float] = []
+
+    async def take() -> None:
+        async with quotas.slot() as slot:
+            times.append(clock.now)
+            slot.settle({})
+
+    async def run() -> None:
+        await asyncio.gather(take(), take(), take())
+
+    asyncio.run(run())
+    assert sorted(times) == [0, 60, 3600]
+    assert quotas.waited_seconds == 3600
+
+
 @pytest.mark.parametrize(
     ("headers", "until"),
     [

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,19 @@ import dagster as dg
 import pytest
 import yaml
 
+from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings, variable
+from tests.lake.s3 import ENVIRONMENT, new_bucket, s3_server
 
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / "dagster_home"
+OBJECT_STORE = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_DEFAULT_REGION",
+}
 VARIABLES = {variable(field) for field in Settings.model_fields}
 FILES = sorted(path.relative_to(HOME).as_posix() for path in HOME.rglob("*.yaml"))
 
@@ -84,7 +94,68 @@ def test_a_run_in_a_container_gets_every_setting() -> None:
     given = read("docker/docker-compose.yaml")["services"]["daemon"]["environment"].keys()
     assert {name for name in passed if name.startswith("CLOPOS_")} == VARIABLES
     assert {name for name in given if name.startswith("CLOPOS_")} == VARIABLES
+    assert {name for name in passed if name.startswith("AWS_")} == OBJECT_STORE
     assert passed <= given
+
+
+def composed(**given: str) -> dict[str, str]:
+    """The environment of the daemon, and so of runs, where these variables are set."""
+    texts = read("docker/docker-compose.yaml")["services"]["daemon"]["environment"]
+    pattern = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
+    assert not [text for text in texts.values() if "$" in pattern.sub("", text)]
+    return {
+        name: pattern.sub(lambda found: given.get(found[1]) or (found[3] if found[2] == "-" else "needed"), text)
+        for name, text in texts.items()
+    }
+
+
+def test_what_is_left_out_of_the_compose_file_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in composed().items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.read()
+    told = {"client_id", "client_secret", "brand", "integrator_id", "venue_ids", "lake"}
+    assert settings.model_dump(exclude=told) == Settings.model_construct().model_dump(exclude=told)
+    assert (settings.venue_ids, str(settings.lake)) == ("all", "/lake")
+
+
+def test_the_compose_file_leads_to_an_object_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_server() as endpoint:
+        bucket = new_bucket(endpoint)
+        keys = {name: ENVIRONMENT[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        given = composed(CLOPOS_LAKE=f"s3://{bucket}/lake", AWS_ENDPOINT_URL=endpoint, **keys)
+        for name, value in given.items():
+            monkeypatch.setenv(name, value)
+        store = Lake(Settings.read().lake).store
+        name = uuid.uuid4().hex
+        store.write(name, b"here")
+        assert store.read(name) == b"here"
+
+
+def test_the_compose_file_names_what_it_has() -> None:
+    composition = read("docker/docker-compose.yaml")
+    for service in composition["services"].values():
+        assert set(service["networks"]) <= composition["networks"].keys()
+        assert set(service.get("depends_on", ())) <= composition["services"].keys()
+        mounted = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+        assert {name for name in mounted if not name.startswith("/")} <= composition["volumes"].keys()
+    # The containers of runs are not Compose's: they use its names from outside.
+    launched = read("docker/dagster.yaml")["run_launcher"]["config"]
+    assert launched["network"] in {network["name"] for network in composition["networks"].values()}
+    volumes = {volume["name"] for volume in composition["volumes"].values()}
+    assert {volume.partition(":")[0] for volume in launched["container_kwargs"]["volumes"]} <= volumes
+
+
+def test_kubernetes_gets_secrets_from_secrets_and_the_file_says_which() -> None:
+    text = (HOME / "kubernetes" / "values.yaml").read_text(encoding="utf-8")
+    (location,) = read("kubernetes/values.yaml")["dagster-user-deployments"]["deployments"]
+    values = {each["name"]: each["value"] for each in location["env"]}
+    assert not {name for name in values if re.search("SECRET|KEY|TOKEN", name)}
+    assert values.keys() <= VARIABLES | OBJECT_STORE
+    assert Settings.read(lake=values["CLOPOS_LAKE"]).lake == values["CLOPOS_LAKE"]
+    before = text.partition("\nglobal:")[0]
+    for secret in location["envSecrets"]:
+        assert f"secret `{secret['name']}`" in before
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"} <= set(re.findall(r"AWS_\w+", before))
 
 
 def test_no_file_holds_a_secret() -> None:
@@ -98,6 +169,9 @@ def test_the_image_has_the_launchers_of_the_pinned_version() -> None:
     (pinned,) = (name.partition("==")[2] for name in extras["postgres"] if name.startswith("dagster-postgres=="))
     image = (HOME / "docker" / "Dockerfile").read_text()
     assert set(re.findall(r"dagster-(?:docker|k8s)==(\S+)", image)) == {pinned}
+    installed = re.search(r"'\.\[(.+)\]'", image)
+    assert installed is not None
+    assert set(installed[1].split(",")) == extras.keys() - {"test"}
     copied = re.findall(r"^COPY (.+) \S+$", image, re.M)
     assert [name for names in copied for name in names.split() if not (ROOT / name).exists()] == []
 

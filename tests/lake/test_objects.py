@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from clopos_assets.lake import Lake, LakeError
@@ -73,6 +74,40 @@ def test_each_question_is_one_request(place: Place, lake: Lake, asked: Callable[
     asked()
     lake.unstage("operations", DAY)
     assert asked() == {"GET": 1, "POST": 1}, "which lists them, and removes them together"
+
+
+def test_ids_are_sought_where_they_can_be(place: Place, lake: Lake, asked: Callable[[], Counter[str]]) -> None:
+    """The first search reads all partitions; later ones a listing, what has changed, and where an id may stand."""
+    days = [f"2026-01-{day:02}" for day in range(1, 21)]
+    for number, day in enumerate(days):
+        lake.replace(STOCK_OPERATIONS, day, operations(3, first_id=10 * number), {})
+    asked()
+
+    def find(*ids: int) -> tuple[dict[str, set[int]], int]:
+        found = lake.find(STOCK_OPERATIONS, "id", ids)
+        return found, asked()["GET"]
+
+    assert find(11) == ({days[1]: {11}}, 21)
+    assert find(11) == ({days[1]: {11}}, 2)
+    assert find(11, 192, 500) == ({days[1]: {11}, days[19]: {192}}, 3)
+    assert find(5, 15, 500) == ({}, 1)
+    assert lake.find(STOCK_OPERATIONS, "receipt_id", [100]) == {day: {100} for day in days}
+    # Another process moves one, makes one more and takes one away.
+    other = place.open()
+    other.replace(
+        STOCK_OPERATIONS, days[5], pa.concat_tables([operations(3, first_id=50), operations(1, first_id=11)]), {}
+    )
+    other.replace(STOCK_OPERATIONS, days[1], STOCK_OPERATIONS.schema.empty_table(), {})
+    other.replace(STOCK_OPERATIONS, "2026-01-21", operations(1, first_id=300), {})
+    asked()
+    assert find(11, 300) == ({days[5]: {11}, "2026-01-21": {300}}, 4)
+    assert find(11, 300) == ({days[5]: {11}, "2026-01-21": {300}}, 3)
+    # What can't be read is not taken for empty.
+    whole = place.get(f"stock_operations/shift_date={days[5]}/part-0.parquet")
+    place.put(f"stock_operations/shift_date={days[5]}/part-0.parquet", b"torn")
+    assert lake.find(STOCK_OPERATIONS, "id", [11]) == {}
+    place.put(f"stock_operations/shift_date={days[5]}/part-0.parquet", whole)
+    assert lake.find(STOCK_OPERATIONS, "id", [11]) == {days[5]: {11}}
 
 
 def test_more_names_than_a_page_has(place: Place, lake: Lake) -> None:

@@ -30,10 +30,11 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @dataclass
 class Watched(Project):
-    """A project with its sensor, the cursor kept between ticks, and what the last tick asked for."""
+    """A project with its sensor, the cursor kept between ticks, and what the last tick asked for and told."""
 
     cursor: str | None = None
     asked: list[dg.RunRequest] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     later: timedelta = timedelta()
 
     def tick(self) -> str:
@@ -48,6 +49,7 @@ class Watched(Project):
             data = self.definitions.resolve_sensor_def(SENSOR).evaluate_tick(context)
         self.cursor = data.cursor
         self.asked = list(data.run_requests or [])
+        self.events = list(data.asset_events)
         return data.skip_message or ""
 
     @property

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from clopos_assets.late.beginning import LATE_STAMPS, NOTE, known_until
+from clopos_assets.ingest.venues import KNOWN_UNTIL
+from clopos_assets.late.beginning import LATE_STAMPS, known_until
 from clopos_assets.tables import RECEIPTS
 from tests.ingest.shop import Shop
 
@@ -17,7 +18,7 @@ def note(shop: Shop, shift_date: str, known: object) -> None:
     rows = shop.lake.read(RECEIPTS, shift_date)
     assert rows is not None
     text = known if isinstance(known, str) else json.dumps(known)
-    shop.lake.replace(RECEIPTS, shift_date, rows, {**shop.lake.notes(RECEIPTS, shift_date), NOTE: text})
+    shop.lake.replace(RECEIPTS, shift_date, rows, {**shop.lake.notes(RECEIPTS, shift_date), KNOWN_UNTIL: text})
 
 
 def known(shop: Shop, venues: list[str]) -> dict[str, str]:

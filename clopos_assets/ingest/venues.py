@@ -1,0 +1,74 @@
+"""Which venues are read, and for which of them a shift date was made: a venue that was added since is missing there."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+
+import msgspec
+import pyarrow.compute as pc
+
+from clopos_assets.clopos.errors import CloposAnswerError
+from clopos_assets.clopos.listing import Item, read_id
+from clopos_assets.ingest.made import Scope
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import RECEIPTS
+
+NOTE = "venues"
+"""The note in a receipts file that says, as a JSON list of ids, which venues' listings it was made from."""
+CHECK = "venues_are_complete"
+"""Name of the check on `receipts` that says whether a shift date was made for all venues."""
+KNOWN_UNTIL = "known_until"
+"""The note in a receipts file that says, as JSON, venue → the `updated_at` up to which the file is known to be true."""
+
+
+async def venues_to_read(scope: Scope, list_venues: Callable[[], Awaitable[Sequence[Item]]]) -> Sequence[int | None]:
+    """The venues of the scope, ascending where the API names them; None is the token's own.
+
+    Raises CloposAnswerError where the API names none.
+    """
+    if scope.venue_ids is None:
+        return [None]
+    if not isinstance(scope.venue_ids, str):
+        return list(scope.venue_ids)
+    ids = [read_id(venue.get("id")) for venue in await list_venues()]
+    named = sorted({venue_id for venue_id in ids if venue_id is not None})
+    if not named or None in ids:
+        raise CloposAnswerError("GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
+    return named
+
+
+def read_venues(notes: Mapping[str, str]) -> frozenset[int]:
+    """The venues that a partition's notes name; none where it was made for the token's own."""
+    try:
+        return msgspec.json.decode(notes.get(NOTE, "[]"), type=frozenset[int])
+    except msgspec.DecodeError:
+        return frozenset()
+
+
+def write_venues(venue_ids: Iterable[int]) -> dict[str, str]:
+    """The note to file with a partition."""
+    named = sorted(venue_ids)
+    return {NOTE: msgspec.json.encode(named).decode()} if named else {}
+
+
+def dates_without(lake: Lake, venue_ids: Collection[int]) -> dict[str, list[int]]:
+    """Made shift dates that were made without some of the venues: date → those. Reads the notes of every date."""
+    lacking: dict[str, list[int]] = {}
+    if not venue_ids:
+        return lacking
+    for shift_date, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS)):
+        if isinstance(notes, LakeError):
+            continue  # its making says what is wrong with it
+        missing = sorted(set(venue_ids) - (read_venues(notes) or _inferred(lake, shift_date, notes)))
+        if missing:
+            lacking[shift_date] = missing
+    return lacking
+
+
+def _inferred(lake: Lake, shift_date: str, notes: Mapping[str, str]) -> set[int]:
+    """Of a partition without the note: venues whose listing was noted otherwise, or whose receipts it has."""
+    try:
+        listed = msgspec.json.decode(notes.get(KNOWN_UNTIL, "{}"), type=dict[str, str])
+        rows = lake.read(RECEIPTS, shift_date, ["venue_id"])
+    except (msgspec.DecodeError, LakeError):
+        return set()
+    held = set() if rows is None else set(pc.unique(rows.column(0)).to_pylist())
+    return held | {venue_id for venue_id in map(read_id, listed) if venue_id is not None}

@@ -1,0 +1,167 @@
+"""A venue that is added later: shift dates made before show as incomplete, and are made again for it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from clopos_assets.assembly import build_definitions
+from clopos_assets.ingest.venues import CHECK, NOTE, dates_without
+from clopos_assets.late_sensor import REASON_TAG
+from clopos_assets.settings import Settings
+from clopos_assets.tables import DAILY_COGS, RECEIPTS, TABLES
+from tests.ingest.shop import Shop, days_from, open_shop
+from tests.late.conftest import Watched
+
+DAYS = days_from("2026-01-17", 4)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Three venues that sell on the first three of four dates, of which the first two venues are read."""
+    with open_shop(tmp_path, venues=3) as shop:
+        for number in range(1, 10):
+            shop.sell(number, DAYS[number % 3], venue_id=1 + number // 4)
+        shop.venue_ids = (1, 2)
+        yield shop
+
+
+@pytest.fixture
+def watched(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """All dates made for two venues, and the sensor knows these."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for name, value in shop.sandbox.settings().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("CLOPOS_LAKE", str(shop.lake.root))
+        monkeypatch.setenv("CLOPOS_START_DATE", "2026-01-10")
+        monkeypatch.setenv("CLOPOS_VENUE_IDS", "1,2")
+        settings = Settings.read()
+        watched = Watched(shop, settings, build_definitions(settings), instance)
+        assert watched.run(DAYS[0], DAYS[-1]).success
+        watched.tick()
+        assert (watched.asked, watched.events) == ([], [])
+        yield watched
+
+
+def read_all(watched: Watched, monkeypatch: pytest.MonkeyPatch, venues: str = "all") -> None:
+    """From now on these venues are read."""
+    monkeypatch.setenv("CLOPOS_VENUE_IDS", venues)
+    watched.settings = Settings.read()
+    watched.definitions = build_definitions(watched.settings)
+
+
+def noted(shop: Shop, shift_date: str) -> object:
+    return json.loads(shop.lake.notes(RECEIPTS, shift_date).get(NOTE, "null"))
+
+
+def sold(shop: Shop, shift_date: str) -> list[int]:
+    rows = shop.lake.read(DAILY_COGS, shift_date, ["venue_id"])
+    assert rows is not None
+    return sorted(rows.column(0).to_pylist())
+
+
+def check_of(watched: Watched, shift_date: str) -> dg.AssetCheckEvaluation:
+    """How the check went last, as the UI has it."""
+    key = dg.AssetCheckKey(dg.AssetKey(RECEIPTS.name), CHECK)
+    records = watched.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+    for record in records:
+        event = record.event
+        if event is not None and event.dagster_event is not None:
+            evaluation = event.dagster_event.asset_check_evaluation_data
+            if evaluation.partition == shift_date:
+                return dg.AssetCheckEvaluation(
+                    asset_key=evaluation.asset_key,
+                    check_name=evaluation.check_name,
+                    passed=evaluation.passed,
+                    metadata=evaluation.metadata,
+                    partition=evaluation.partition,
+                )
+    raise AssertionError(f"nothing was said of {shift_date}")
+
+
+def test_dates_made_before_a_venue_was_added_show_it_as_missing_until_they_are_made_for_it(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = watched.shop
+    assert all(check_of(watched, day).passed for day in DAYS)
+    read_all(watched, monkeypatch)
+    watched.tick()
+    for event in watched.events:
+        watched.instance.report_runless_asset_event(event)
+    for day in DAYS:
+        seen = check_of(watched, day)
+        assert not seen.passed
+        assert seen.metadata["missing_venues"].value == "3"
+    assert "added venue: 3" in watched.asked[0].tags[REASON_TAG]
+    # Those without a receipt of the venue too: nobody else says that there is none.
+    assert watched.asked_for == [f"{DAYS[0]}...{DAYS[-1]}"]
+    assert watched.run_asked() == [True]
+    for day in DAYS:
+        assert check_of(watched, day).passed
+        assert noted(shop, day) == [1, 2, 3]
+    assert 3 in sold(shop, DAYS[0])
+    assert dates_without(shop.lake, [1, 2, 3]) == {}
+    watched.tick()
+    assert (watched.asked, watched.events) == ([], [])
+
+
+def test_the_tables_say_for_which_venues_they_were_made(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_all(watched, monkeypatch)
+    assert watched.run(DAYS[1]).success
+    files = f"{watched.shop.lake.root}/receipts/*/*.parquet"
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            "select regexp_extract(file_name, 'shift_date=([0-9-]+)', 1) as shift_date, decode(value) as venues"
+            " from parquet_kv_metadata($files) where decode(key) = 'clopos_assets.venues' order by shift_date",
+            {"files": files},
+        ).fetchall()
+    assert rows == [(DAYS[0], "[1,2]"), (DAYS[1], "[1,2,3]"), (DAYS[2], "[1,2]"), (DAYS[3], "[1,2]")]
+    metadata = watched.materializations("receipts")[DAYS[1]][-1].metadata
+    assert metadata["venues"].value == "1, 2, 3"
+
+
+def test_a_venue_that_is_left_out_for_a_while_is_missing_where_it_was_left_out(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all(watched, monkeypatch, "1")
+    watched.shop.sell(20, "2026-01-21", venue_id=2)
+    assert watched.run("2026-01-21").success
+    watched.tick()
+    assert watched.asked == []
+    assert noted(watched.shop, DAYS[0]) == [1, 2]
+    read_all(watched, monkeypatch, "1,2")
+    watched.tick()
+    assert [event.partition for event in watched.events] == ["2026-01-21"]
+    assert watched.asked_for == ["2026-01-21"]
+
+
+def test_a_date_that_gains_nothing_is_noted_once_and_not_rewritten_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_all(watched, monkeypatch)
+    assert watched.run(DAYS[3]).success
+    before = {name: watched.shop.lake.stamp(table, DAYS[3]) for name, table in TABLES.items()}
+    assert watched.run(DAYS[3]).success
+    after = {name: watched.shop.lake.stamp(table, DAYS[3]) for name, table in TABLES.items()}
+    assert before == after
+
+
+def test_without_the_note_listed_venues_and_receipts_tell(watched: Watched) -> None:
+    lake = watched.shop.lake
+    rows = lake.read(RECEIPTS, DAYS[0])
+    assert rows is not None
+    known = {name: text for name, text in lake.notes(RECEIPTS, DAYS[0]).items() if name != NOTE}
+    lake.replace(RECEIPTS, DAYS[0], rows, known)
+    assert dates_without(lake, [1, 2, 3]) == {day: [3] for day in DAYS}
+    lake.replace(RECEIPTS, DAYS[0], rows, {})
+    assert dates_without(lake, [1, 2, 3])[DAYS[0]] == [3]
+    lake.replace(RECEIPTS, DAYS[0], rows.slice(0, 0), {})
+    assert dates_without(lake, [1, 2])[DAYS[0]] == [1, 2]
+
+
+def test_a_damaged_date_is_not_among_them(watched: Watched) -> None:
+    watched.shop.lake.path(RECEIPTS, DAYS[0]).write_bytes(b"PAR1 no more")
+    assert dates_without(watched.shop.lake, [3]) == {day: [3] for day in DAYS[1:]}
