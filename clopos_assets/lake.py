@@ -32,8 +32,13 @@ _NOTES = b"clopos_assets."
 _PARQUET = ds.ParquetFileFormat()
 _WAITING = re.compile(r"(\d+)\.(\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
-_ENCODED_DELTA = {Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT}
-_ENCODED_SPLIT = {Kind.DECIMAL, Kind.RATIO}
+_ENCODED = {
+    **dict.fromkeys((Kind.ID, Kind.WHOLE, Kind.TIME, Kind.DATE, Kind.INSTANT), "DELTA_BINARY_PACKED"),
+    **dict.fromkeys((Kind.DECIMAL, Kind.RATIO), "BYTE_STREAM_SPLIT"),
+    **dict.fromkeys((Kind.TEXT, Kind.JSON), "DELTA_LENGTH_BYTE_ARRAY"),
+}
+"""How columns are encoded that hold too many different values for a dictionary."""
+_SOUGHT = {Kind.ID, Kind.TIME, Kind.DATE, Kind.INSTANT}
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -179,7 +184,9 @@ class Lake:
         rows = rows.sort_by([(name, "ascending") for name in table.key])
         metadata = {_NOTES + key.encode(): value.encode() for key, value in notes.items()}
         sink = pa.BufferOutputStream()
-        pq.write_table(rows.replace_schema_metadata(metadata), sink, **encoding_of(table))
+        with pq.ParquetWriter(sink, table.schema, **encoding_of(table)) as file:
+            file.write_table(rows)
+            file.add_key_value_metadata(metadata)
         self._write(_name(table, shift_date), sink.getvalue())
 
     def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:
@@ -371,17 +378,27 @@ def _name(table: Table, shift_date: str) -> str:
 
 
 def encoding_of(table: Table) -> dict[str, object]:
-    """Writer options: what took less than half the default writer's bytes and scan time when measured."""
-    dictionary = [column.name for column in table.columns if column.repeats]
-    split = {
-        column.name: "DELTA_BINARY_PACKED" if column.kind in _ENCODED_DELTA else "BYTE_STREAM_SPLIT"
-        for column in table.columns
-        if not column.repeats and column.kind in _ENCODED_DELTA | _ENCODED_SPLIT
-    }
+    """Writer options: what took half the default writer's bytes and half of pyarrow's reading time when measured."""
+    dictionary: list[str] = []
+    encodings: dict[str, str] = {}
+    for column in table.columns:
+        if column.kind is Kind.PAYMENTS:
+            dictionary += [f"{column.name}.list.element.{field.name}" for field in column.arrow.type.value_type]
+        elif column.repeats:
+            dictionary.append(column.name)
+        elif column.kind in _ENCODED:
+            encodings[column.name] = _ENCODED[column.kind]
     return {
         "compression": "zstd",
         "compression_level": 3,  # a tenth smaller than the writer's own choice, 1, in the same time
         "store_decimal_as_integer": True,
         "use_dictionary": dictionary,
-        "column_encoding": split,
+        "column_encoding": encodings,
+        # Readers skip row groups by these alone; of a small file the others would be a tenth.
+        "write_statistics": [column.name for column in table.columns if column.kind in _SOUGHT],
+        # A column of a shift date in one page: small ones cost readers and writer time, and compress worse.
+        "data_page_size": 8 * 1024 * 1024,
+        "max_rows_per_page": 1024 * 1024,
+        # Parquet's own types say the same; of a small file this copy would be a third.
+        "store_schema": False,
     }

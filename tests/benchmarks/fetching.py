@@ -1,4 +1,4 @@
-"""Processor time for fetching a shift date to Parquet, beside dlt and a minimal client: `python -m tests.benchmarks.fetching`.
+"""Processor time for fetching a shift date, beside dlt and a minimal client: `python -m tests.benchmarks.fetching`.
 
 2,000 receipts with their lines and stock operations come from one sandbox in a process of its own. Each client is a
 fresh process: user and system time of the whole of it, and of the fetching alone, its imports left out. The least of
@@ -45,7 +45,11 @@ def has_dlt() -> bool:
 def run_client(name: str, settings: dict[str, str], root: Path) -> Cost:
     """One client in a process of its own, which leaves its files in `root`."""
     root.mkdir(parents=True)
-    quiet = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DLT_PROJECT_DIR": str(root), "PYTHONPATH": os.pathsep.join(sys.path)}
+    quiet = {
+        "RUNTIME__DLTHUB_TELEMETRY": "false",
+        "DLT_PROJECT_DIR": str(root),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
     with (root / "told").open("w+") as told:
         process = subprocess.Popen(
             [sys.executable, "-c", _CLIENT, name, str(root)], env={**os.environ, **quiet, **settings}, stdout=told

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, in `value`, which is good up to `goal`, inclusive; without a goal it is told for comparison."""
+    """What was measured: `value`, good up to `goal`, inclusive; without a goal it is told for comparison."""
 
     name: str
     value: float
