@@ -52,6 +52,8 @@ def _read_number(value: object) -> int | Decimal:
 
 def read_decimal(value: object) -> Decimal:
     """DECIMAL(18,6) from a JSON number or numeric string, rounded half-even to six decimals."""
+    if type(value) is int or type(value) is Decimal:
+        return _round(value)
     return _round(_read_number(value))
 
 

@@ -1,4 +1,4 @@
-"""Requests over the least possible, for a backfill and the same shift dates again: `python -m tests.benchmarks.spending`.
+"""Requests over the least possible, of a backfill and of a second run: `python -m tests.benchmarks.spending`.
 
 The least possible: for each venue the pages of 200 that hold the receipts created in the listing's window, as many in
 both runs, and in the first one request for each closed receipt of the shift dates. What was sent is the server's count
