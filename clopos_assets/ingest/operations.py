@@ -5,7 +5,7 @@ Under v1 receipts bring their operations along, and only those that don't are as
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from typing import Literal
@@ -223,14 +223,14 @@ class _Making:
                 return True
         return False
 
-    def _read(self, items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
+    def _read(self, items: Sequence[Mapping[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
         if items is not None and self._clopos.receipts_hold_operations:
             # Within its receipt an operation need not say whose it is.
             whose = {"receipt_id": receipt.receipt_id}
-            items = [item | whose if item.get("receipt_id") is None else item for item in items]
+            items = [{**item, **whose} if item.get("receipt_id") is None else item for item in items]
         return read_operations(items, receipt)
 
-    def _to_store(self, items: Sequence[dict[str, object]] | None) -> list[dict[str, object]] | None:
+    def _to_store(self, items: Sequence[dict[str, object]] | None) -> list[Mapping[str, object]] | None:
         return None if items is None else [self._scope.privacy.stored(item) for item in items]
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:

@@ -1,7 +1,7 @@
 """dlt's side of the comparison: its `rest_api` source as its documentation shows it, into Parquet files.
 
 A list of receipts, and a resource that depends on it for each receipt's stock operations; both by the paginators and
-with the parallel extraction that the documentation recommends. Needs `pip install "dlt[filesystem,parquet]==1.31.0"`.
+with the parallel extraction that the documentation recommends. Needs the extra `benchmarks`.
 """
 
 import os

@@ -167,14 +167,14 @@ _TYPES = {int: pa.int64(), Whole: pa.int64(), bool | None: pa.bool_(), Decimal: 
 
 
 class Api:
-    """The API at an address; as many connections as requests are under way."""
+    """The API at an address, over as many connections as requests are under way; `token` goes with every request."""
 
     def __init__(self, settings: dict[str, str]) -> None:
         url = urlsplit(settings["CLOPOS_BASE_URL"])
         assert url.hostname is not None
         self._host, self._port, self._path = url.hostname, url.port or 80, url.path
         self._settings = settings
-        self._token = ""
+        self.token = ""
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def authenticate(self) -> None:
@@ -182,13 +182,13 @@ class Api:
         names = ("client_id", "client_secret", "brand", "integrator_id")
         credentials = msgspec.json.encode({name: self._settings[f"CLOPOS_{name.upper()}"] for name in names})
         answer = msgspec.json.decode(await self.ask("POST", "/v2/auth", credentials))
-        self._token = answer["token"]
+        self.token = answer["token"]
 
     async def ask(self, method: str, target: str, body: bytes = b"") -> bytes:
         """The body of a good answer."""
         reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
         head = f"{method} {self._path}{target} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n"
-        head += f"Accept: application/json\r\nx-token: {self._token}\r\n"
+        head += f"Accept: application/json\r\nx-token: {self.token}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         said = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -199,16 +199,14 @@ class Api:
         return answer
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Let the connections go."""
         for _, writer in self._idle:
             writer.close()
 
 
-async def _read(settings: dict[str, str]) -> tuple[list[Receipt], list[Operation]]:
-    day = settings["CLOPOS_START_DATE"]
+async def _read(api: Api, day: str) -> tuple[list[Receipt], list[Operation]]:
     query = f"sort[0]=id&sort[1]=1&limit={PAGE}&date[0]={day}&date[1]={day}&with[0]=receipt_products"
     query += "&with[1]=receipt_products.modificators"
-    api = Api(settings)
     await api.authenticate()
     first = _PAGE.decode(await api.ask("GET", f"/v2/receipts?page=1&{query}"))
     receipts = first.data
@@ -266,7 +264,8 @@ def _write(root: Path, receipts: list[Receipt], operations: list[Operation]) -> 
         pq.write_table(pa.table(columns), root / f"{name}.parquet")
 
 
-def fetch(root: Path) -> None:
+def fetch(root: Path, api: type[Api] = Api) -> None:
     """The receipts, lines and stock operations of the first shift date, as three files in `root`."""
-    receipts, operations = asyncio.run(_read(dict(os.environ)))
+    settings = dict(os.environ)
+    receipts, operations = asyncio.run(_read(api(settings), settings["CLOPOS_START_DATE"]))
     _write(root, receipts, operations)

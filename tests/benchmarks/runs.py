@@ -100,7 +100,7 @@ def _write(settings: Settings, name: str, shift_date: str) -> None:
     pq.write_table(_ROWS, folder / "part-0.parquet")
 
 
-def _run(kind: str, environment: dict[str, str], root: Path) -> tuple[float, int, int, int]:
+def _run(kind: str, environment: dict[str, str], root: Path) -> tuple[float, list[int]]:
     """Processor seconds of one run, and how many steps, materializations and checks it recorded."""
     os.environ.update(environment, CLOPOS_LAKE=str(root / "lake"))
     warnings.simplefilter("ignore")
@@ -113,12 +113,11 @@ def _run(kind: str, environment: dict[str, str], root: Path) -> tuple[float, int
         seconds = time.process_time() - begun
         assert result.success
         events = [event.event_type_value for event in result.all_events]
-    return seconds, *(
-        events.count(name) for name in ("STEP_SUCCESS", "ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION")
-    )
+    recorded = ("STEP_SUCCESS", "ASSET_MATERIALIZATION", "ASSET_CHECK_EVALUATION")
+    return seconds, [events.count(name) for name in recorded]
 
 
-def run_apart(kind: str, environment: dict[str, str], root: Path) -> tuple[float, int, int, int]:
+def run_apart(kind: str, environment: dict[str, str], root: Path) -> tuple[float, list[int]]:
     """`_run` in a fresh process."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         return processes.submit(_run, kind, environment, root).result()
@@ -133,7 +132,7 @@ def measure(root: Path, receipts: int, rounds: int) -> dict[str, float]:
             for kind in MAKERS:
                 place = root / f"{kind} {turn}"
                 place.mkdir()
-                taken, *shapes[kind] = run_apart(kind, environment, place)
+                taken, shapes[kind] = run_apart(kind, environment, place)
                 seconds[kind].append(taken)
             assert shapes[PRODUCT] == shapes[SAME_SHAPE], shapes
     return {kind: min(taken) for kind, taken in seconds.items()}
