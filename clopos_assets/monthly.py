@@ -13,8 +13,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clopos_assets.lake import Lake, LakeError, encoding_of
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, Table
+from clopos_assets.tables.encoding import encoding_of
 
 FOLDER = "_monthly"
 LOCK = "the monthly copy"

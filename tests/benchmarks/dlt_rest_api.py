@@ -9,7 +9,8 @@ from pathlib import Path
 
 import dlt
 import requests
-from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
+from dlt.sources.rest_api import rest_api_source
+from dlt.sources.rest_api.typing import RESTAPIConfig
 
 
 def fetch(root: Path) -> None:
