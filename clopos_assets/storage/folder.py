@@ -73,12 +73,10 @@ class FolderStore:
         unfinished = f"{folder}/.{name}"
         try:
             try:
-                file = open(unfinished, "wb")  # noqa: SIM115 - closed below, whichever of the two it is
+                _fill(unfinished, body)
             except FileNotFoundError:
                 os.makedirs(folder, exist_ok=True)
-                file = open(unfinished, "wb")  # noqa: SIM115
-            with file:
-                file.write(body)
+                _fill(unfinished, body)
             os.replace(unfinished, path)
         except OSError:
             with suppress(OSError):
@@ -125,6 +123,11 @@ class FolderStore:
 
     def _unreadable(self, name: str, error: OSError) -> LakeError:
         return LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it")
+
+
+def _fill(path: str, body: bytes | pa.Buffer) -> None:
+    with open(path, "wb") as file:
+        file.write(body)
 
 
 def _stamp_of(file: os.stat_result) -> Stamp:
