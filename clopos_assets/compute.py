@@ -3,12 +3,14 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -47,13 +49,22 @@ def query_of(table: Table) -> str:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory database with bounded memory and the macros that the SQL uses."""
+    """A connection of its own to the in-memory database of this process, with the macros that the SQL uses.
+
+    Connections see nothing of each other's views, and share one bound on memory.
+    """
+    return _database(os.getpid()).cursor()
+
+
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    # Opened once: it takes as long as a table of an ordinary shift date. Of a process that was forked none is left.
     # What does not fit in memory goes where temporary files go, not into the current folder.
     spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
-    connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
-    connection.execute("set enable_progress_bar = false")
-    connection.execute(_ROUND_HALF_EVEN)
-    return connection
+    database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
+    database.execute("set enable_progress_bar = false")
+    database.execute(_ROUND_HALF_EVEN)
+    return database
 
 
 def select(

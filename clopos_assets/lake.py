@@ -179,7 +179,9 @@ class Lake:
         rows = rows.sort_by([(name, "ascending") for name in table.key])
         metadata = {_NOTES + key.encode(): value.encode() for key, value in notes.items()}
         sink = pa.BufferOutputStream()
-        pq.write_table(rows.replace_schema_metadata(metadata), sink, **encoding_of(table))
+        with pq.ParquetWriter(sink, table.schema, **encoding_of(table)) as file:
+            file.write_table(rows)
+            file.add_key_value_metadata(metadata)
         self._write(_name(table, shift_date), sink.getvalue())
 
     def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:

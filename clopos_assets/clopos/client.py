@@ -234,9 +234,18 @@ class Clopos:
                 "CLOPOS_VENUE_IDS, such as 1,2"
             )
         question = _Question(target, name, venue_id, one_resource, tally or _Tally())
+        self._patience.check()
+        failure: TryAgainError | None = None
+        try:
+            return await self._try(question)
+        except TryAgainError as error:
+            failure = error
         reply: Reply | None = None
         async for attempt in tries(self._connection, name, self._on_wait, self._patience):
             with attempt:
+                if failure is not None:  # of the first try, which most requests end with
+                    told, failure = failure, None
+                    raise told
                 reply = await self._try(question)
         assert reply is not None, "the tries end with a reply or an exception"
         return reply

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-import httpx
+from multidict import CIMultiDict
 
 _LINES = "with[0]=receipt_products&with[1]=receipt_products.modificators"
 # Unix seconds, of which no wait is that long.
@@ -84,14 +84,14 @@ class Dialect:
             headers["x-venue"] = str(venue_id)
         return headers
 
-    def read_headers(self, headers: httpx.Headers, now: Callable[[], float] = time.time) -> Mapping[str, str]:
+    def read_headers(self, headers: Mapping[str, str], now: Callable[[], float] = time.time) -> Mapping[str, str]:
         """The headers of an answer, what they say of the quota under v2's names and in seconds.
 
         A reset of v1 is documented neither as seconds nor as a moment: what is too long for seconds is unix time.
         """
         if self.rate_limit_headers == V2.rate_limit_headers:
             return headers
-        read = httpx.Headers(headers)
+        read = CIMultiDict(headers)
         for name in ("Limit", "Remaining", "Reset"):
             said = headers.get(f"{self.rate_limit_headers}{name}")
             if said is not None:

@@ -4,14 +4,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import httpx
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
@@ -35,10 +33,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, its body decompressed."""
+    """A whole answer, its body decompressed; `headers` are found however their names are spelled."""
 
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
 
@@ -48,58 +46,51 @@ class Wire:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._proxy = _find_proxy(connection)
-        self._client: httpx.AsyncClient | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "Wire":
-        transport = AiohttpTransport(trust_env=True, proxy=self._proxy)
-        # The transport would make its session without these: cookies, and brackets encoded in the query.
-        transport.client = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connection.max_in_flight + 1, keepalive_timeout=5.0, ssl=transport.ssl_context
-            ),
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._connection.max_in_flight + 1, keepalive_timeout=5.0),
             cookie_jar=aiohttp.DummyCookieJar(),
-            middlewares=(_send_as_documented,),
-        )
-        self._client = httpx.AsyncClient(
-            transport=transport,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            follow_redirects=False,
-            trust_env=False,
-            timeout=self._connection.timeout_seconds,
+            middlewares=(_send_once,),
+            timeout=aiohttp.ClientTimeout(total=self._connection.timeout_seconds),
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
     async def send(self, request: Request) -> Answer:
         """Raises NoAnswerError where no whole answer comes in time, CloposAnswerError for one beyond all measure."""
-        if self._client is None:
+        if self._session is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
         try:
             async with asyncio.timeout(self._connection.timeout_seconds):
-                return await self._exchange(self._client, request)
+                return await self._exchange(self._session, request)
         except TimeoutError:
             cause = f"no whole answer within {self._connection.timeout_seconds:g} s"
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             cause = _explain(error)
         # Raised here and not above: the caught exception holds the request and its headers.
         raise NoAnswerError(cause)
 
-    async def _exchange(self, client: httpx.AsyncClient, request: Request) -> Answer:
-        async with client.stream(
+    async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Answer:
+        async with session.request(
             request.method,
-            f"{self._connection.root}{request.target}",
+            # As it is written: the vendor's examples have bare brackets in the query.
+            URL(f"{self._connection.root}{request.target}", encoded=True),
             headers=request.headers,
-            content=request.body or None,
+            data=request.body or None,
+            allow_redirects=False,
+            proxy=self._proxy,
         ) as response:
             parts: list[bytes] = []
             size = 0
-            async for part in response.aiter_bytes():
+            async for part in response.content.iter_any():
                 size += len(part)
                 if size > self._connection.max_body_bytes:
                     raise CloposAnswerError(
@@ -107,15 +98,11 @@ class Wire:
                         "fewer days at once"
                     )
                 parts.append(part)
-            return Answer(response.status_code, response.headers, b"".join(parts))
+            return Answer(response.status, response.headers, b"".join(parts))
 
 
-async def _send_as_documented(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Bare brackets in the query, as in the vendor's examples, and no repeat that nobody counted."""
-    encoded = str(request.url)
-    request.url = URL(encoded.replace("%5B", "[").replace("%5D", "]"), encoded=True)
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """No repeat that nobody counted."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -125,7 +112,7 @@ async def _send_as_documented(
         raise aiohttp.ClientConnectionError("the connection broke") from error
 
 
-def _find_proxy(connection: Connection) -> httpx.Proxy | None:
+def _find_proxy(connection: Connection) -> URL | None:
     """The proxy of the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY); none for this machine."""
     host = urlsplit(connection.base_url).hostname or ""
     if connection.is_local or proxy_bypass(host):
@@ -136,10 +123,13 @@ def _find_proxy(connection: Connection) -> httpx.Proxy | None:
         return None
     # Nothing of the address is shown: it may hold a password.
     try:
-        proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
-    except (ValueError, httpx.InvalidURL):
+        proxy = URL(address if "://" in address else f"http://{address}")
+        is_address = proxy.host is not None
+    except ValueError:
+        is_address = False
+    if not is_address or proxy.scheme not in ("http", "https", "socks4", "socks5", "socks5h"):
         raise CloposRefused("HTTPS_PROXY is not an address such as http://proxy.example:3128") from None
-    if proxy.url.scheme not in ("http", "https"):
+    if proxy.scheme not in ("http", "https"):
         raise CloposRefused("HTTPS_PROXY names a SOCKS proxy: only http and https proxies are supported")
     return proxy
 
@@ -155,16 +145,16 @@ def _explain(error: BaseException) -> str:
                 return f"the certificate is not trusted: {link.verify_message}"
             case aiohttp.ServerDisconnectedError():
                 return "the server closed the connection without an answer"
-            case aiohttp.ClientPayloadError():
+            case ContentEncodingError():
+                return "the answer could not be decompressed"
+            case aiohttp.ClientPayloadError() if not isinstance(link.__cause__, ContentEncodingError):
                 return "the answer was cut off"
             case aiohttp.ClientProxyConnectionError():
                 return "the proxy cannot be reached"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered HTTP {link.status}"
-            case aiohttp.ServerTimeoutError() | httpx.TimeoutException() if link.__cause__ is None:
+            case aiohttp.ServerTimeoutError() if link.__cause__ is None:
                 return "the server did not answer in time"
-            case httpx.DecodingError():
-                return "the answer could not be decompressed"
             case aiohttp.ClientConnectionError() if link.__cause__ is None and link.__context__ is None:
                 return "the connection broke"
             case OSError(strerror=str(reason)) if not isinstance(link, aiohttp.ClientError):

@@ -1,6 +1,6 @@
 """A shift date while its stock operations are made: its closed receipts, what the lake has of them, what came."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,7 +11,6 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowError, RowReader
 
 POSTING_TIME = timedelta(hours=24)
@@ -142,16 +141,17 @@ class Day:
         )
 
 
-def read_operations(
-    items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt, privacy: Privacy
-) -> list[Row] | None:
-    """The operations of one answer as rows; None where it tells of none. Raises IngestError: receipt and field."""
+def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
+    """The operations of one answer, as they may be stored, as rows; None where it tells of none.
+
+    Raises IngestError, which names receipt and field.
+    """
     if items is None:
         return None
     rows: dict[object, Row] = {}
     for item in items:
         try:
-            row = _READER.read(privacy.stored(item), receipt.venue_id)
+            row = _READER.read(item, receipt.venue_id)
             if row[1] != receipt.receipt_id:
                 raise RowError(f"it belongs to receipt {row[1]}")
             if rows.setdefault(row[0], row) != row:

@@ -5,7 +5,7 @@ Under v1 receipts bring their operations along, and only those that don't are as
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from typing import Literal
@@ -219,22 +219,25 @@ class _Making:
         if answer is not None:
             # What can't be read is asked for by id, where the reason will be told.
             with suppress(CloposAnswerError, IngestError):
-                day.take(receipt, self._read(read_stock_operations(answer), receipt))
+                day.take(receipt, self._read(self._to_store(read_stock_operations(answer)), receipt))
                 return True
         return False
 
-    def _read(self, items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
+    def _read(self, items: Sequence[Mapping[str, object]] | None, receipt: ClosedReceipt) -> list[Row] | None:
         if items is not None and self._clopos.receipts_hold_operations:
             # Within its receipt an operation need not say whose it is.
             whose = {"receipt_id": receipt.receipt_id}
-            items = [item | whose if item.get("receipt_id") is None else item for item in items]
-        return read_operations(items, receipt, self._scope.privacy)
+            items = [{**item, **whose} if item.get("receipt_id") is None else item for item in items]
+        return read_operations(items, receipt)
+
+    def _to_store(self, items: Sequence[dict[str, object]] | None) -> list[Mapping[str, object]] | None:
+        return None if items is None else [self._scope.privacy.stored(item) for item in items]
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
             # A kept answer that a crash has damaged is no answer: it is asked for again.
             with suppress(CloposAnswerError, IngestError):
-                rows = self._read(read_stock_operations(kept), receipt)
+                rows = self._read(self._to_store(read_stock_operations(kept)), receipt)
                 if rows or not receipt.may_still_post(self._scope.local_now()):
                     day.take(receipt, rows)
                     return
@@ -243,9 +246,10 @@ class _Making:
             day.absent.append(receipt)
             return
         day.answered += 1
-        rows = self._read(answer.items, receipt)
+        items = self._to_store(answer.items)
+        rows = self._read(items, receipt)
         # An answer waits as it came, or not at all.
-        if all(self._scope.privacy.stored(item) is item for item in answer.items or ()):
+        if all(item is came for item, came in zip(items or (), answer.items or (), strict=True)):
             self._lake.stage(self._staged_in, day.shift_date, receipt.staged_as, answer.body)
         day.take(receipt, rows)
 
@@ -274,7 +278,7 @@ class _Making:
                 again = day.closed[receipt_id]
                 answer = await self._clopos.get_stock_operations(receipt_id, again.venue_id)
                 day.answered += 1
-                day.take(again, self._nothing if answer is None else self._read(answer.items, again))
+                day.take(again, self._nothing if answer is None else self._read(self._to_store(answer.items), again))
         day.requests += self._clopos.requests - before
 
     @property

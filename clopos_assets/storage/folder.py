@@ -42,23 +42,46 @@ class FolderStore:
 
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """See `Store`."""
-        path = self.root / name
+        try:
+            if durable:
+                self._put(self.root / name, body)
+            else:
+                self._leave(f"{self.root}/{name}", body)
+        except OSError as error:
+            raise unwritable(str(self.root), error) from error
+
+    def _put(self, path: Path, body: bytes | pa.Buffer) -> None:
         # The name begins with a dot and has no .parquet at its end: no glob of a reader finds it.
         unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)  # of a writer that was killed: a partition has one at a time
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            for left in path.parent.glob(f".{path.name}.*"):
-                left.unlink(missing_ok=True)  # of a writer that was killed: a partition has one at a time
             with unfinished.open("wb") as file:
                 file.write(body)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
+                file.flush()
+                os.fsync(file.fileno())
             unfinished.replace(path)
-        except OSError as error:
+        except OSError:
             with suppress(OSError):  # the folder itself may be what fails
                 unfinished.unlink(missing_ok=True)
-            raise unwritable(str(self.root), error) from error
+            raise
+
+    def _leave(self, path: str, body: bytes | pa.Buffer) -> None:
+        # There are thousands of these: no folder is looked through, and what a dead writer left goes with the folder.
+        folder, _, name = path.rpartition("/")
+        unfinished = f"{folder}/.{name}.{os.getpid()}"
+        try:
+            try:
+                _fill(unfinished, body)
+            except FileNotFoundError:
+                os.makedirs(folder, exist_ok=True)
+                _fill(unfinished, body)
+            os.replace(unfinished, path)
+        except OSError:
+            with suppress(OSError):
+                os.unlink(unfinished)
+            raise
 
     def stamp(self, name: str) -> Stamp | None:
         """See `Store`."""
@@ -100,6 +123,11 @@ class FolderStore:
 
     def _unreadable(self, name: str, error: OSError) -> LakeError:
         return LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it")
+
+
+def _fill(path: str, body: bytes | pa.Buffer) -> None:
+    with open(path, "wb") as file:
+        file.write(body)
 
 
 def _stamp_of(file: os.stat_result) -> Stamp:

@@ -66,7 +66,7 @@ class Privacy:
 
     def stored(self, item: Mapping[str, object]) -> Mapping[str, object]:
         """The first of `forms`."""
-        return self.forms(item)[0]
+        return item if self.handling == "keep" else self.forms(item)[0]
 
     def _hashed(self, value: object) -> object:
         if isinstance(value, dict):
@@ -91,16 +91,28 @@ def _replaced(item: Mapping[str, object], treat: Callable[[object], object]) -> 
     return replaced
 
 
+@lru_cache(maxsize=4096)
+def _personal_of(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of an object's field names that are personal: objects of an answer have few different sets of them."""
+    return tuple(name for name in names if is_personal(name))
+
+
 def _walk(value: object, treat: Callable[[object], object], depth: int) -> object:
     """The value with personal fields treated; the same object where there is none."""
     if depth > _DEEPEST:
         raise RowError(f"it is nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
+        personal = _personal_of(tuple(value))
         changed = {}
-        for name, inner in value.items():
-            now = treat(inner) if is_personal(name) else _walk(inner, treat, depth + 1)
-            if now is not inner:
+        for name in personal:
+            now = treat(value[name])
+            if now is not value[name]:
                 changed[name] = now
+        for name, inner in value.items():
+            if isinstance(inner, dict | list) and name not in personal:
+                now = _walk(inner, treat, depth + 1)
+                if now is not inner:
+                    changed[name] = now
         return value | changed if changed else value
     if isinstance(value, list):
         walked = [_walk(inner, treat, depth + 1) for inner in value]

@@ -42,15 +42,15 @@ def _text(name: str, meaning: str, *, repeats: bool = False, v1: bool = False) -
 
 
 def _json(name: str, meaning: str, *, v1: bool = False) -> Column:
-    return _field(name, Kind.JSON, meaning, v1=v1)
+    return _field(name, Kind.JSON, meaning, repeats=True, v1=v1)
 
 
 def _money(name: str, meaning: str, *, required: bool = False, v1: bool = False) -> Column:
-    return _field(name, Kind.DECIMAL, meaning, MONEY, required=required, v1=v1)
+    return _field(name, Kind.DECIMAL, meaning, MONEY, required=required, repeats=True, v1=v1)
 
 
 def _number(
-    name: str, meaning: str, unit: str | None = None, *, required: bool = False, repeats: bool = False
+    name: str, meaning: str, unit: str | None = None, *, required: bool = False, repeats: bool = True
 ) -> Column:
     return _field(name, Kind.DECIMAL, meaning, unit, required=required, repeats=repeats)
 
@@ -67,6 +67,7 @@ _EXTRA = _given(
     "extra",
     Kind.JSON,
     "Fields of the answer that the documents do not name, as a JSON object; NULL where there is none",
+    repeats=True,
 )
 _FETCHED_AT = _given(
     "fetched_at",
@@ -111,8 +112,8 @@ RECEIPTS = Table(
         _text("order_number", "Order number on display"),
         _text("fiscal_id", "Fiscal receipt, for the tax office"),
         _text("loyalty_type", "Loyalty programme applied", repeats=True),
-        _text("address", "Delivery address"),
-        _text("description", "Notes on the order"),
+        _text("address", "Delivery address", repeats=True),
+        _text("description", "Notes on the order", repeats=True),
         _text("terminal_version", "Version of the till's software", repeats=True, v1=True),
         _whole("status", "1 open, 2 closed", required=True),
         _whole("guests", "Guests"),
@@ -128,11 +129,13 @@ RECEIPTS = Table(
         _money("subtotal", "Amount before discounts, taxes and fees"),
         _money("original_subtotal", "Subtotal as first rung up", v1=True),
         _money("gift_total", "Value of what was given away", v1=True),
-        _field("total_cost", Kind.DECIMAL, "Cost as Clopos reports it", MONEY, path=("totalCost",), v1=True),
+        _field(
+            "total_cost", Kind.DECIMAL, "Cost as Clopos reports it", MONEY, path=("totalCost",), repeats=True, v1=True
+        ),
         _money("total_discount", "Discounts in all"),
         _number("discount_value", "Discount as entered: an amount or a percentage, by discount_type"),
         _number("discount_rate", "Effective discount", PERCENT),
-        _field("rps_discount", Kind.DECIMAL, "Discounts of the lines", MONEY, v1=True),
+        _field("rps_discount", Kind.DECIMAL, "Discounts of the lines", MONEY, repeats=True, v1=True),
         _number("service_charge", "Service charge rate", PERCENT),
         _money("service_charge_value", "Service charge"),
         _money("delivery_fee", "Delivery fee"),
@@ -159,7 +162,7 @@ RECEIPTS = Table(
 
 
 def _of_product(name: str, field: str, kind: Kind, meaning: str, unit: str | None = None) -> Column:
-    return _field(name, kind, meaning, unit, path=("meta", "product", field), repeats=kind is Kind.TEXT)
+    return _field(name, kind, meaning, unit, path=("meta", "product", field), repeats=True)
 
 
 RECEIPT_PRODUCTS = Table(
@@ -211,6 +214,7 @@ RECEIPT_PRODUCTS = Table(
             Kind.JSON,
             "Modifiers chosen, as the API gives them",
             source=("modificators",),
+            repeats=True,
             v1_source="receipt_product_modificators",
         ),
         _json("taxes", "Taxes of the line", v1=True),
@@ -248,10 +252,10 @@ STOCK_OPERATIONS = Table(
         _field("product_name", Kind.TEXT, "Product's name", path=("product", "name"), repeats=True),
         _field("storage_name", Kind.TEXT, "Storage's name", path=("stock", "storage", "name"), repeats=True),
         _number("quantity", "Deducted; negative where put back", "stock units", required=True),
-        _number("before_quantity", "In stock before", "stock units", required=True),
-        _number("after_quantity", "In stock after", "stock units", required=True),
-        _number("cost", "Unit cost applied", "currency per stock unit", required=True, repeats=True),
-        _number("before_cost", "Unit cost before", "currency per stock unit", repeats=True),
+        _number("before_quantity", "In stock before", "stock units", required=True, repeats=False),
+        _number("after_quantity", "In stock after", "stock units", required=True, repeats=False),
+        _number("cost", "Unit cost applied", "currency per stock unit", required=True),
+        _number("before_cost", "Unit cost before", "currency per stock unit"),
         _money("total_cost", "Cost of the quantity deducted", required=True),
         _time("operated_at", "When it was applied: when the receipt closed", required=True),
         _EXTRA,

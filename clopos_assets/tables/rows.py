@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -42,16 +43,23 @@ def _shown(value: object) -> str:
 
 
 def _read_number(value: object) -> int | Decimal:
-    if type(value) is str and _NUMBER.fullmatch(value):
-        return Decimal(value)
     if type(value) is int or type(value) is Decimal:
         return value
+    if type(value) is str and _NUMBER.fullmatch(value):
+        return Decimal(value)
     raise RowError(f"{_shown(value)} is not a number")
 
 
 def read_decimal(value: object) -> Decimal:
     """DECIMAL(18,6) from a JSON number or numeric string, rounded half-even to six decimals."""
-    number = _read_number(value)
+    if type(value) is int or type(value) is Decimal:
+        return _round(value)
+    return _round(_read_number(value))
+
+
+@lru_cache(maxsize=16_384)
+def _round(number: int | Decimal) -> Decimal:
+    # The same prices, quantities and zeros come again and again.
     # Compared before it is converted: Decimal of a huge int is slow to make, and fits nowhere.
     if not -_TOO_LARGE < number < _TOO_LARGE:
         raise RowError(f"{_shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
@@ -66,6 +74,8 @@ def read_decimal(value: object) -> Decimal:
 
 def read_whole(value: object) -> int:
     """BIGINT from a whole JSON number or numeric string."""
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
     number = _read_number(value)
     # Compared before it is converted: the int of a large exponent would have as many digits.
     if not -(2**63) <= number < 2**63:
@@ -92,12 +102,20 @@ def read_text(value: object) -> str:
 
 def read_time(value: object) -> datetime:
     """TIMESTAMP without zone from `YYYY-MM-DD HH:mm:ss`, in the zone the API reports it in."""
-    if type(value) is str and _TIME.fullmatch(value):
+    if type(value) is str:
+        return _parse_time(value)
+    raise RowError(f"{_shown(value)} is not a time as YYYY-MM-DD HH:mm:ss")
+
+
+@lru_cache(maxsize=4096)
+def _parse_time(text: str) -> datetime:
+    # A receipt, its lines and its operations share most of theirs.
+    if _TIME.fullmatch(text):
         try:
-            return datetime.fromisoformat(value)
+            return datetime.fromisoformat(text)
         except ValueError:
             pass
-    raise RowError(f"{_shown(value)} is not a time as YYYY-MM-DD HH:mm:ss")
+    raise RowError(f"{_shown(text)} is not a time as YYYY-MM-DD HH:mm:ss")
 
 
 def read_shift_date(value: object) -> str:
@@ -156,8 +174,13 @@ class RowReader:
         columns = [column for column in table.columns if column.name != "fetched_at"]
         self.names = tuple(column.name for column in columns)
         self._extra = self.names.index("extra")
-        self._steps = [self._step(column) for column in columns if column.source]
-        self._slots = [self.names.index(column.name) for column in columns if column.source]
+        read = [column for column in columns if column.source]
+        self._plain = [self._step(column) for column in read if len(column.source) == 1 and not column.v1_source]
+        self._other = [
+            (*self._step(column), column.source[1:], column.v1_source)
+            for column in read
+            if len(column.source) > 1 or column.v1_source
+        ]
         self._given = [self.names.index(name) for name in given]
         nested: _Tree = {}
         known = set(table.also_known)
@@ -176,14 +199,22 @@ class RowReader:
         self._nested = {key: branch for key, branch in nested.items() if key not in whole}
         self._payments = [column.name for column in columns if column.kind is Kind.PAYMENTS]
 
-    @staticmethod
-    def _step(column: Column) -> tuple[str, Callable[[object], object], bool, tuple[str, ...], str | None]:
-        return column.source[0], _READERS[column.kind], column.required, column.source[1:], column.v1_source
+    def _step(self, column: Column) -> tuple[int, str, Callable[[object], object], bool]:
+        return self.names.index(column.name), column.source[0], _READERS[column.kind], column.required
 
     def read(self, item: Mapping[str, object], *given: object) -> Row:
         """The row of one API object. Raises RowError that names the field."""
         row: list[object] = [None] * len(self.names)
-        for slot, (key, reader, required, path, other) in zip(self._slots, self._steps, strict=True):
+        for slot, key, reader, required in self._plain:
+            value = item.get(key)
+            if value is not None:
+                try:
+                    row[slot] = reader(value)
+                except RowError as error:
+                    raise RowError(f"{key}: {error}") from None
+            elif required:
+                raise RowError(f"{key} is missing")
+        for slot, key, reader, required, path, other in self._other:
             value = item.get(key)
             for part in path:
                 value = value.get(part) if isinstance(value, dict) else None
@@ -203,7 +234,7 @@ class RowReader:
         return tuple(row)
 
     def _left_over(self, item: Mapping[str, object]) -> dict[str, object]:
-        extra = {key: item[key] for key in item.keys() - self._known}
+        extra = {} if item.keys() <= self._known else {key: item[key] for key in item.keys() - self._known}
         for key, branch in self._nested.items():
             left = _beyond(item.get(key), branch, key, item)
             if left is not None:

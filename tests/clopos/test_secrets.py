@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import httpx
 import pytest
 
 from clopos_assets.clopos.connection import Connection
@@ -123,7 +122,7 @@ def test_a_good_run_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
         Connection("https://x.example", "client", SECRET, "brand", "i"),
         Grant(TOKEN, 3600),
         Request("POST", "/v2/auth", "POST /v2/auth", {"x-token": TOKEN}, SECRET.encode()),
-        Answer(200, httpx.Headers(), TOKEN.encode()),
+        Answer(200, {}, TOKEN.encode()),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -21,8 +21,7 @@ __all__ = ["project", "shop"]
 def rewrite(lake: Lake, table: Table, shift_date: str, rows: pa.Table) -> None:
     """Put rows in the place of a partition, in whatever shape they are; its notes stay."""
     path = lake.path(table, shift_date)
-    notes = {key: note for key, note in pq.read_metadata(path).metadata.items() if key != b"ARROW:schema"}
-    pq.write_table(rows.replace_schema_metadata(notes), path)
+    pq.write_table(rows.replace_schema_metadata(pq.read_metadata(path).metadata), path)
 
 
 def older(lake: Lake, table: Table, shift_date: str, *without: str) -> pa.Table:

@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-import httpx
-
 import clopos_assets.access
 import clopos_assets.clopos.client
 import clopos_assets.line.derived
@@ -73,7 +71,7 @@ class Theatre:
 
 @contextmanager
 def _fast() -> Iterator[None]:
-    """Small pages, a client that gives up soon, nothing forced to the disk; one database, one set of certificates."""
+    """Small pages, a client that gives up soon, nothing forced to the disk; one connection to the database."""
     log = logging.getLogger("clopos_assets")
     level = log.level
     impatient = functools.partial(Connection, attempts=2, backoff_seconds=0.001, backoff_max_seconds=0.001)
@@ -84,7 +82,6 @@ def _fast() -> Iterator[None]:
             patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
             patch.object(clopos_assets.access, "Connection", impatient),
             patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
-            patch.object(httpx, "create_ssl_context", functools.cache(httpx.create_ssl_context)),
             patch.object(os, "fsync", lambda _: None),
         ):
             connection.execute("set threads = 1")
