@@ -191,9 +191,9 @@ class Lake:
         ids, from the least to the greatest, holds one of these.
         """
         wanted = sorted(set(ids))
-        found: dict[str, set[int]] = {}
         if not wanted:
-            return found
+            return {}
+        found: dict[str, set[int]] = {}
         sought = pa.array(wanted, type=pa.int64())
         ranges = self._ranges.setdefault((table.name, column), {})
         stamps = self.stamps(table)
@@ -202,11 +202,9 @@ class Lake:
             # A damaged partition fails when it is made itself, and costs no other.
             if rows is not None and not isinstance(rows, LakeError):
                 stored = rows.column(0)
-                # What came after the stamp was taken changes the stamp, and is read the next time.
-                least, greatest = pc.min_max(stored).as_py().values()
+                least, greatest = pc.min_max(stored).as_py().values()  # of what the stamp names, or of a later file
                 ranges[shift_date] = stamps[shift_date], None if least is None else (least, greatest)
-                here = set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist())
-                if here:
+                if here := set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist()):
                     found[shift_date] = here
         return found
 
