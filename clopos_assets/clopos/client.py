@@ -75,6 +75,7 @@ class Clopos:
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
         self._page_size = _LARGEST_PAGE
         self._requests = 0
+        self._good_tokens: set[str] = set()
 
     async def __aenter__(self) -> "Clopos":
         await self._wire.__aenter__()
@@ -242,7 +243,10 @@ class Clopos:
         return reply
 
     async def _try(self, question: "_Question") -> Reply:
-        """One try: a token that Clopos no longer takes is renewed once, all else ends the try."""
+        """One try: a token that Clopos no longer takes is renewed once, all else ends the try.
+
+        A new one that is not taken either is final, unless it has been taken meanwhile.
+        """
         reply, token = await self._send(question)
         if reply.verdict.kind is Kind.REAUTHENTICATE:
             self._tokens.invalidate(token)
@@ -250,12 +254,16 @@ class Clopos:
         match reply.verdict.kind:
             case Kind.OK | Kind.ABSENT:
                 self._patience.renew()
+                self._good_tokens.add(token)
                 return reply
             case Kind.RETRY:
                 is_quota = reply.answer.status == 429
                 raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
+                if token in self._good_tokens:
+                    # Not the credentials: this one was good for others, and has ended since.
+                    raise TryAgainError(reply.verdict.text)
                 raise CloposRefused(
                     f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
                     f"belongs to {self._dialect.variables}"

@@ -15,7 +15,7 @@ from httpx_aiohttp import AiohttpTransport
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.errors import CloposRefused
 
 
 class NoAnswerError(Exception):
@@ -77,7 +77,7 @@ class Wire:
             await client.aclose()
 
     async def send(self, request: Request) -> Answer:
-        """Raises NoAnswerError where no whole answer comes in time, CloposAnswerError for one beyond all measure."""
+        """Raises NoAnswerError where no whole answer comes in time, or one beyond all measure."""
         if self._client is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
         try:
@@ -102,9 +102,9 @@ class Wire:
             async for part in response.aiter_bytes():
                 size += len(part)
                 if size > self._connection.max_body_bytes:
-                    raise CloposAnswerError(
-                        f"{request.name}: the answer is larger than {self._connection.max_body_bytes:,} bytes; ask for "
-                        "fewer days at once"
+                    # No page of receipts is: it comes from something in between, which may be gone at the next try.
+                    raise NoAnswerError(
+                        f"the answer is larger than {self._connection.max_body_bytes:,} bytes, which none of Clopos' is"
                     )
                 parts.append(part)
             return Answer(response.status_code, response.headers, b"".join(parts))
