@@ -192,9 +192,10 @@ def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["ov
     return "again" if is_due else "paused"
 
 
-def _pause(tries: int, around: Surroundings) -> float:
-    """How long is waited after so many tries before the last."""
-    return min(around.poll_seconds * 2 ** min(tries, 20), LONGEST_PAUSE_SECONDS)
+def _pause(tries: int, around: Surroundings) -> int:
+    """How many seconds are waited after so many tries before the last."""
+    longest: int = around.poll_seconds << min(tries, 20)
+    return min(longest, LONGEST_PAUSE_SECONDS)
 
 
 def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], around: Surroundings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.store import Store
 from clopos_assets.ingest import Scope
 from clopos_assets.line import Line, Run, line_of
-from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
+from clopos_assets.sandbox import Fault, History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
 from clopos_assets.sandbox.server import ApiVersion
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RAW, TABLES
@@ -24,11 +25,16 @@ FIRST = date(2026, 3, 1)
 DAYS = tuple((FIRST + timedelta(days=number)).isoformat() for number in range(3))
 RAW_NAMES = frozenset(table.name for table in RAW)
 
+VERSIONS: tuple[ApiVersion, ...] = ("v2", "v1")
 ATTEMPTS = 4
-TIMEOUT_SECONDS = 0.5
+TIMEOUT_SECONDS = 0.4
 SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
 MAX_BODY_BYTES = 1024 * 1024
+
+TOKENS = {Fault.TOKEN_EXPIRED, Fault.TOKEN_INVALID}
+SLOW = {Fault.STALL, Fault.DRIP}
+LIMITS = {Fault.LIMIT, Fault.LIMIT_RETRY_AFTER, Fault.LIMIT_BARE}
 
 Rows = dict[tuple[str, str], pa.Table]
 """A lake's rows by table and shift date, sorted by key, without the instant at which they were fetched."""
@@ -60,10 +66,13 @@ def morning_after(number: int) -> datetime:
     return datetime(FIRST.year, FIRST.month, FIRST.day, 7) + timedelta(days=number)
 
 
+QUIRKS = Quirks(refuse_large_limit=True, v1_operations="by id")
+"""Pages of 50, and operations by id alone under v1."""
+
+
 @contextmanager
-def served(world: World | History, *, limits: LimitOptions | None = None) -> Iterator[Sandbox]:
-    """The restaurant, in pages of 50, of which v1 tells the operations by id alone."""
-    quirks = Quirks(refuse_large_limit=True, v1_operations="by id")
+def served(world: World | History, *, limits: LimitOptions | None = None, quirks: Quirks = QUIRKS) -> Iterator[Sandbox]:
+    """The restaurant, without limits if none are said."""
     with Sandbox(world, limits=limits or LimitOptions.unlimited(), quirks=quirks) as sandbox:
         yield sandbox
 
@@ -85,17 +94,20 @@ def hasty(**more: Any) -> Iterator[None]:
         yield
 
 
-class _InItsTime(Access):
-    """Access whose clock is the restaurant's."""
+class InItsTime(Access):
+    """Access whose clock is the restaurant's, or `wrong_by` so much."""
 
     def __init__(self, settings: Settings, world: World) -> None:
         super().__init__(settings)
         self._world = world
+        self.wrong_by = timedelta(0)
 
     @property
     def scope(self) -> Scope:
         zone = self.settings.timezone
-        return replace(super().scope, clock=lambda: self._world.now.replace(tzinfo=zone).astimezone(UTC))
+        return replace(
+            super().scope, clock=lambda: self._world.now.replace(tzinfo=zone).astimezone(UTC) + self.wrong_by
+        )
 
 
 @dataclass
@@ -103,16 +115,17 @@ class Site:
     """A lake that is made from a restaurant, and the runs over it."""
 
     sandbox: Sandbox
-    access: Access
+    access: InItsTime
     line: Line
-    runs: int = field(default=0)
+    runs: int = 0
+    store: Store | None = None
 
     @classmethod
     def at(cls, root: Path, sandbox: Sandbox, version: ApiVersion = "v2", **more: Any) -> "Site":
         """A project at a folder; `more` are settings by field."""
         told = {name.removeprefix("CLOPOS_").lower(): value for name, value in sandbox.settings(version).items()}
         given = {"lake": root, "start_date": FIRST, "standard_days": 3, **more}
-        access = _InItsTime(Settings.read(**{**told, **given}), sandbox.world)
+        access = InItsTime(Settings.read(**{**told, **given}), sandbox.world)
         return cls(sandbox, access, line_of(access))
 
     def make(self, days: Sequence[str] = DAYS, planned: Collection[str] = RAW_NAMES) -> dict[str, str]:
@@ -124,6 +137,7 @@ class Site:
             f"run-{self.runs}",
             frozenset(days),
             recorded=lambda tables: {day for name, day in done if name in tables},
+            store=self.store,
         )
         for maker in self.line.makers:
             if not maker.names & set(planned):
@@ -163,3 +177,22 @@ class Site:
             if request.route in kinds and not request.fault and request.status == 200:
                 counts[kinds[request.route]] = counts.get(kinds[request.route], 0) + 1
         return counts
+
+
+@dataclass
+class Truth:
+    """A restaurant under one version, and what a run without faults makes of it."""
+
+    version: ApiVersion
+    sandbox: Sandbox
+    rows: Rows
+    asked: dict[str, int]
+
+    def site(self, root: Path, fault: Fault) -> Site:
+        window = SHORT_WINDOW_SECONDS if fault in LIMITS else 60.0
+        return Site.at(root / "lake", self.sandbox, self.version, window_seconds=window)
+
+    @property
+    def operations(self) -> str:
+        """How the path ends on which stock operations are asked for."""
+        return "/stock-operations" if self.version == "v2" else "/receipts/*"
