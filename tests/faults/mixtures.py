@@ -24,7 +24,7 @@ from tests.faults.restaurant import (
 
 NIGHTS = len(DAYS) + 1
 SHARES = (0.1, 0.25, 0.45)
-WINDOW_SECONDS = 0.15
+WINDOW_SECONDS = 0.1
 _ADVICE = re.compile(
     r"run again|run both dates again|check that CLOPOS_BASE_URL belongs to|which was not made$|Clopos has to mend this"
 )
