@@ -1,10 +1,13 @@
 """Each fault of the API by its name that stays, over real HTTP and the line: one line, and the next run ends right."""
 
 import re
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from clopos_assets.clopos.patience import Patience
 from clopos_assets.sandbox import Fault
 from tests.faults.restaurant import DAYS, LIMITS, TOKENS, Truth, hasty
 
@@ -70,6 +73,20 @@ def test_what_stays_ends_in_one_line_and_the_next_run_asks_for_the_rest(
     assert site.make() == {}
     assert site.rows() == truth.rows
     assert site.asked() == {**truth.asked, "operations": truth.asked["operations"] - kept}
+
+
+@pytest.mark.parametrize("whole", ["v2"], indirect=True)
+def test_a_run_bears_it_for_so_long_however_many_tries_are_left(truth: Truth, tmp_path: Path) -> None:
+    truth.sandbox.faults.plan("closed", "/receipts")
+    site = truth.site(tmp_path, Fault.CLOSED)
+    with hasty(attempts=10_000), patch("clopos_assets.access.Patience", partial(Patience, 0.6)):
+        line = read_line(site.make(), truth)
+        assert re.search(
+            "Clopos gives no good answer, and the 0.01 minutes .* are used up; the last: .*run again", line
+        )
+        truth.sandbox.faults.clear()
+        assert site.make() == {}
+    assert site.rows() == truth.rows
 
 
 @pytest.mark.parametrize("whole", ["v2"], indirect=True)

@@ -11,6 +11,7 @@ from clopos_assets.settings import Settings
 from tests.assets.conftest import Project, failure_of
 from tests.faults.restaurant import hasty
 from tests.ingest.shop import open_shop
+from tests.late.conftest import Watched
 
 DAYS = ["2026-01-19", "2026-01-20"]
 
@@ -68,3 +69,22 @@ def test_the_failures_event_has_the_line(project: Project, fault: str, path: str
     assert project.run(*DAYS).success
     assert project.shop.asked() == {"list": 1, "operations": 20 - kept}
     assert set(project.materializations("stock_operations")) == set(DAYS)
+
+
+@pytest.mark.parametrize("fault", ["reset", "cut-off", "502", "huge", "token-expired"])
+def test_a_tick_of_the_sensor_says_the_line_and_the_next_one_sees_all(project: Project, fault: str) -> None:
+    watched = Watched(project.shop, project.settings, project.definitions, project.instance)
+    project.shop.make(*DAYS)
+    watched.tick()
+    before = watched.cursor
+    project.shop.sell(99, DAYS[0], updated_at="2026-01-25 11:00:00")
+    project.shop.sandbox.faults.plan(fault, "/v2/receipts")
+    said = watched.tick()
+    assert said.isprintable()
+    assert (
+        "nothing could be read, the next tick tries again: GET /v2/receipts (last changed, page 1, venue 1): " in said
+    )
+    assert (watched.asked, watched.cursor) == ([], before)
+    project.shop.sandbox.faults.clear()
+    watched.tick()
+    assert watched.asked_for == [DAYS[0]]
