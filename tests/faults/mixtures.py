@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clopos_assets.sandbox import Fault
+from clopos_assets.tables import TABLES
 from tests.faults.restaurant import (
     DAYS,
+    RAW_NAMES,
     VERSIONS,
     Rows,
     Site,
@@ -54,6 +56,8 @@ class _Play:
         self._chance = random.Random(f"mixture {seed}")
         self._played = Played(seed)
         self._seen: dict[str, set[str]] = {}
+        # Every fourth goes the whole line, which takes longer.
+        self._planned = frozenset(TABLES) if seed % 4 == 3 else RAW_NAMES
 
     def run(self) -> Played:
         version = VERSIONS[self._seed % 2]
@@ -67,7 +71,7 @@ class _Play:
                 days = DAYS[:night]
                 bad = self._make_under_fire(site, days, night)
                 answered = _answered(site)
-                wrong = twin.make(days)
+                wrong = twin.make(days, self._planned)
                 if wrong:
                     self._played.wrong.append(f"night {night}: the twin fails: {wrong}")
                     break
@@ -84,7 +88,7 @@ class _Play:
         share = self._chance.choice(SHARES)
         faults.plan([Fault.DRIP], share=share / len(Fault), seed=self._seed * 100 + night, seconds=2.0)
         faults.plan(sorted(set(Fault)), share=share, seed=self._seed * 100 + night, seconds=0.05)
-        bad = site.make(days)
+        bad = site.make(days, self._planned)
         self._played.met.update(faults.met)
         faults.clear()
         return bad
@@ -102,9 +106,9 @@ class _Play:
         rows = site.rows()
         for key, expected in true.items():
             table, day = key
-            if day in bad or bad.keys() & {name for _, name in rows}:
+            if bad:
                 never = {repr(row) for row in rows[key].to_pylist()} - self._seen[table] if key in rows else set()
-                if never:
+                if never and table in RAW_NAMES:
                     played.wrong.append(f"night {night}: {table} of {day} holds what was never so: {min(never)}")
             elif rows.get(key) != expected:
                 played.wrong.append(f"night {night}: {table} of {day} is not what it is without faults")
@@ -112,7 +116,7 @@ class _Play:
                 played.exact += 1
 
     def _finish(self, site: Site, twin: Site, days: tuple[str, ...], night: int, answered: set[str]) -> None:
-        bad = site.make(days)
+        bad = site.make(days, self._planned)
         if bad:
             self._played.wrong.append(f"night {night}: the next run fails: {bad}")
         elif site.rows() != twin.rows():

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.connection import Connection
@@ -19,7 +20,7 @@ from clopos_assets.line import Line, Run, line_of
 from clopos_assets.sandbox import Fault, History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
 from clopos_assets.sandbox.server import ApiVersion
 from clopos_assets.settings import Settings
-from clopos_assets.tables import RAW, TABLES
+from clopos_assets.tables import FINDING_HISTORY, RAW, TABLES
 
 FIRST = date(2026, 3, 1)
 DAYS = tuple((FIRST + timedelta(days=number)).isoformat() for number in range(3))
@@ -151,13 +152,15 @@ class Site:
         return {}
 
     def rows(self) -> Rows:
-        """All that stands in the lake."""
+        """All that stands in the lake; of the findings over time those that stand, for runs resolve what they see."""
         lake = self.access.lake
         rows: Rows = {}
         for table in TABLES.values():
             for day in lake.dates(table):
                 found = lake.read(table, day)
                 assert found is not None
+                if table is FINDING_HISTORY:
+                    found = found.filter(pc.is_null(found.column("resolved_at")))
                 left_out = {"fetched_at", "first_seen_at", "last_seen_at"} & set(found.column_names)
                 found = found.drop_columns(sorted(left_out))
                 rows[table.name, day] = found.sort_by([(key, "ascending") for key in table.key])
