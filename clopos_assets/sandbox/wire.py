@@ -61,8 +61,12 @@ class Stall(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connection = _connection_of(scope)
-        await _wait_for_the_end(receive)
-        connection.close()
+        # A server that stops cancels it, perhaps twice, and would complain of what is raised.
+        with suppress(asyncio.CancelledError):
+            await _wait_for_the_end(receive)
+        connection.abort()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # until the server knows
 
 
 class Closed(Response):

@@ -157,6 +157,19 @@ def test_a_stalled_connection_stays_open_and_says_nothing(asker: Asker) -> None:
     assert asker.get(LIST).status == 200
 
 
+def test_a_server_that_stops_lets_go_of_what_it_stalls(vendor_world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with Sandbox(vendor_world) as sandbox, Asker(sandbox) as asker:
+        assert asker.token
+        sandbox.faults.plan(Fault.STALL, times=1)
+        connection = raw(asker)
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+    with connection, suppress(ConnectionResetError):
+        assert connection.recv(1) == b""
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("fault", "words"), [(Fault.TOKEN_EXPIRED, "Token expired"), (Fault.TOKEN_INVALID, "Invalid token")]
 )
