@@ -75,7 +75,6 @@ class Clopos:
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
         self._page_size = _LARGEST_PAGE
         self._requests = 0
-        self._good_tokens: set[str] = set()
 
     async def __aenter__(self) -> "Clopos":
         await self._wire.__aenter__()
@@ -254,14 +253,14 @@ class Clopos:
         match reply.verdict.kind:
             case Kind.OK | Kind.ABSENT:
                 self._patience.renew()
-                self._good_tokens.add(token)
+                self._tokens.accept(token)
                 return reply
             case Kind.RETRY:
                 is_quota = reply.answer.status == 429
                 raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
-                if token in self._good_tokens:
+                if self._tokens.was_accepted(token):
                     # Not the credentials: this one was good for others, and has ended since.
                     raise TryAgainError(reply.verdict.text)
                 raise CloposRefused(

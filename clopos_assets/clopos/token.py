@@ -43,6 +43,7 @@ class _Account:
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
     refused: str = field(default="", repr=False)
+    accepted: str = field(default="", repr=False)
 
 
 class TokenCache:
@@ -90,6 +91,18 @@ class TokenCache:
             for account in self._accounts.values():
                 if account.token == token:
                     account.token, account.refused = "", token
+
+    def accept(self, token: str) -> None:
+        """Clopos took this token."""
+        with self._lock:
+            for account in self._accounts.values():
+                if account.token == token:
+                    account.accepted = token
+
+    def was_accepted(self, token: str) -> bool:
+        """Whether Clopos took this token, and none that came after it."""
+        with self._lock:
+            return any(account.accepted == token for account in self._accounts.values())
 
     def _find(self, connection: Connection, venue_id: int | None) -> _Account:
         name = _name_of(connection, venue_id)
