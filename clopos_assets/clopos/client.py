@@ -340,7 +340,8 @@ class _Question:
             "accept": "application/json",
             **connection.dialect.identify(connection.brand, token, self.venue_id),
         }
-        return Request("GET", self.target, self.name, headers)
+        most = connection.max_receipt_bytes if self.one_resource else None
+        return Request("GET", self.target, self.name, headers, max_bytes=most)
 
 
 def read_stock_operations(body: bytes) -> list[Item] | None:

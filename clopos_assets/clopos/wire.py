@@ -24,13 +24,17 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """`target` is path and query below the base URL; `name` stands for the request in messages."""
+    """`target` is path and query below the base URL; `name` stands for the request in messages.
+
+    `max_bytes` bound its answer more tightly than the connection does.
+    """
 
     method: str
     target: str
     name: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,16 @@ class Wire:
             headers=request.headers,
             content=request.body or None,
         ) as response:
+            most = self._connection.max_body_bytes
+            if request.max_bytes is not None:
+                most = min(most, request.max_bytes)
             parts: list[bytes] = []
             size = 0
             async for part in response.aiter_bytes():
                 size += len(part)
-                if size > self._connection.max_body_bytes:
-                    # No page of receipts is: it comes from something in between, which may be gone at the next try.
-                    raise NoAnswerError(
-                        f"the answer is larger than {self._connection.max_body_bytes:,} bytes, which none of Clopos' is"
-                    )
+                if size > most:
+                    # It comes from something in between, which may be gone at the next try.
+                    raise NoAnswerError(f"the answer is larger than {most:,} bytes, which none of Clopos' is")
                 parts.append(part)
             return Answer(response.status_code, response.headers, b"".join(parts))
 

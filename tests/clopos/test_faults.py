@@ -12,7 +12,7 @@ from clopos_assets.clopos.listing import Item
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 
-from .asking import always, failing_first, get_fifth, refuse, run_with
+from .asking import always, failing_first, get_fifth, list_ids, refuse, run_with
 from .brand import RATE, Brand, connect, make_receipts
 from .server import Asked, Reply, Server, reply_json
 
@@ -103,6 +103,25 @@ def test_answers_beyond_measure_are_not_read_and_tried_again() -> None:
         CloposUnavailable, match=r"GET /v2/receipts/5: given up after 4 tries, the last: .* 2,000 bytes.*run again"
     ):
         run_with(brand, get_fifth, max_body_bytes=2000)
+
+
+def test_the_answer_about_one_receipt_is_bounded_more_tightly_than_a_page() -> None:
+    padding = b" " * 9_000_000
+    brand = Brand(make_receipts(5))
+    answer = brand.answer
+    with Server(lambda asked: pad(answer(asked), padding) if "/receipts" in asked.path else answer(asked)) as server:
+
+        async def run() -> None:
+            async with connect(server, attempts=1, max_body_bytes=10_000_000) as clopos:
+                assert (await list_ids(clopos)).total == 5
+                await get_fifth(clopos)
+
+        with pytest.raises(CloposUnavailable, match="the answer is larger than 8,388,608 bytes"):
+            asyncio.run(run())
+
+
+def pad(reply: Reply, padding: bytes) -> Reply:
+    return replace(reply, body=reply.body + padding)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
