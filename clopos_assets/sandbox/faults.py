@@ -5,11 +5,13 @@ that request came, so that what meets a fault does not depend on which of many r
 """
 
 import gzip
+import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from functools import cache
 from random import Random
 from threading import Lock
 from typing import Final
@@ -37,10 +39,10 @@ class Fault(StrEnum):
     """What can go wrong with an answer.
 
     `429` has the headers of the limits, `429-retry-after` only that one, `429-bare` none. `html` and `empty` are
-    answers of status 200. `nested` is JSON 100,000 lists deep, `huge` has 80 MiB. `broken-gzip` is the true answer,
-    damaged; `cut-off` half of it; `drip` all of it within `seconds`, a minute if not said. `stall` accepts and never
-    answers; `closed` and `reset` end the connection. `token-expired` and `token-invalid` take every token issued so far
-    from its owner, this request's too.
+    answers of status 200. `nested` is JSON 100,000 lists deep, `huge` has 80 MiB, `huge-gzip` as many in few bytes.
+    `broken-gzip` is the true answer, damaged; `cut-off` half of it; `drip` all of it within `seconds`, a minute if not
+    said. `stall` accepts and never answers; `closed` and `reset` end the connection. `token-expired` and
+    `token-invalid` take every token issued so far from its owner, this request's too.
     """
 
     LIMIT = "429"
@@ -54,6 +56,7 @@ class Fault(StrEnum):
     EMPTY = "empty"
     NESTED = "nested"
     HUGE = "huge"
+    HUGE_GZIP = "huge-gzip"
     BROKEN_GZIP = "broken-gzip"
     CUT_OFF = "cut-off"
     DRIP = "drip"
@@ -256,6 +259,8 @@ def _answer_instead(fault: Fault, seconds: float | None) -> Response:
             return Response(b"[" * _DEPTH + b"]" * _DEPTH, 200, media_type="application/json")
         case Fault.HUGE:
             return StreamingResponse(_huge(), media_type="application/json")
+        case Fault.HUGE_GZIP:
+            return Response(_pack_huge(), 200, {"content-encoding": "gzip"}, "application/json")
         case Fault.CLOSED:
             return Closed()
         case Fault.RESET:
@@ -265,7 +270,18 @@ def _answer_instead(fault: Fault, seconds: float | None) -> Response:
 
 
 async def _huge() -> AsyncIterator[bytes]:
+    for piece in _huge_pieces():
+        yield piece
+
+
+def _huge_pieces() -> Iterator[bytes]:
     yield b'{"success":true,"data":"'
     for _ in range(_HUGE_PIECES):
         yield b"x" * _MIB
     yield b'"}'
+
+
+@cache
+def _pack_huge() -> bytes:
+    packer = zlib.compressobj(1, wbits=16 + zlib.MAX_WBITS)
+    return b"".join(map(packer.compress, _huge_pieces())) + packer.flush()

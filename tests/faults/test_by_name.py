@@ -24,6 +24,7 @@ CAUSES: dict[Fault, str] = {
     Fault.EMPTY: r"HTTP 200 with a body that is not whole JSON \(application/json\)",
     Fault.NESTED: r"HTTP 200 with a body that is not whole JSON \(application/json\)",
     Fault.HUGE: r"the answer is larger than 1,048,576 bytes",
+    Fault.HUGE_GZIP: r"the answer is larger than 1,048,576 bytes",
     Fault.BROKEN_GZIP: r"the answer could not be decompressed",
     Fault.CUT_OFF: r"the answer was cut off",
     Fault.DRIP: r"no whole answer within 0.4 s",

@@ -93,6 +93,13 @@ def test_a_huge_body_comes_whole(asker: Asker) -> None:
     assert len(json.loads(body)["data"]) == 80 * 1024 * 1024
 
 
+def test_a_huge_body_packed_is_small_on_the_wire(asker: Asker) -> None:
+    answer = ask(asker, Fault.HUGE_GZIP)
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(answer.body) < 1024 * 1024
+    assert len(gzip.decompress(answer.body)) > 80 * 1024 * 1024
+
+
 def test_a_broken_gzip_is_the_true_answer_with_a_wrong_end(asker: Asker) -> None:
     true = asker.get(LIST).body
     answer = ask(asker, Fault.BROKEN_GZIP)
