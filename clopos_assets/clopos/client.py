@@ -251,7 +251,10 @@ class Clopos:
         return reply
 
     async def _try(self, question: "_Question") -> Reply:
-        """One try: a token that Clopos no longer takes is renewed once, all else ends the try."""
+        """One try: a token that Clopos no longer takes is renewed once, all else ends the try.
+
+        A new one that is not taken either is final, unless it has been taken meanwhile.
+        """
         reply, token = await self._send(question)
         if reply.verdict.kind is Kind.REAUTHENTICATE:
             self._tokens.invalidate(token)
@@ -259,12 +262,16 @@ class Clopos:
         match reply.verdict.kind:
             case Kind.OK | Kind.ABSENT:
                 self._patience.renew()
+                self._tokens.accept(token)
                 return reply
             case Kind.RETRY:
                 is_quota = reply.answer.status == 429
                 raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
+                if self._tokens.was_accepted(token):
+                    # Not the credentials: this one was good for others, and has ended since.
+                    raise TryAgainError(reply.verdict.text)
                 raise CloposRefused(
                     f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
                     f"belongs to {self._dialect.variables}"
@@ -342,7 +349,8 @@ class _Question:
             "accept": "application/json",
             **connection.dialect.identify(connection.brand, token, self.venue_id),
         }
-        return Request("GET", self.target, self.name, headers)
+        most = connection.max_receipt_bytes if self.one_resource else None
+        return Request("GET", self.target, self.name, headers, max_bytes=most)
 
 
 def read_stock_operations(body: bytes) -> list[Item] | None:

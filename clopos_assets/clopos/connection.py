@@ -15,6 +15,8 @@ class Connection:
     `timeout_seconds` bounds one request from the first byte out to the last byte in. It must exceed the 8 s
     after which Clopos itself gives up on its upstream (https://developer.clopos.com/errors). `attempts` are tries
     per request; the pause before try n is about `backoff_seconds` × 2^(n−2), with jitter, up to `backoff_max_seconds`.
+    `max_body_bytes` bound an answer, and `max_receipt_bytes` one about a single receipt, of which `max_in_flight` may
+    come at once.
 
     Raises CloposRefused for an address that would show the credentials to others.
     """
@@ -31,11 +33,15 @@ class Connection:
     backoff_seconds: float = 1.0
     backoff_max_seconds: float = 30.0
     max_body_bytes: int = 64 * 1024 * 1024
+    max_receipt_bytes: int = 8 * 1024 * 1024
 
     def __post_init__(self) -> None:
         _check_address(self.base_url)
-        if min(self.max_in_flight, self.attempts, self.max_body_bytes) < 1 or self.timeout_seconds <= 0:
-            raise ValueError("max_in_flight, attempts, max_body_bytes and timeout_seconds must be positive")
+        bounds = (self.max_in_flight, self.attempts, self.max_body_bytes, self.max_receipt_bytes)
+        if min(bounds) < 1 or self.timeout_seconds <= 0:
+            raise ValueError(
+                "max_in_flight, attempts, max_body_bytes, max_receipt_bytes and timeout_seconds must be positive"
+            )
 
     @property
     def root(self) -> str:

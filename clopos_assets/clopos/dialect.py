@@ -7,9 +7,10 @@ server takes the one it knows. Were it to know neither, the list would be longer
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
 
@@ -84,10 +85,11 @@ class Dialect:
             headers["x-venue"] = str(venue_id)
         return headers
 
-    def read_headers(self, headers: Mapping[str, str], now: Callable[[], float] = time.time) -> Mapping[str, str]:
+    def read_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The headers of an answer, what they say of the quota under v2's names and in seconds.
 
-        A reset of v1 is documented neither as seconds nor as a moment: what is too long for seconds is unix time.
+        A reset of v1 is documented neither as seconds nor as a moment: what is too long for seconds is unix time, by
+        the server's clock.
         """
         if self.rate_limit_headers == V2.rate_limit_headers:
             return headers
@@ -95,18 +97,28 @@ class Dialect:
         for name in ("Limit", "Remaining", "Reset"):
             said = headers.get(f"{self.rate_limit_headers}{name}")
             if said is not None:
-                read[f"{V2.rate_limit_headers}{name}"] = said if name != "Reset" else _seconds_until(said, now())
+                read[f"{V2.rate_limit_headers}{name}"] = said if name != "Reset" else _seconds_until(said, headers)
         if "RateLimit-Reset" not in read and headers.get("Retry-After", "").isdigit():
             read["RateLimit-Reset"] = headers["Retry-After"]
         return read
 
 
-def _seconds_until(said: str, now: float) -> str:
+def read_moment(headers: Mapping[str, str]) -> float:
+    """When the server answered, in unix seconds: moments that it names are by its clock, of which this machine's may
+    differ by hours. Where it does not say, this machine's now.
+    """
+    try:
+        return parsedate_to_datetime(headers["date"]).timestamp()
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def _seconds_until(said: str, headers: Mapping[str, str]) -> str:
     try:
         moment = float(said)
     except ValueError:
         return said
-    return said if moment < _FIRST_MOMENT else f"{max(0.0, moment - now):.3f}"
+    return said if moment < _FIRST_MOMENT else f"{max(0.0, moment - read_moment(headers)):.3f}"
 
 
 V2 = Dialect(

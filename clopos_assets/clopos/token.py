@@ -16,6 +16,7 @@ from threading import Lock
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import encode_json
+from clopos_assets.clopos.dialect import read_moment
 from clopos_assets.clopos.errors import CloposAnswerError
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 from clopos_assets.clopos.reply import read_reply, refusal
@@ -42,6 +43,7 @@ class _Account:
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
     refused: str = field(default="", repr=False)
+    accepted: str = field(default="", repr=False)
 
 
 class TokenCache:
@@ -89,6 +91,18 @@ class TokenCache:
             for account in self._accounts.values():
                 if account.token == token:
                     account.token, account.refused = "", token
+
+    def accept(self, token: str) -> None:
+        """Clopos took this token."""
+        with self._lock:
+            for account in self._accounts.values():
+                if account.token == token:
+                    account.accepted = token
+
+    def was_accepted(self, token: str) -> bool:
+        """Whether Clopos took this token, and none that came after it."""
+        with self._lock:
+            return any(account.accepted == token for account in self._accounts.values())
 
     def _find(self, connection: Connection, venue_id: int | None) -> _Account:
         name = _name_of(connection, venue_id)
@@ -148,7 +162,7 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_
         reply = read_reply(answer, secrets=(connection.client_secret,), dialect=connection.dialect, venue_id=venue_id)
         match reply.verdict.kind:
             case Kind.OK:
-                return _read_grant(reply.read(), request.name)
+                return _read_grant(reply.read(), request.name, read_moment(answer.headers))
             case Kind.RETRY:
                 wait = reply.verdict.wait_seconds
                 if answer.status == 429 and wait == 0:
@@ -163,7 +177,7 @@ def _name(connection: Connection) -> str:
     return f"POST {connection.dialect.address('/auth')}"
 
 
-def _read_grant(envelope: dict[str, object], name: str) -> Grant:
+def _read_grant(envelope: dict[str, object], name: str, answered_at: float) -> Grant:
     token = envelope.get("token")
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise CloposAnswerError(
@@ -172,7 +186,7 @@ def _read_grant(envelope: dict[str, object], name: str) -> Grant:
     life = _positive_seconds(envelope.get("expires_in"))
     if life is None:
         expires_at = _positive_seconds(envelope.get("expires_at"))
-        life = None if expires_at is None else _positive_seconds(expires_at - time.time())
+        life = None if expires_at is None else _positive_seconds(expires_at - answered_at)
     return Grant(token, _USUAL_LIFE_SECONDS if life is None else life)
 
 

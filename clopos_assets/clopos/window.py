@@ -76,7 +76,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Wait:
-    """No slot now; ask again after `seconds`. Nobody has been given one for `idle_seconds`."""
+    """No slot now; ask again after `seconds`. For `idle_seconds` nobody has had one that was not refused."""
 
     seconds: float
     reason: str
@@ -88,7 +88,8 @@ class WindowState(msgspec.Struct):
 
     `leases` are the requests under way: number → when it was given out. `ends` are lots of finished requests,
     ascending: (when their slots are free again, how many). `strangers` is (holds until, requests), falling in requests;
-    they were last seen by a request that was given out at `seen_at`.
+    they were last seen by a request that was given out at `seen_at`. `served_at` is when a request last ended that was
+    not refused.
     """
 
     numbers: int = 0
@@ -103,7 +104,7 @@ class WindowState(msgspec.Struct):
     known_until: float = -inf
     untold: int = 0
     closed_until: float = -inf
-    granted_at: float = -inf
+    served_at: float = -inf
     urgent_until: float = -inf
     credit: float = 0.0
 
@@ -145,23 +146,26 @@ class Window:
                 state.credit = 0.0
         state.numbers += 1
         state.room -= 1
-        state.leases[state.numbers] = state.granted_at = now
+        state.leases[state.numbers] = now
         return Lease(state.numbers, now)
 
     def settle(self, lease: Lease, now: float, told: RateLimit) -> None:
         """The answer came at `now`: its headers are the truth about the window."""
+        self._state.served_at = max(self._state.served_at, now)
         self._learn(lease, now, told)
         self._finish(lease, now)
 
     def refuse(self, lease: Lease, now: float, told: RateLimit) -> None:
         """Clopos answered 429: nobody sends until it says so, or for one window where it does not say."""
-        self.settle(lease, now, told)
+        self._learn(lease, now, told)
+        self._finish(lease, now)
         self._state.left_to_strangers = min(self._state.left_to_strangers + _LEFT_MORE, _LEFT_AT_MOST)
         reset = told.reset_seconds if told.reset_seconds is not None else self.seconds
         self._state.closed_until = max(self._state.closed_until, now + reset)
 
     def give_up(self, lease: Lease, now: float) -> None:
         """No answer came; the request may have been counted as late as now."""
+        self._state.served_at = max(self._state.served_at, now)
         self._finish(lease, now)
 
     def cancel(self, lease: Lease) -> None:
@@ -196,7 +200,7 @@ class Window:
         )
 
     def _wait(self, seconds: float, reason: str, now: float) -> Wait:
-        return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, now - self._state.granted_at)
+        return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, now - self._state.served_at)
 
     def _finish(self, lease: Lease, now: float) -> None:
         # Also where the lease has ended by itself or the state is a new one: the request was sent.

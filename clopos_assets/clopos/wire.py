@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.errors import CloposRefused
 
 
 class NoAnswerError(Exception):
@@ -22,13 +22,17 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """`target` is path and query below the base URL; `name` stands for the request in messages."""
+    """`target` is path and query below the base URL; `name` stands for the request in messages.
+
+    `max_bytes` bound its answer more tightly than the connection does.
+    """
 
     method: str
     target: str
     name: str
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class Wire:
             await session.close()
 
     async def send(self, request: Request) -> Answer:
-        """Raises NoAnswerError where no whole answer comes in time, CloposAnswerError for one beyond all measure."""
+        """Raises NoAnswerError where no whole answer comes in time, or one beyond all measure."""
         if self._session is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
         try:
@@ -88,15 +92,16 @@ class Wire:
             allow_redirects=False,
             proxy=self._proxy,
         ) as response:
+            most = self._connection.max_body_bytes
+            if request.max_bytes is not None:
+                most = min(most, request.max_bytes)
             parts: list[bytes] = []
             size = 0
             async for part in response.content.iter_any():
                 size += len(part)
-                if size > self._connection.max_body_bytes:
-                    raise CloposAnswerError(
-                        f"{request.name}: the answer is larger than {self._connection.max_body_bytes:,} bytes; ask for "
-                        "fewer days at once"
-                    )
+                if size > most:
+                    # It comes from something in between, which may be gone at the next try.
+                    raise NoAnswerError(f"the answer is larger than {most:,} bytes, which none of Clopos' is")
                 parts.append(part)
             return Answer(response.status, response.headers, b"".join(parts))
 

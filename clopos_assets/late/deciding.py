@@ -159,8 +159,8 @@ def decide(
         decision.requests.append(Request(run_key, receipts))
         for shift_date in stretch:
             count = tries.get(shift_date, 0)
-            pause = min(around.poll_seconds * 2 ** min(count, 20), LONGEST_PAUSE_SECONDS)
-            decision.asked[shift_date] = Asked(run_key, count, int(around.now + pause), receipts[shift_date])
+            not_before = int(around.now + _pause(count, around))
+            decision.asked[shift_date] = Asked(run_key, count, not_before, receipts[shift_date])
     return decision
 
 
@@ -201,7 +201,15 @@ def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["ov
     # will be seen anew. What a dead run left is no matter of listing.
     if state == "succeeded" and not any(name.startswith(_RUN) for name in still):
         return "over"
-    return "again" if around.now >= request.not_before else "paused"
+    # Further ahead than any pause lasts it lies where the clock has been set back since.
+    is_due = not 0 < request.not_before - around.now <= _pause(request.tries, around)
+    return "again" if is_due else "paused"
+
+
+def _pause(tries: int, around: Surroundings) -> int:
+    """How many seconds are waited after so many tries before the last."""
+    longest: int = around.poll_seconds << min(tries, 20)
+    return min(longest, LONGEST_PAUSE_SECONDS)
 
 
 def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], around: Surroundings) -> None:

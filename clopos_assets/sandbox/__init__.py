@@ -6,6 +6,7 @@ hide in the other.
 
 from clopos_assets.sandbox.api import Hooks, make_app
 from clopos_assets.sandbox.day import HistoryOptions
+from clopos_assets.sandbox.faults import Fault, Faults
 from clopos_assets.sandbox.history import History
 from clopos_assets.sandbox.limits import LimitOptions, Limits
 from clopos_assets.sandbox.quirks import Quirks
@@ -15,6 +16,8 @@ from clopos_assets.sandbox.world import Credentials, World
 
 __all__ = [
     "Credentials",
+    "Fault",
+    "Faults",
     "History",
     "HistoryOptions",
     "Hooks",

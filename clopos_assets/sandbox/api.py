@@ -30,6 +30,7 @@ from clopos_assets.sandbox.answers import (
     too_many,
 )
 from clopos_assets.sandbox.api_v1 import ApiV1
+from clopos_assets.sandbox.faults import Faults
 from clopos_assets.sandbox.limits import Limits, tightest
 from clopos_assets.sandbox.listing import Listing
 from clopos_assets.sandbox.query import SORTS, InvalidParameter, read_id, read_list_query, read_relations
@@ -64,16 +65,21 @@ def make_app(
     tokens: Tokens | None = None,
     quirks: Quirks | None = None,
     hooks: Hooks | None = None,
+    faults: Faults | None = None,
     log: RequestLog | None = None,
     more_routes: list[BaseRoute] | None = None,
 ) -> Starlette:
-    """Builds the application; `more_routes` stand beside the API, outside its authentication and limits."""
+    """Builds the application; `more_routes` stand beside the API, outside its authentication and limits.
+
+    `faults` have to be over the same `tokens`, where tokens are to end.
+    """
     api = _Api(
         world,
         limits or Limits(),
         tokens or Tokens(),
         quirks or Quirks(),
         hooks or Hooks(),
+        faults or Faults(),
         log or RequestLog(),
     )
     app = Starlette(
@@ -92,6 +98,7 @@ class _Api:
         tokens: Tokens,
         quirks: Quirks,
         hooks: Hooks,
+        faults: Faults,
         log: RequestLog,
     ) -> None:
         self._world = world
@@ -99,6 +106,7 @@ class _Api:
         self._tokens = tokens
         self._quirks = quirks
         self._hooks = hooks
+        self._faults = faults
         self._log = log
         self._listing = Listing(world)
         self._v1 = ApiV1(world, limits, tokens, quirks)
@@ -123,16 +131,16 @@ class _Api:
     def _wrap(
         self, template: str, answer: Callable[[Request], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Puts the hooks and the log around a route."""
+        """Puts the hooks, the faults and the log around a route."""
 
         async def endpoint(request: Request) -> Response:
             if self._hooks.before is not None:
                 self._hooks.before()
             instead = self._hooks.answer_instead
-            response = None if instead is None else await instead(request)
+            response, fault = None if instead is None else await instead(request), ""
             if response is None:
-                response = await answer(request)
-            self._log.add(request, template, response.status_code)
+                response, fault = await self._faults.answer(request, answer)
+            self._log.add(request, template, response.status_code, fault)
             return response
 
         return endpoint

@@ -1,8 +1,11 @@
-"""The control door of a running sandbox: move its clock, look at its state. No part of the API; loopback
-only.
+"""The control door of a running sandbox: move its clock, look at its state, let its API go wrong. No part of the
+API; loopback only.
 
 `POST /sandbox/advance` takes `{"hours": n}` or `{"to": "YYYY-MM-DD HH:mm:ss"}` as JSON, `GET /sandbox/state`
-answers the counts and the clock. A client that is not on this machine gets 403.
+answers the counts and the clock. `POST /sandbox/faults` takes a plan, such as
+`{"fault": "reset", "path": "/receipts", "times": 3}`: a name, several in a list, or `any` for all of them; `path`,
+`times`, `spared`, `share`, `seed` and `seconds` are those of `faults.Plan` and may be left out. `GET` answers names,
+plans and what was met, `DELETE` ends all plans. A client that is not on this machine gets 403.
 """
 
 import ipaddress
@@ -15,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from clopos_assets.sandbox.faults import Fault, Faults
 from clopos_assets.sandbox.world import World, encode, stamp
 
 _LONGEST = timedelta(days=400)
@@ -26,8 +30,22 @@ class Clock(Protocol):
     def advance(self, to: datetime) -> None: ...
 
 
-def control_routes(world: World, clock: Clock, before: Callable[[], None] | None = None) -> list[BaseRoute]:
-    """The two routes; `before` runs first, to bring a world that follows the real clock up to date."""
+class _Order(msgspec.Struct, forbid_unknown_fields=True):
+    """What is sent to have faults; see `faults.Plan`."""
+
+    fault: str | list[str]
+    path: str = ""
+    times: int | None = None
+    spared: int = 0
+    share: float = 1.0
+    seed: int = 0
+    seconds: float | None = None
+
+
+def control_routes(
+    world: World, clock: Clock, faults: Faults, before: Callable[[], None] | None = None
+) -> list[BaseRoute]:
+    """The routes; `before` runs first, to bring a world that follows the real clock up to date."""
 
     async def advance(request: Request) -> Response:
         body = await request.body()
@@ -45,7 +63,24 @@ def control_routes(world: World, clock: Clock, before: Callable[[], None] | None
             before()
         return _send(_state(world))
 
+    async def see_faults(_: Request) -> Response:
+        return _send(faults.describe())
+
+    async def order_faults(request: Request) -> Response:
+        try:
+            _order(await request.body(), faults)
+        except ValueError as problem:
+            return _send({"error": str(problem)}, 400)
+        return _send(faults.describe())
+
+    async def end_faults(_: Request) -> Response:
+        faults.clear()
+        return _send(faults.describe())
+
     return [
+        Route("/sandbox/faults", _local_only(see_faults), methods=["GET"]),
+        Route("/sandbox/faults", _local_only(order_faults), methods=["POST"]),
+        Route("/sandbox/faults", _local_only(end_faults), methods=["DELETE"]),
         Route("/sandbox/advance", _local_only(advance), methods=["POST"]),
         Route("/sandbox/state", _local_only(state), methods=["GET"]),
     ]
@@ -70,6 +105,23 @@ def _read_target(body: bytes, now: datetime) -> datetime:
     if not now <= to <= now + _LONGEST:
         raise ValueError(f"the clock is at {stamp(now)} and goes forward only, at most {_LONGEST.days} days at once")
     return to
+
+
+def _order(body: bytes, faults: Faults) -> None:
+    """Add the plan that was sent; anything but a plan is a `ValueError`."""
+    try:
+        sent = msgspec.json.decode(body, type=_Order)
+    except msgspec.MsgspecError as problem:
+        raise ValueError(f'send such as {{"fault": "reset", "path": "/receipts", "times": 3}}: {problem}') from None
+    faults.plan(
+        list(Fault) if sent.fault == "any" else sent.fault,
+        sent.path,
+        times=sent.times,
+        spared=sent.spared,
+        share=sent.share,
+        seed=sent.seed,
+        seconds=sent.seconds,
+    )
 
 
 def _state(world: World) -> dict[str, object]:

@@ -11,7 +11,10 @@ _KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class AnsweredRequest:
-    """One request; `route` is the path's template below the API root, `query` the raw text after `?`."""
+    """One request; `route` is the path's template below the API root, `query` the raw text after `?`.
+
+    `fault` names what went wrong with the answer on purpose, whose status may then never have been sent.
+    """
 
     method: str
     route: str
@@ -19,6 +22,7 @@ class AnsweredRequest:
     query: str
     venue: str | None
     status: int
+    fault: str = ""
 
 
 class RequestLog:
@@ -29,9 +33,9 @@ class RequestLog:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._latest: deque[AnsweredRequest] = deque(maxlen=_KEPT)
 
-    def add(self, request: Request, route: str, status: int) -> None:
-        url = request.url
-        entry = AnsweredRequest(request.method, route, url.path, url.query, request.headers.get("x-venue"), status)
+    def add(self, request: Request, route: str, status: int, fault: str = "") -> None:
+        url, venue = request.url, request.headers.get("x-venue")
+        entry = AnsweredRequest(request.method, route, url.path, url.query, venue, status, fault)
         with self._lock:
             self._counts[request.method, route] += 1
             self._latest.append(entry)

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 from clopos_assets.sandbox.api import ROOT, Hooks, make_app
 from clopos_assets.sandbox.control import control_routes
 from clopos_assets.sandbox.day import HistoryOptions
+from clopos_assets.sandbox.faults import Faults
 from clopos_assets.sandbox.history import History
 from clopos_assets.sandbox.limits import LimitOptions, Limits
 from clopos_assets.sandbox.server import HOST, ApiVersion, client_settings, listen, make_server
+from clopos_assets.sandbox.tokens import Tokens
 
 DEFAULT_PORT = 8810
 
@@ -87,11 +89,15 @@ def run_sandbox(
     )
     with listen(port) as listener:
         live.catch_up() if now is None else live.advance(now)
+        tokens = Tokens()
+        faults = Faults(tokens)
         app = make_app(
             history.world,
             Limits(limits),
+            tokens=tokens,
             hooks=Hooks(before=live.catch_up),
-            more_routes=control_routes(history.world, live, live.catch_up),
+            faults=faults,
+            more_routes=control_routes(history.world, live, faults, live.catch_up),
         )
         if on_ready is not None:
             on_ready(sandbox_settings(options, listener.getsockname()[1], limits, api_version))

@@ -13,11 +13,13 @@ from starlette.types import ASGIApp
 
 from clopos_assets.sandbox.api import ROOT, Hooks, make_app
 from clopos_assets.sandbox.control import control_routes
+from clopos_assets.sandbox.faults import Faults
 from clopos_assets.sandbox.history import History
 from clopos_assets.sandbox.limits import LimitOptions, Limits
 from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.requests import RequestLog
 from clopos_assets.sandbox.tokens import Tokens
+from clopos_assets.sandbox.wire import WatchedProtocol
 from clopos_assets.sandbox.world import World
 
 HOST = "127.0.0.1"
@@ -48,6 +50,7 @@ def make_server(app: ASGIApp) -> uvicorn.Server:
         access_log=False,
         lifespan="off",
         ws="none",
+        http=WatchedProtocol,
         loop="asyncio",
         # Longer than clients keep an idle connection, so that none is cut just as it is used again.
         timeout_keep_alive=75,
@@ -89,8 +92,8 @@ class Sandbox:
     """A served world: a context manager whose `url` is the API's root.
 
     Built over a `World`, or over a `History`, which is then not advanced by itself: call `history.advance`.
-    `requests` counts what was asked; `hooks.answer_instead` lets a test put faults in the API's place;
-    `tokens` can be expired or revoked.
+    `requests` counts what was asked; `faults` has plans of what goes wrong, by name; `hooks.answer_instead` lets a
+    test answer in the API's place; `tokens` can be expired or revoked.
     """
 
     def __init__(
@@ -108,6 +111,7 @@ class Sandbox:
         self.limits = Limits(limits, clock)
         self.tokens = Tokens()
         self.hooks = Hooks()
+        self.faults = Faults(self.tokens)
         self.requests = RequestLog()
         self.app = make_app(
             self.world,
@@ -115,8 +119,9 @@ class Sandbox:
             tokens=self.tokens,
             quirks=quirks,
             hooks=self.hooks,
+            faults=self.faults,
             log=self.requests,
-            more_routes=control_routes(self.world, self.history) if self.history else None,
+            more_routes=control_routes(self.world, self.history, self.faults) if self.history else None,
         )
         self._serving = serve(self.app, port)
         self._url: str | None = None
@@ -136,6 +141,7 @@ class Sandbox:
         """Forgets requests, limits and faults; the world and the tokens stay as they are."""
         self.requests.reset()
         self.limits.reset()
+        self.faults.clear()
         self.hooks.before = self.hooks.answer_instead = None
 
     def __enter__(self) -> Self:

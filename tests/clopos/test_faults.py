@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -11,9 +12,9 @@ from clopos_assets.clopos.listing import Item
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 
-from .asking import always, failing_first, get_fifth, refuse, run_with
+from .asking import always, failing_first, get_fifth, list_ids, refuse, run_with
 from .brand import RATE, Brand, connect, make_receipts
-from .server import Reply, Server, reply_json
+from .server import Asked, Reply, Server, reply_json
 
 # Faults
 
@@ -92,10 +93,35 @@ def test_an_endless_retry_after_is_not_waited_for() -> None:
         run_with(brand, get_fifth)
 
 
-def test_answers_beyond_measure_are_refused() -> None:
-    brand = Brand(intervene=failing_first(Reply(body=b" " * 3000)))
-    with pytest.raises(CloposAnswerError, match=r"GET /v2/receipts/5: the answer is larger than 2,000 bytes"):
+def test_answers_beyond_measure_are_not_read_and_tried_again() -> None:
+    brand = Brand(make_receipts(5), intervene=failing_first(Reply(body=b" " * 3000)))
+    receipt, server = run_with(brand, get_fifth, max_body_bytes=2000)
+    assert receipt is not None
+    assert server.count("/receipts/5") == 2
+    brand = Brand(intervene=always(Reply(body=b" " * 3000)))
+    with pytest.raises(
+        CloposUnavailable, match=r"GET /v2/receipts/5: given up after 4 tries, the last: .* 2,000 bytes.*run again"
+    ):
         run_with(brand, get_fifth, max_body_bytes=2000)
+
+
+def test_the_answer_about_one_receipt_is_bounded_more_tightly_than_a_page() -> None:
+    padding = b" " * 9_000_000
+    brand = Brand(make_receipts(5))
+    answer = brand.answer
+    with Server(lambda asked: pad(answer(asked), padding) if "/receipts" in asked.path else answer(asked)) as server:
+
+        async def run() -> None:
+            async with connect(server, attempts=1, max_body_bytes=10_000_000) as clopos:
+                assert (await list_ids(clopos)).total == 5
+                await get_fifth(clopos)
+
+        with pytest.raises(CloposUnavailable, match="the answer is larger than 8,388,608 bytes"):
+            asyncio.run(run())
+
+
+def pad(reply: Reply, padding: bytes) -> Reply:
+    return replace(reply, body=reply.body + padding)
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -166,6 +192,25 @@ def test_a_token_refused_when_new_is_final(words: str) -> None:
         with pytest.raises(CloposRefused, match=f"{words}.*just issued"):
             asyncio.run(run())
         assert (server.count("/auth"), server.count("/receipts/5")) == (2, 2)
+
+
+def test_a_new_token_that_was_taken_and_has_ended_since_is_renewed_too() -> None:
+    """Receipt 1 is refused the new token as well, after receipt 2 was read with it."""
+    expired = refuse("Token expired", 401)
+    answers = {1: [expired, replace(expired, delay=0.5)], 2: [expired]}
+
+    def intervene(asked: Asked) -> Reply | None:
+        left = answers.get(int(asked.path.rpartition("/")[2]), []) if "/receipts/" in asked.path else []
+        return left.pop(0) if left else None
+
+    async def work(clopos: Clopos) -> None:
+        assert await get_fifth(clopos) is not None
+        found = await asyncio.gather(clopos.get_receipt(1, None), clopos.get_receipt(2, None))
+        assert [receipt and receipt["id"] for receipt in found] == [1, 2]
+
+    _, server = run_with(Brand(make_receipts(5), intervene=intervene), work)
+    assert server.count("/auth") == 3
+    assert server.count("/receipts/1") == 3
 
 
 def test_wrong_credentials_are_sent_once() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import threading
+import time
+from email.utils import formatdate
 
 import pytest
 
@@ -180,6 +182,16 @@ def test_the_life_of_a_token(more: dict[str, object], life: float | None) -> Non
         assert grant.life_seconds > 1_000_000
     else:
         assert grant.life_seconds == life
+
+
+def test_the_end_of_a_token_is_by_the_servers_clock() -> None:
+    """Which is a year behind this machine's."""
+    moment = int(time.time()) - 365 * 86_400
+    told = reply_json(
+        {"success": True, "token": "t", "expires_at": moment + 120}, headers={"Date": formatdate(moment, usegmt=True)}
+    )
+    grant, _ = _authenticate([told])
+    assert grant.life_seconds == 120
 
 
 @pytest.mark.parametrize(

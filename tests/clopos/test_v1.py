@@ -196,10 +196,20 @@ def test_no_integrator_is_advised() -> None:
     ],
 )
 def test_the_quotas_headers(said: dict[str, str], understood: dict[str, str]) -> None:
-    headers = V1.read_headers(CIMultiDict(said), lambda: 1768820869.0)
+    # However this machine's clock goes: the moment is by the server's.
+    headers = V1.read_headers(CIMultiDict(said | {"Date": "Mon, 19 Jan 2026 11:07:49 GMT"}))
     names = ("Limit", "Remaining", "Reset")
     assert {name: headers[f"RateLimit-{name}"] for name in names if f"RateLimit-{name}" in headers} == understood
     assert V2.read_headers(CIMultiDict(said)) == CIMultiDict(said)
+
+
+@pytest.mark.parametrize("date", [{}, {"Date": "soon"}])
+def test_a_moment_of_a_server_without_a_clock_is_by_this_machines(
+    monkeypatch: pytest.MonkeyPatch, date: dict[str, str]
+) -> None:
+    monkeypatch.setattr("clopos_assets.clopos.dialect.time.time", lambda: 1768820869.0)
+    headers = V1.read_headers(CIMultiDict({"X-RateLimit-Reset": "1768820900"} | date))
+    assert headers["RateLimit-Reset"] == "31.000"
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(3600.0, 2), (3601.0, 1)])

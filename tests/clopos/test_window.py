@@ -247,3 +247,24 @@ def test_ordinary_requests_take_what_urgent_ones_do_not_come_for() -> None:
 def test_ordinary_requests_have_all_the_window_while_nobody_waits() -> None:
     window = _known()
     assert [type(window.reserve(1, is_urgent=False)) for _ in range(10)] == [Lease] * 9 + [Wait]
+
+
+def test_who_is_refused_again_and_again_has_not_been_served() -> None:
+    window = Window(10, 60)
+    served = window.reserve(0)
+    assert isinstance(served, Lease)
+    window.settle(served, 1, RateLimit())
+    for minute in range(1, 5):
+        lease = window.reserve(60.0 * minute)
+        assert isinstance(lease, Lease)
+        window.refuse(lease, 60.0 * minute, RateLimit())
+    wait = window.reserve(299)
+    assert isinstance(wait, Wait)
+    assert (wait.seconds, wait.idle_seconds) == (1, 298)
+    unanswered = window.reserve(300)
+    assert isinstance(unanswered, Lease)
+    window.give_up(unanswered, 330)
+    window.refuse(Lease(99, 330), 330, RateLimit())
+    wait = window.reserve(340)
+    assert isinstance(wait, Wait)
+    assert wait.idle_seconds == 10

@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.errors import CloposRefused
 from clopos_assets.clopos.wire import Answer, NoAnswerError, Request, Wire, _find_proxy
 
 from .brand import SECRET
@@ -111,7 +111,7 @@ def test_endless_answers_are_refused() -> None:
     body = gzip.compress(b" " * 20_000)
     with (
         Server(lambda asked: Reply(body=body, headers={"Content-Encoding": "gzip"})) as server,
-        pytest.raises(CloposAnswerError, match="GET /x: the answer is larger than 10,000 bytes"),
+        pytest.raises(NoAnswerError, match="the answer is larger than 10,000 bytes"),
     ):
         _send(server, "/x")
 

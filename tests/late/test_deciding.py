@@ -191,6 +191,18 @@ def test_a_date_not_made_is_asked_for_again_when_its_pause_is_over(case: Case, s
     assert len(case.runs) == 12
 
 
+def test_a_clock_that_is_set_back_keeps_nothing_waiting(case: Case) -> None:
+    case.decide(seen(1))
+    case.let_runs_be("failed")
+    case.now -= 1
+    assert dates(case.decide()) == [[DAYS[0]]]
+    case.let_runs_be("failed")
+    case.now -= 5 * 3600
+    assert dates(case.decide()) == [[DAYS[0]]]
+    case.let_runs_be("failed")
+    assert dates(case.decide()) == []
+
+
 def test_only_what_a_failed_run_did_not_make_is_asked_for_again(case: Case) -> None:
     case.asked = {
         DAYS[0]: Asked("key", 0, NOW, {"1": case.version(1)}),
