@@ -5,14 +5,15 @@ from decimal import Decimal, DecimalException
 import msgspec
 
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_DEEPEST = 100
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 def decode_json(body: bytes) -> object:
     """The value that the text says: whole numbers as `int`, others as `Decimal` of the digits on the wire.
 
-    Raises ValueError, and nothing else, for text that is malformed, cut off, nested too deeply, or that holds a
-    number beyond what Python can keep exactly (an exponent of 19 digits, a whole number of 4,300).
+    Raises ValueError, and nothing else, for text that is malformed, cut off, nested more than 100 deep, or that holds
+    a number beyond what Python can keep exactly (an exponent of 19 digits, a whole number of 4,300).
     """
     try:
         value: object = _DECODER.decode(body)
@@ -23,8 +24,25 @@ def decode_json(body: bytes) -> object:
     except ValueError as error:
         reason = str(error)
     else:
-        return value
+        if not _is_nested_beyond(_DEEPEST, value):
+            return value
+        reason = "nested too deeply"
     raise ValueError(f"not JSON: {reason}")
+
+
+def _is_nested_beyond(depth: int, value: object) -> bool:
+    """Whoever comes next with such a value, be it to show it in a message, would run out of Python's stack."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer if type(outer) is list else ())
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return False
+    return True
 
 
 def encode_json(value: object) -> str:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from math import ceil
 from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
@@ -61,9 +60,9 @@ def read_page(envelope: Item, name: str) -> Page:
 
 
 def read_id(value: object) -> int | None:
-    """A whole number, which may come as a numeric string; None where it is neither."""
+    """A whole number of 64 bits, which may come as a numeric string; None where it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return value if -(2**63) <= value < 2**63 else None
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER:
         return int(value)
     return None
@@ -162,7 +161,7 @@ class _Reading(Generic[T]):
                 raise _ChangedError(f"the first page is empty and {self.total} items are promised")
             return
         # By the size that came: a larger one than the server likes may be cut down without a word.
-        pages = max(ceil(self.total / size), 1)
+        pages = max(-(-self.total // size), 1)
         if pages > _MOST_PAGES:
             raise CloposAnswerError(
                 f"{self.total:,} items in pages of {size} are too many for one list; ask for fewer days at once"

@@ -31,7 +31,7 @@ from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
-from clopos_assets.tables.rows import Row, unknown_fields
+from clopos_assets.tables.rows import Row, RowError, unknown_fields
 
 Refresh = Literal["changed", "all"]
 
@@ -219,7 +219,7 @@ class _Making:
         if answer is not None:
             # What can't be read is asked for by id, where the reason will be told.
             with suppress(CloposAnswerError, IngestError):
-                day.take(receipt, self._read(self._to_store(read_stock_operations(answer)), receipt))
+                day.take(receipt, self._read(self._to_store(read_stock_operations(answer), receipt), receipt))
                 return True
         return False
 
@@ -230,14 +230,19 @@ class _Making:
             items = [{**item, **whose} if item.get("receipt_id") is None else item for item in items]
         return read_operations(items, receipt)
 
-    def _to_store(self, items: Sequence[dict[str, object]] | None) -> list[Mapping[str, object]] | None:
-        return None if items is None else [self._scope.privacy.stored(item) for item in items]
+    def _to_store(
+        self, items: Sequence[dict[str, object]] | None, receipt: ClosedReceipt
+    ) -> list[Mapping[str, object]] | None:
+        try:
+            return None if items is None else [self._scope.privacy.stored(item) for item in items]
+        except RowError as error:
+            raise IngestError(f"receipt {receipt.receipt_id}: its stock operations: {error}") from None
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
             # A kept answer that a crash has damaged is no answer: it is asked for again.
             with suppress(CloposAnswerError, IngestError):
-                rows = self._read(self._to_store(read_stock_operations(kept)), receipt)
+                rows = self._read(self._to_store(read_stock_operations(kept), receipt), receipt)
                 if rows or not receipt.may_still_post(self._scope.local_now()):
                     day.take(receipt, rows)
                     return
@@ -246,7 +251,7 @@ class _Making:
             day.absent.append(receipt)
             return
         day.answered += 1
-        items = self._to_store(answer.items)
+        items = self._to_store(answer.items, receipt)
         rows = self._read(items, receipt)
         # An answer waits as it came, or not at all.
         if all(item is came for item, came in zip(items or (), answer.items or (), strict=True)):
@@ -278,7 +283,8 @@ class _Making:
                 again = day.closed[receipt_id]
                 answer = await self._clopos.get_stock_operations(receipt_id, again.venue_id)
                 day.answered += 1
-                day.take(again, self._nothing if answer is None else self._read(self._to_store(answer.items), again))
+                items = None if answer is None else self._to_store(answer.items, again)
+                day.take(again, self._nothing if answer is None else self._read(items, again))
         day.requests += self._clopos.requests - before
 
     @property

@@ -260,9 +260,13 @@ class RowReader:
         return pa.Table.from_arrays(arrays, schema=self.table.schema)
 
 
+# What the fields hold is left as text: it may be a number that no type of Python's keeps.
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
 def unknown_fields(extra: pa.ChunkedArray) -> str:
     """The names of undocumented fields in a column `extra`, comma-separated; empty where there is none."""
-    names = {name for text in extra.drop_null().to_pylist() for name in msgspec.json.decode(text)}
+    names = {name for text in extra.drop_null().to_pylist() for name in _FIELDS.decode(text)}
     return ", ".join(sorted(names))
 
 

@@ -1,0 +1,429 @@
+"""Fuzz of the way from an answer's bytes to rows in Parquet: exact rows or an error of ours, and nothing else.
+
+`python -m tests.faults.decoder --cases 100000 --seed 0` for more cases than the tests take.
+"""
+
+import argparse
+import asyncio
+import json
+import shutil
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import hypothesis
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from clopos_assets.clopos import verdict
+from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.decode import decode_json, encode_json
+from clopos_assets.clopos.dialect import DIALECTS
+from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.listing import read_objects, read_page
+from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.reply import read_reply
+from clopos_assets.clopos.token import TokenCache
+from clopos_assets.clopos.wire import Answer, Request
+from clopos_assets.ingest import IngestError, Made, Scope, make_receipts, make_stock_operations
+from clopos_assets.ingest.answers import gather_rows, read_batch
+from clopos_assets.ingest.day import ClosedReceipt, read_operations
+from clopos_assets.lake import Lake
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, ContractError, Table
+from clopos_assets.tables.columns import Kind
+from clopos_assets.tables.encoding import encoding_of
+from clopos_assets.tables.privacy import Handling, Privacy, is_personal
+from clopos_assets.tables.rows import RowError
+from tests.faults.answers import DAY, NASTY, broken, operation, receipt, written
+from tests.ingest.shop import NOW, ZONE
+from tests.tables.decoding import FETCHED_AT, OPERATION
+
+_ROUTES = ("list",) * 6 + ("operations",) * 5 + ("receipt",) * 2 + ("venues", "auth")
+_HANDLINGS: tuple[Handling, ...] = ("keep", "keep", "hash", "drop")
+_MADE_OF = 10
+"""One in so many answers goes through the making of a whole shift date; of tokens and venues all do."""
+_EXACT = Context(prec=5000, rounding=ROUND_HALF_EVEN)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One answer of Clopos, broken; all others are in order."""
+
+    version: str
+    route: str
+    body: bytes
+    status: int
+    headers: Mapping[str, str]
+    handling: Handling
+    is_made: bool = False
+    """Whether a whole shift date is made of it, and not its rows alone."""
+
+    @property
+    def sent_headers(self) -> CIMultiDict[str]:
+        """The headers, whose names know no case."""
+        return CIMultiDict(self.headers)
+
+
+def _valid(version: str, route: str, asked: int = 1) -> bytes:
+    """What Clopos says when nothing is wrong. Receipt 2 stands in the lake and in no list: it is asked for by id."""
+    held = {"stock_operations": [operation(asked)]} if version == "v1" else {}
+    match route:
+        case "auth":
+            return written({"success": True, "token": "token", "expires_in": 3600})
+        case "venues":
+            return written({"success": True, "data": [{"id": 1, "name": "Filial"}], "total": 1})
+        case "list":
+            return written({"success": True, "total": 1, "data": [receipt(1) | held]})
+        case "receipt":
+            return written({"success": True, "data": receipt(asked) | held})
+        case _:
+            return written({"success": True, "data": [operation(asked)], "total": 1})
+
+
+def _headers(draw: st.DrawFn) -> dict[str, str]:
+    names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Type", "Location", "Retry-After")
+    values = st.sampled_from(("0", "1", "-1", "300", "1e999", "nan", "x", "", "1.5", "9" * 400, "http://[", "\x80ÿ"))
+    return draw(st.dictionaries(st.sampled_from(names), values, max_size=2))
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Any of Clopos' answers, broken in any way."""
+    version = draw(st.sampled_from(("v2", "v2", "v1")))
+    routes = _ROUTES if version == "v2" else [route for route in _ROUTES if route not in ("venues", "operations")]
+    route = draw(st.sampled_from(routes))
+    status = draw(st.sampled_from((200,) * 60 + (201, 302, 400, 401, 403, 404, 422, 429, 500, 503)))
+    headers = _headers(draw) if draw(st.integers(0, 7)) == 7 else {}
+    body = draw(broken(_valid(version, route)))
+    handling: Handling = draw(st.sampled_from(_HANDLINGS))
+    is_made = route in ("venues", "auth") or zlib.crc32(body) % _MADE_OF == 0
+    return Case(version, route, body, status, headers, handling, is_made)
+
+
+@dataclass
+class Fed:
+    """Stands for the wire: gives each request its answer without a network."""
+
+    case: Case
+    is_broken: bool = True
+    given: Counter[str] = field(default_factory=Counter)
+
+    async def send(self, request: Request) -> Answer:
+        route, asked = self._route_of(request.target)
+        is_first = not self.given[route]
+        self.given[route] += 1
+        # A list goes on with pages that hold nothing, so that no promise of its first one is kept for long.
+        if self.is_broken and route == self.case.route and (is_first or route != "list"):
+            return Answer(self.case.status, self.case.sent_headers, self.case.body)
+        if route == "list" and "page=1&" not in request.target:
+            return Answer(200, CIMultiDict(), b'{"success":true,"data":[],"total":1}')
+        return Answer(200, CIMultiDict(), _valid(self.case.version, route, asked))
+
+    def _route_of(self, target: str) -> tuple[str, int]:
+        parts = target.partition("?")[0].removeprefix("/v2").strip("/").split("/")
+        if len(parts) == 1:
+            return ("list" if parts[0] == "receipts" else parts[0]), 1
+        return ("operations" if len(parts) == 3 else "receipt"), int(parts[1])
+
+
+class Kitchen:
+    """Makes shift dates of what it is fed, each case in a lake of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made = 0
+        self.outcomes: Counter[str] = Counter()
+
+    def judge(self, case: Case) -> None:
+        """Raises AssertionError, or what it should not, where a case does not end as it has to."""
+        _judge_text(case.body)
+        self.outcomes[_judge_answer(case)] += 1
+        if case.is_made:
+            self._judge_making(case)
+
+    def _judge_making(self, case: Case) -> None:
+        self._made += 1
+        lake = Lake(self._root / str(self._made))
+        fed = Fed(case)
+        made = self._make(lake, fed)
+        for reason in made.bad.values():
+            _judge_error(reason)
+        self.outcomes["refused" if made.bad else "made"] += 1
+        for table in (RECEIPTS, RECEIPT_PRODUCTS, STOCK_OPERATIONS):
+            rows = None if made.bad else lake.read(table, DAY)
+            if rows is not None:
+                _judge_rows(case, table, rows, is_made=True)
+        # What was broken leaves nothing behind that a good answer does not mend.
+        fed.is_broken = False
+        again = self._make(lake, fed)
+        assert again.bad == {}, again.bad
+        rows = lake.read(RECEIPTS, DAY, ["id", "total"])
+        assert rows is not None
+        assert {"id": 1, "total": Decimal("12345678901.123456")} in rows.to_pylist()
+        shutil.rmtree(lake.root)
+
+    def _make(self, lake: Lake, fed: Fed) -> Made:
+        return asyncio.run(self._run(lake, fed))
+
+    async def _run(self, lake: Lake, fed: Fed) -> Made:
+        dialect = DIALECTS[fed.case.version]
+        connection = Connection(
+            base_url="http://127.0.0.1:1",
+            client_id="id",
+            client_secret="secret-of-this-test",
+            brand="brand",
+            integrator_id="integrator",
+            dialect=dialect,
+            attempts=1,
+            backoff_seconds=0.0001,
+        )
+        clopos = Clopos(connection, quota=Quota(10**6, 60), tokens=TokenCache())
+        scope = Scope(
+            venue_ids="all" if fed.case.version == "v2" else (1,),
+            days_before=2,
+            days_after=1,
+            zone=ZONE,
+            allow_mass_removal=True,
+            privacy=_privacy(fed.case),
+            clock=lambda: NOW.replace(tzinfo=ZONE).astimezone(UTC),
+        )
+        with patch.object(clopos, "_wire", fed):
+            if fed.is_broken:
+                lake.wait_for(DAY, 2, 1)
+            made = await make_receipts(lake, clopos, scope, [DAY])
+            if not made.bad:
+                operations = await make_stock_operations(lake, clopos, scope, [DAY], "all")
+                made.bad.update(operations.bad)
+            return made
+
+
+def _judge_text(body: bytes) -> None:
+    """The decoder against the standard library's, digit by digit."""
+    try:
+        value = decode_json(body)
+    except ValueError:
+        return
+    expected = json.loads(body, parse_float=Decimal, parse_constant=_refuse)
+    assert _shape(value) == _shape(expected)
+    assert decode_json(encode_json(value).encode()) == value
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} is no JSON")
+
+
+def _shape(value: object) -> object:
+    """The value with its types, and decimals by their digits, so that 1, 1.0 and true differ."""
+    if isinstance(value, dict):
+        return {name: _shape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shape(inner) for inner in value]
+    return type(value).__name__, value.as_tuple() if isinstance(value, Decimal) else value
+
+
+def _judge_error(message: str) -> None:
+    assert message, "an error says something"
+    assert message.isprintable(), f"an error is one line: {message!r}"
+    assert len(message) < 3000, f"an error is not endless: {len(message)}"
+
+
+def _judge_answer(case: Case) -> str:
+    """The answer by itself, read into rows, through Parquet and back; what came of it."""
+    answer = Answer(case.status, case.sent_headers, case.body)
+    dialect = DIALECTS[case.version]
+    try:
+        reply = read_reply(answer, secrets=("secret",), dialect=dialect, venue_id=1, one_resource=case.route != "list")
+        if reply.verdict.kind is not verdict.Kind.OK:
+            _judge_error(reply.verdict.text)
+            return "no good answer"
+        envelope = reply.read()
+        if case.route == "operations":
+            tables = [(STOCK_OPERATIONS, _operations(case, read_objects(envelope, "test")))]
+        else:
+            items = (
+                read_page(envelope, "test").items
+                if case.route == "list"
+                else read_objects({"data": [envelope.get("data")]}, "test")
+            )
+            tables = _receipts(case, items)
+        for table, rows in tables:
+            table.check(rows)
+            sink = pa.BufferOutputStream()
+            pq.write_table(rows, sink, **encoding_of(table))
+            _judge_rows(case, table, pq.read_table(pa.BufferReader(sink.getvalue())))
+    except (CloposError, IngestError, ContractError) as error:
+        _judge_error(str(error))
+        return "no rows"
+    return "rows" if sum(rows.num_rows for _, rows in tables) else "no row"
+
+
+def _operations(case: Case, items: list[dict[str, object]]) -> pa.Table:
+    closed = ClosedReceipt(1, 1, None, True, b"version")
+    try:
+        stored = [_privacy(case).stored(item) for item in items]
+    except RowError as error:
+        raise IngestError(str(error)) from None
+    rows = read_operations(stored, closed)
+    return OPERATION.to_arrow(rows or [], FETCHED_AT)
+
+
+def _receipts(case: Case, items: list[dict[str, object]]) -> list[tuple[Table, pa.Table]]:
+    batch = read_batch(
+        items,
+        asked_venue=1,
+        window=(2, 1),
+        privacy=_privacy(case),
+        fetched_at=FETCHED_AT,
+        brings_operations=case.version == "v1",
+    )
+    for bad in batch.bad:
+        _judge_error(str(bad))
+    receipts, lines = gather_rows(batch.entries)
+    return [(RECEIPTS, receipts), (RECEIPT_PRODUCTS, lines)]
+
+
+def _privacy(case: Case) -> Privacy:
+    return Privacy(case.handling, b"key of this test")
+
+
+def _judge_rows(case: Case, table: Table, rows: pa.Table, *, is_made: bool = False) -> None:
+    """Rows are what the answer says, by a reading of the answer that is not the product's."""
+    told = _objects_in(case, case.body) if case.status < 300 else {}
+    # What could not be read may have been asked for again, and have come in order.
+    in_order = _objects_in(case, _valid(case.version, case.route)) if is_made else {}
+    for row in rows.to_pylist():
+        key = table.name, row["id"]
+        candidates = told.get(key, []) + in_order.get(key, []) if key in told else []
+        wrong = [_difference(case, table, row, item) for item in candidates]
+        # The same id may stand in an answer several times, of which one is taken.
+        assert not wrong or None in wrong, wrong[0]
+
+
+def _objects_in(case: Case, body: bytes) -> dict[tuple[str, object], list[dict[str, Any]]]:
+    """The objects of an answer by table and id."""
+    found: dict[tuple[str, object], list[dict[str, Any]]] = {}
+    try:
+        envelope = json.loads(body, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return found
+
+    def file(table: Table, item: Any) -> None:
+        if isinstance(item, dict):
+            said = item.get("id")
+            whole = int(said) if isinstance(said, str) and said.strip().lstrip("+-").isdigit() else said
+            found.setdefault((table.name, whole if not isinstance(whole, list | dict) else None), []).append(item)
+
+    data = envelope.get("data") if isinstance(envelope, dict) else None
+    listed = data if isinstance(data, list) else [data]
+    if case.route == "operations":
+        for item in listed:
+            file(STOCK_OPERATIONS, item)
+        return found
+    for item in listed if case.route in ("list", "receipt") else ():
+        file(RECEIPTS, item)
+        lines = item.get("receipt_products") if isinstance(item, dict) else None
+        for line in lines if isinstance(lines, list) else ():
+            file(RECEIPT_PRODUCTS, line)
+    return found
+
+
+def _difference(case: Case, table: Table, row: Mapping[str, Any], item: Mapping[str, Any]) -> str | None:
+    """What a row has otherwise than the object that it was read from; None where nothing."""
+    for column in table.columns:
+        if len(column.source) != 1 or column.v1_source or is_personal(column.name):
+            continue
+        said, stored = item.get(column.source[0]), row[column.name]
+        # What is inside a structure may be personal, and is then not stored as it was said.
+        if case.handling != "keep" and isinstance(said, dict | list):
+            continue
+        if not (stored is None if said is None else _is_same(column.kind, said, stored)):
+            return f"{column.name}: {said!r} became {stored!r}"
+    return None
+
+
+def _is_same(kind: Kind, said: Any, stored: Any) -> bool:
+    match kind:
+        case Kind.DECIMAL:
+            return bool(stored == Decimal(said).quantize(Decimal("0.000001"), context=_EXACT))
+        case Kind.ID | Kind.WHOLE:
+            return bool(stored == Decimal(said))
+        case Kind.TEXT if isinstance(said, str):
+            return bool(stored == said)
+        case Kind.TIME:
+            return isinstance(said, str) and bool(stored == datetime.fromisoformat(said))
+        case Kind.TEXT | Kind.JSON:
+            return bool(json.loads(stored, parse_float=Decimal) == said)
+    return True
+
+
+def run(number: int, judge: Callable[[Case], None], *, seed: int | None = None) -> None:
+    """Judge so many cases, the same ones each time without a seed. A failing case is cut down, shown and raised."""
+
+    @hypothesis.settings(
+        max_examples=number,
+        derandomize=seed is None,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    def check(case: Case) -> None:
+        judge(case)
+
+    (check if seed is None else hypothesis.seed(seed)(check))()
+
+
+def every_nasty_place() -> list[Case]:
+    """Each nasty text in the place of each value of a valid answer: nothing of this is left to chance."""
+    found = []
+    for version, route in (("v2", "list"), ("v2", "operations"), ("v1", "list")):
+        value = json.loads(_valid(version, route), parse_float=Decimal)
+        for body in _replacements(value):
+            found += [Case(version, route, body.replace(b'"<here>"', text), 200, {}, "keep") for text in NASTY]
+    return found
+
+
+def _replacements(value: Any) -> list[bytes]:
+    """The value as text, each time with another of its parts named `<here>`."""
+    places: list[tuple[Any, Any]] = []
+
+    def walk(inner: Any) -> None:
+        entries = inner.items() if isinstance(inner, dict) else enumerate(inner) if isinstance(inner, list) else ()
+        for key, part in entries:
+            places.append((inner, key))
+            walk(part)
+
+    walk(value)
+    texts = []
+    for holder, key in places:
+        before, holder[key] = holder[key], "<here>"
+        texts.append(written(value))
+        holder[key] = before
+    return texts
+
+
+def main() -> None:
+    """Judge as many cases as asked for, and say what came of them."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        kitchen = Kitchen(Path(folder))
+        run(asked.cases, kitchen.judge, seed=asked.seed)
+    print(f"{asked.cases} cases: {dict(kitchen.outcomes)}")
+
+
+if __name__ == "__main__":
+    main()

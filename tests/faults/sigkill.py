@@ -1,0 +1,224 @@
+"""Runs of the whole line in processes of their own, ended by SIGKILL at a write, rename or removal counted off.
+
+`python -m tests.faults.sigkill` ends them at every one; the tests, where dates change late, at every third.
+"""
+
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pyarrow as pa
+
+from clopos_assets.access import Access
+from clopos_assets.lake import Lake
+from clopos_assets.line import Run, line_of
+from clopos_assets.settings import Settings
+from clopos_assets.tables import TABLES
+from clopos_assets.tables.columns import Table
+from tests.ingest.shop import Shop, open_shop
+
+DAYS = ("2026-01-12", "2026-01-13")
+
+_SECONDS = 120.0
+_CHANGES = {"os.rename", "os.remove", "os.rmdir"}
+_ASKED = "/v2/receipts/{id}/stock-operations"
+_STAGED = re.compile(r"(\d+)\.[0-9a-f]+\.json")
+_BY_THE_CLOCK = {"fetched_at", "first_seen_at", "last_seen_at"}
+
+
+class Processes:
+    """Starts runs on a lake, each in a process that is forked from one where everything is loaded and nothing runs."""
+
+    def __init__(self, settings: Mapping[str, str], shift_dates: Sequence[str]) -> None:
+        self._settings = dict(settings)
+        self._shift_dates = tuple(shift_dates)
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([__name__, "duckdb", "aiohttp", "pyarrow.parquet"])
+
+    def run(self, lake: Path, *, killed_at: int | None = None) -> int:
+        """One run over the shift dates to its end, or to its `killed_at`-th change; how many changes it made.
+
+        Raises AssertionError for a run that ends in any other way.
+        """
+        counted = self._context.Value("i", 0)
+        settings = {**self._settings, "CLOPOS_LAKE": str(lake)}
+        process = self._context.Process(target=_work, args=(settings, self._shift_dates, killed_at, counted.get_obj()))
+        process.start()
+        _see_end(process, -signal.SIGKILL if killed_at is not None else 0)
+        return int(counted.value)
+
+
+def _see_end(process: BaseProcess, wanted: int) -> None:
+    process.join(_SECONDS)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    assert process.exitcode == wanted, f"the run ended with {process.exitcode}, and was to end with {wanted}"
+
+
+def _work(settings: dict[str, str], shift_dates: tuple[str, ...], killed_at: int | None, counted: "_Number") -> None:
+    os.environ.update(settings)
+    access = Access(Settings.read())
+    line = line_of(access)
+    sys.addaudithook(_reaper(access.lake, killed_at, counted))
+    done: set[tuple[str, str]] = set()
+    run = Run("a run", frozenset(shift_dates), recorded=lambda tables: {day for name, day in done if name in tables})
+    for maker in line.makers:
+        made = line.step(run, maker, tuple(TABLES))
+        assert not made.bad, made.bad
+        done |= {(name, day) for name, facts in made.facts.items() for day in facts}
+
+
+class _Number:
+    """What `Value` gives: a number in memory that both processes see."""
+
+    value: int
+
+
+def _reaper(lake: Lake, killed_at: int | None, counted: _Number) -> Callable[[str, tuple[object, ...]], None]:
+    """An audit hook: Python calls it before each change of a file. One that is opened to be written is left half."""
+    root = str(lake.folder)
+    busy = False
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal busy
+        if busy or not _is_change(root, event, arguments):
+            return
+        counted.value += 1
+        if counted.value == killed_at:
+            busy = True
+            if event == "open" and "/." in str(arguments[0]):
+                Path(str(arguments[0])).write_bytes(b"PAR1 and no more")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def _is_change(root: str, event: str, arguments: tuple[object, ...]) -> bool:
+    """Whether what the lake says is about to change. Locks are no part of that: the dead hold none."""
+    path = str(arguments[0]) if arguments else ""
+    if event == "open":
+        flags = arguments[2]
+        is_written = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+        return is_written and path.startswith(root) and not path.startswith(f"{root}/_locks")
+    # Whole folders are removed by the names in them, relative to the folder.
+    return event in _CHANGES and (path.startswith(root) or not path.startswith("/"))
+
+
+def rows_of(lake: Path) -> dict[tuple[str, str], pa.Table]:
+    """All tables, but for what tells when somebody looked."""
+    return {
+        (table.name, day): _without_times(Lake(lake), table, day)
+        for table in TABLES.values()
+        for day in Lake(lake).dates(table)
+    }
+
+
+def _without_times(lake: Lake, table: Table, day: str) -> pa.Table:
+    rows = lake.read(table, day)
+    assert rows is not None
+    return rows.drop_columns(sorted(_BY_THE_CLOCK & set(rows.column_names)))
+
+
+def staged(lake: Path) -> set[int]:
+    """The receipts whose operations a run that did not finish has left for the next."""
+    names = (_STAGED.fullmatch(path.name) for path in lake.glob("_staging/*/*/*.json"))
+    return {int(match[1]) for match in names if match}
+
+
+def asked_for(shop: Shop) -> set[int]:
+    """The receipts whose operations were asked for since the log was reset, each once."""
+    found = [int(request.path.split("/")[-2]) for request in shop.sandbox.requests.latest() if request.route == _ASKED]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+class Killing:
+    """Kills runs over a shop's shift dates, each on a copy of the lake as it stood before, and lets another finish."""
+
+    def __init__(self, shop: Shop, root: Path, before: Path | None = None) -> None:
+        self._shop = shop
+        self._root = root
+        self._before = before
+        self._processes = Processes(settings_of(shop), DAYS)
+
+    def everywhere(self, needed: set[int], *, step: int = 1) -> int:
+        """Kill at each `step`-th change. `needed` are the receipts whose operations a run that lives asks for.
+
+        How many changes there are; an AssertionError where the second run does not end right.
+        """
+        whole = self._copy("whole")
+        self._shop.sandbox.requests.reset()
+        changes = self._processes.run(whole)
+        assert asked_for(self._shop) == needed
+        wanted = rows_of(whole)
+        for number in range(1, changes + 1, step):
+            lake = self._copy(str(number))
+            self._kill_and_finish(lake, number, needed)
+            made = rows_of(lake)
+            assert made.keys() == wanted.keys(), f"after change {number}"
+            assert [key for key in wanted if not made[key].equals(wanted[key])] == [], f"after change {number}"
+            assert not list(lake.glob("_staging/*/*/*")), f"left after change {number}"
+            shutil.rmtree(lake)
+        return changes
+
+    def _copy(self, name: str) -> Path:
+        if self._before is not None:
+            shutil.copytree(self._before, self._root / name)
+        return self._root / name
+
+    def _kill_and_finish(self, lake: Path, number: int, needed: set[int]) -> None:
+        requests = self._shop.sandbox.requests
+        requests.reset()
+        self._processes.run(lake, killed_at=number)
+        asked = asked_for(self._shop)
+        kept = staged(lake) & asked
+        rows_of(lake)  # whatever stands there can be read
+        requests.reset()
+        self._processes.run(lake)
+        again = asked_for(self._shop)
+        assert not again & kept, f"kept before change {number}, and asked for again"
+        assert asked | again == needed, f"after change {number}"
+
+
+def settings_of(shop: Shop) -> dict[str, str]:
+    """What a run needs to read the shop; a short window, so that the tables are quick to make."""
+    return {**shop.sandbox.settings(), "CLOPOS_STANDARD_DAYS": "3"}
+
+
+def kill_first_run(shop: Shop, root: Path) -> int:
+    """A run over shift dates that were not made before."""
+    for number in range(1, 5):
+        shop.sell(number, DAYS[number % 2])
+    return Killing(shop, root).everywhere({1, 2, 3, 4})
+
+
+def kill_run_over_changes(shop: Shop, root: Path, *, step: int = 1) -> int:
+    """A run over shift dates of which one receipt moved, one changed, one vanished and one is new."""
+    for number in range(1, 7):
+        shop.sell(number, DAYS[number % 2])
+    before = root / "before"
+    Processes(settings_of(shop), DAYS).run(before)
+    shop.sell(1, DAYS[0])
+    shop.sell(2, DAYS[0], order_number="2b")
+    shop.world.delete_receipt(3)
+    shop.sell(7, DAYS[1])
+    return Killing(shop, root, before).everywhere({1, 2, 7}, step=step)
+
+
+def main() -> None:
+    """Kill everywhere, and say how often."""
+    for kill in (kill_first_run, kill_run_over_changes):
+        with tempfile.TemporaryDirectory() as folder, open_shop(Path(folder)) as shop:
+            print(f"{kill.__name__}: {kill(shop, Path(folder) / 'lakes')} changes, each survived", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Rows that round-trip, or an error of ours: 2,000 answers broken at random, and each nasty value in each place."""
+
+from pathlib import Path
+
+from tests.faults.decoder import Kitchen, every_nasty_place, run
+
+CASES = 2_000
+
+
+def test_broken_answers_are_rows_or_our_errors(tmp_path: Path) -> None:
+    kitchen = Kitchen(tmp_path)
+    run(CASES, kitchen.judge)
+    assert {"rows", "no rows", "no good answer", "made", "refused"} <= kitchen.outcomes.keys()
+
+
+def test_nothing_nasty_gets_anywhere(tmp_path: Path) -> None:
+    kitchen = Kitchen(tmp_path)
+    for case in every_nasty_place():
+        kitchen.judge(case)
+    assert kitchen.outcomes["rows"] > kitchen.outcomes["no good answer"] > 0
