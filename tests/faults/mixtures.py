@@ -85,7 +85,7 @@ class _Play:
 
     def _make_under_fire(self, site: Site, days: tuple[str, ...], night: int) -> dict[str, str]:
         faults = site.sandbox.faults
-        share = self._chance.choice(SHARES)
+        share = SHARES[(self._seed + night) % len(SHARES)]
         faults.plan([Fault.DRIP], share=share / len(Fault), seed=self._seed * 100 + night, seconds=2.0)
         faults.plan(sorted(set(Fault)), share=share, seed=self._seed * 100 + night, seconds=0.05)
         bad = site.make(days, self._planned)
