@@ -11,7 +11,7 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from clopos_assets.tables.rows import Row, RowError, RowReader
+from clopos_assets.tables.rows import Row, RowError, RowReader, shown
 
 POSTING_TIME = timedelta(hours=24)
 """How long after closing an empty answer may still be filled: until then it is asked for again."""
@@ -157,7 +157,9 @@ def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: Close
             if rows.setdefault(row[0], row) != row:
                 raise RowError("it stands twice in one answer, with different content")
         except RowError as error:
-            raise IngestError(f"receipt {receipt.receipt_id}: stock operation {item.get('id')}: {error}") from None
+            raise IngestError(
+                f"receipt {receipt.receipt_id}: stock operation {shown(item.get('id'))}: {error}"
+            ) from None
     return list(rows.values())
 
 

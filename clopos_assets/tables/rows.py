@@ -35,7 +35,8 @@ def write_json(value: object) -> str:
     return _CANONICAL.encode(value).decode()
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value of an answer in a message: on one line, and not at length."""
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"  # Python refuses to write the longest ones out
     text = repr(value) if isinstance(value, str) else str(value)
@@ -47,7 +48,7 @@ def _read_number(value: object) -> int | Decimal:
         return value
     if type(value) is str and _NUMBER.fullmatch(value):
         return Decimal(value)
-    raise RowError(f"{_shown(value)} is not a number")
+    raise RowError(f"{shown(value)} is not a number")
 
 
 def read_decimal(value: object) -> Decimal:
@@ -62,13 +63,13 @@ def _round(number: int | Decimal) -> Decimal:
     # The same prices, quantities and zeros come again and again.
     # Compared before it is converted: Decimal of a huge int is slow to make, and fits nowhere.
     if not -_TOO_LARGE < number < _TOO_LARGE:
-        raise RowError(f"{_shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
+        raise RowError(f"{shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
     try:
         rounded = Decimal(number).quantize(STEP, context=_EXACT)
     except InvalidOperation:
-        raise RowError(f"{_shown(number)} is not a number that can be kept") from None
+        raise RowError(f"{shown(number)} is not a number that can be kept") from None
     if not -_TOO_LARGE < rounded < _TOO_LARGE:
-        raise RowError(f"{_shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
+        raise RowError(f"{shown(number)} does not fit DECIMAL({PRECISION},{SCALE})")
     return rounded if rounded else Decimal("0.000000")  # no negative zero
 
 
@@ -79,10 +80,10 @@ def read_whole(value: object) -> int:
     number = _read_number(value)
     # Compared before it is converted: the int of a large exponent would have as many digits.
     if not -(2**63) <= number < 2**63:
-        raise RowError(f"{_shown(number)} does not fit BIGINT")
+        raise RowError(f"{shown(number)} does not fit BIGINT")
     whole = int(number)
     if whole != number:
-        raise RowError(f"{_shown(number)} is not a whole number")
+        raise RowError(f"{shown(number)} is not a whole number")
     return whole
 
 
@@ -92,7 +93,7 @@ def read_flag(value: object) -> bool:
         return value
     if value in (0, 1, "0", "1"):
         return value in (1, "1")
-    raise RowError(f"{_shown(value)} is neither true, false, 0 nor 1")
+    raise RowError(f"{shown(value)} is neither true, false, 0 nor 1")
 
 
 def read_text(value: object) -> str:
@@ -104,7 +105,7 @@ def read_time(value: object) -> datetime:
     """TIMESTAMP without zone from `YYYY-MM-DD HH:mm:ss`, in the zone the API reports it in."""
     if type(value) is str:
         return _parse_time(value)
-    raise RowError(f"{_shown(value)} is not a time as YYYY-MM-DD HH:mm:ss")
+    raise RowError(f"{shown(value)} is not a time as YYYY-MM-DD HH:mm:ss")
 
 
 @lru_cache(maxsize=4096)
@@ -115,7 +116,7 @@ def _parse_time(text: str) -> datetime:
             return datetime.fromisoformat(text)
         except ValueError:
             pass
-    raise RowError(f"{_shown(text)} is not a time as YYYY-MM-DD HH:mm:ss")
+    raise RowError(f"{shown(text)} is not a time as YYYY-MM-DD HH:mm:ss")
 
 
 def read_shift_date(value: object) -> str:
@@ -125,7 +126,7 @@ def read_shift_date(value: object) -> str:
             return datetime.fromisoformat(value).date().isoformat()
         except ValueError:
             pass
-    raise RowError(f"{_shown(value)} is not a date as YYYY-MM-DD")
+    raise RowError(f"{shown(value)} is not a date as YYYY-MM-DD")
 
 
 _PAYMENT: Final[dict[str, Callable[[object], object]]] = {
@@ -137,7 +138,7 @@ _PAYMENT: Final[dict[str, Callable[[object], object]]] = {
 
 def _read_payments(value: object) -> list[dict[str, object]]:
     if not isinstance(value, list) or not all(isinstance(payment, dict) for payment in value):
-        raise RowError(f"{_shown(value)} is not a list of payments")
+        raise RowError(f"{shown(value)} is not a list of payments")
     payments = []
     for payment in value:
         read: dict[str, object] = {}

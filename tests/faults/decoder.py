@@ -390,12 +390,12 @@ def every_nasty_place() -> list[Case]:
     for version, route in (("v2", "list"), ("v2", "operations"), ("v1", "list")):
         value = json.loads(_valid(version, route), parse_float=Decimal)
         for body in _replacements(value):
-            found += [Case(version, route, body.replace(b'"<here>"', text), 200, {}, "keep") for text in NASTY]
+            found += [Case(version, route, body.replace(b'"@here@"', text), 200, {}, "keep") for text in NASTY]
     return found
 
 
 def _replacements(value: Any) -> list[bytes]:
-    """The value as text, each time with another of its parts named `<here>`."""
+    """The value as text, each time with another of its parts named `@here@`."""
     places: list[tuple[Any, Any]] = []
 
     def walk(inner: Any) -> None:
@@ -407,7 +407,7 @@ def _replacements(value: Any) -> list[bytes]:
     walk(value)
     texts = []
     for holder, key in places:
-        before, holder[key] = holder[key], "<here>"
+        before, holder[key] = holder[key], "@here@"
         texts.append(written(value))
         holder[key] = before
     return texts

@@ -17,4 +17,4 @@ def test_nothing_nasty_gets_anywhere(tmp_path: Path) -> None:
     kitchen = Kitchen(tmp_path)
     for case in every_nasty_place():
         kitchen.judge(case)
-    assert kitchen.outcomes["rows"] > kitchen.outcomes["no good answer"] > 0
+    assert kitchen.outcomes["no rows"] > 0 < kitchen.outcomes["rows"]
