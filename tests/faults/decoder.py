@@ -321,7 +321,7 @@ def _objects_in(case: Case, body: bytes) -> dict[tuple[str, object], list[dict[s
         if isinstance(item, dict):
             said = item.get("id")
             is_whole = isinstance(said, str) and len(said) < 30 and said.strip().lstrip("+-").isdigit()
-            whole = int(said) if is_whole else said
+            whole = int(str(said)) if is_whole else said
             found.setdefault((table.name, whole if not isinstance(whole, list | dict) else None), []).append(item)
 
     data = envelope.get("data") if isinstance(envelope, dict) else None
