@@ -347,7 +347,11 @@ def _difference(case: Case, table: Table, row: Mapping[str, Any], item: Mapping[
         # What is inside a structure may be personal, and is then not stored as it was said.
         if case.handling != "keep" and isinstance(said, dict | list):
             continue
-        if not (stored is None if said is None else _is_same(column.kind, said, stored)):
+        try:
+            is_right = stored is None if said is None else _is_same(column.kind, said, stored)
+        except (ArithmeticError, TypeError, ValueError):  # nothing of the kind was said
+            is_right = False
+        if not is_right:
             return f"{column.name}: {said!r} became {stored!r}"
     return None
 
