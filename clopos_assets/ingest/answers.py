@@ -14,7 +14,7 @@ from clopos_assets.ingest.listed import pack_operations
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
 from clopos_assets.tables.privacy import Privacy
-from clopos_assets.tables.rows import Row, RowError, RowReader, read_shift_date, read_time, read_whole, shown
+from clopos_assets.tables.rows import Row, RowError, RowReader, name_of, read_shift_date, read_time, read_whole
 
 _RECEIPTS = RowReader(RECEIPTS)
 _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
@@ -52,7 +52,7 @@ class BadReceipt:
         return (self.first is None or self.first <= shift_date) and (self.last is None or shift_date <= self.last)
 
     def __str__(self) -> str:
-        return f"receipt {shown(self.receipt_id)}: {self.reason}"
+        return f"receipt {name_of(self.receipt_id)}: {self.reason}"
 
 
 @dataclass(slots=True, eq=False)
@@ -129,7 +129,7 @@ def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> l
         try:
             row = _LINES.read(line, receipt_id, venue_id)
         except RowError as error:
-            raise RowError(f"line {shown(line.get('id'))}: {error}") from None
+            raise RowError(f"line {name_of(line.get('id'))}: {error}") from None
         if own.setdefault(row[0], row) != row:
             raise RowError(f"line {row[0]} stands twice with different content")
     return [own[line_id] for line_id in sorted(own, key=str)]  # their order in the answer says nothing

@@ -11,7 +11,7 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from clopos_assets.tables.rows import Row, RowError, RowReader, shown
+from clopos_assets.tables.rows import Row, RowError, RowReader, name_of
 
 POSTING_TIME = timedelta(hours=24)
 """How long after closing an empty answer may still be filled: until then it is asked for again."""
@@ -158,7 +158,7 @@ def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: Close
                 raise RowError("it stands twice in one answer, with different content")
         except RowError as error:
             raise IngestError(
-                f"receipt {receipt.receipt_id}: stock operation {shown(item.get('id'))}: {error}"
+                f"receipt {receipt.receipt_id}: stock operation {name_of(item.get('id'))}: {error}"
             ) from None
     return list(rows.values())
 

@@ -43,6 +43,12 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def name_of(identity: object) -> str:
+    """An object's id in a message, which may be anything in a bad answer; plain where it is."""
+    is_plain = isinstance(identity, str) and identity.isascii() and identity.isalnum() and len(identity) <= _SHOWN
+    return str(identity) if is_plain else shown(identity)
+
+
 def _read_number(value: object) -> int | Decimal:
     if type(value) is int or type(value) is Decimal:
         return value
