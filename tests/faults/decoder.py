@@ -8,7 +8,6 @@ import asyncio
 import json
 import shutil
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ import hypothesis
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, Phase, given
-from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from clopos_assets.clopos import verdict
@@ -42,72 +40,14 @@ from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, ContractError, Table
 from clopos_assets.tables.columns import Kind
 from clopos_assets.tables.encoding import encoding_of
-from clopos_assets.tables.privacy import Handling, Privacy, is_personal
+from clopos_assets.tables.privacy import Privacy, is_personal
 from clopos_assets.tables.rows import RowError
-from tests.faults.answers import DAY, NASTY, broken, operation, receipt, written
+from tests.faults.answers import DAY
+from tests.faults.cases import Case, cases, every_nasty_place, valid
 from tests.ingest.shop import NOW, ZONE
 from tests.tables.decoding import FETCHED_AT, OPERATION
 
-_ROUTES = ("list",) * 6 + ("operations",) * 5 + ("receipt",) * 2 + ("venues", "auth")
-_HANDLINGS: tuple[Handling, ...] = ("keep", "keep", "hash", "drop")
-_MADE_OF = 10
-"""One in so many answers goes through the making of a whole shift date; of tokens and venues all do."""
 _EXACT = Context(prec=5000, rounding=ROUND_HALF_EVEN)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One answer of Clopos, broken; all others are in order."""
-
-    version: str
-    route: str
-    body: bytes
-    status: int
-    headers: Mapping[str, str]
-    handling: Handling
-    is_made: bool = False
-    """Whether a whole shift date is made of it, and not its rows alone."""
-
-    @property
-    def sent_headers(self) -> CIMultiDict[str]:
-        """The headers, whose names know no case."""
-        return CIMultiDict(self.headers)
-
-
-def _valid(version: str, route: str, asked: int = 1) -> bytes:
-    """What Clopos says when nothing is wrong. Receipt 2 stands in the lake and in no list: it is asked for by id."""
-    held = {"stock_operations": [operation(asked)]} if version == "v1" else {}
-    match route:
-        case "auth":
-            return written({"success": True, "token": "token", "expires_in": 3600})
-        case "venues":
-            return written({"success": True, "data": [{"id": 1, "name": "Filial"}], "total": 1})
-        case "list":
-            return written({"success": True, "total": 1, "data": [receipt(1) | held]})
-        case "receipt":
-            return written({"success": True, "data": receipt(asked) | held})
-        case _:
-            return written({"success": True, "data": [operation(asked)], "total": 1})
-
-
-def _headers(draw: st.DrawFn) -> dict[str, str]:
-    names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Content-Type", "Location", "Retry-After")
-    values = st.sampled_from(("0", "1", "-1", "300", "1e999", "nan", "x", "", "1.5", "9" * 400, "http://[", "\x80ÿ"))
-    return draw(st.dictionaries(st.sampled_from(names), values, max_size=2))
-
-
-@st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """Any of Clopos' answers, broken in any way."""
-    version = draw(st.sampled_from(("v2", "v2", "v1")))
-    routes = _ROUTES if version == "v2" else [route for route in _ROUTES if route not in ("venues", "operations")]
-    route = draw(st.sampled_from(routes))
-    status = draw(st.sampled_from((200,) * 60 + (201, 302, 400, 401, 403, 404, 422, 429, 500, 503)))
-    headers = _headers(draw) if draw(st.integers(0, 7)) == 7 else {}
-    body = draw(broken(_valid(version, route)))
-    handling: Handling = draw(st.sampled_from(_HANDLINGS))
-    is_made = route in ("venues", "auth") or zlib.crc32(body) % _MADE_OF == 0
-    return Case(version, route, body, status, headers, handling, is_made)
 
 
 @dataclass
@@ -127,7 +67,7 @@ class Fed:
             return Answer(self.case.status, self.case.sent_headers, self.case.body)
         if route == "list" and "page=1&" not in request.target:
             return Answer(200, CIMultiDict(), b'{"success":true,"data":[],"total":1}')
-        return Answer(200, CIMultiDict(), _valid(self.case.version, route, asked))
+        return Answer(200, CIMultiDict(), valid(self.case.version, route, asked))
 
     def _route_of(self, target: str) -> tuple[str, int]:
         parts = target.partition("?")[0].removeprefix("/v2").strip("/").split("/")
@@ -300,7 +240,7 @@ def _judge_rows(case: Case, table: Table, rows: pa.Table, *, is_made: bool = Fal
     """Rows are what the answer says, by a reading of the answer that is not the product's."""
     told = _objects_in(case, case.body) if case.status < 300 else {}
     # What could not be read may have been asked for again, and have come in order.
-    in_order = _objects_in(case, _valid(case.version, case.route)) if is_made else {}
+    in_order = _objects_in(case, valid(case.version, case.route)) if is_made else {}
     for row in rows.to_pylist():
         key = table.name, row["id"]
         candidates = told.get(key, []) + in_order.get(key, []) if key in told else []
@@ -387,35 +327,6 @@ def run(number: int, judge: Callable[[Case], None], *, seed: int | None = None) 
         judge(case)
 
     (check if seed is None else hypothesis.seed(seed)(check))()
-
-
-def every_nasty_place() -> list[Case]:
-    """Each nasty text in the place of each value of a valid answer: nothing of this is left to chance."""
-    found = []
-    for version, route in (("v2", "list"), ("v2", "operations"), ("v1", "list")):
-        value = json.loads(_valid(version, route), parse_float=Decimal)
-        for body in _replacements(value):
-            found += [Case(version, route, body.replace(b'"@here@"', text), 200, {}, "keep") for text in NASTY]
-    return found
-
-
-def _replacements(value: Any) -> list[bytes]:
-    """The value as text, each time with another of its parts named `@here@`."""
-    places: list[tuple[Any, Any]] = []
-
-    def walk(inner: Any) -> None:
-        entries = inner.items() if isinstance(inner, dict) else enumerate(inner) if isinstance(inner, list) else ()
-        for key, part in entries:
-            places.append((inner, key))
-            walk(part)
-
-    walk(value)
-    texts = []
-    for holder, key in places:
-        before, holder[key] = holder[key], "@here@"
-        texts.append(written(value))
-        holder[key] = before
-    return texts
 
 
 def main() -> None:

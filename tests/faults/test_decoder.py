@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.faults.decoder import Kitchen, every_nasty_place, run
+from tests.faults.cases import every_nasty_place
+from tests.faults.decoder import Kitchen, run
 
 CASES = 2_000
 
