@@ -114,8 +114,7 @@ class _Standing:
         self.came[target] += 1
         if self.matched <= plan.spared or (plan.times is not None and self.met >= plan.times):
             return None
-        # Reproducible, and nobody's secret.
-        chance = Random(f"{plan.seed} {target} {self.came[target]}")  # noqa: S311
+        chance = Random(f"{plan.seed} {target} {self.came[target]}")  # noqa: S311 - reproducible, nobody's secret
         if chance.random() >= plan.share:
             return None
         self.met += 1

@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tests.ingest.shop import operation as deduction
+
 Json = dict[str, Any]
 
 DAY = "2026-01-19"
@@ -144,23 +146,7 @@ def receipt(receipt_id: int, shift_date: str = DAY) -> Json:
 
 def operation(receipt_id: int) -> Json:
     """The deduction of that line."""
-    return {
-        "id": receipt_id * 100,
-        "receipt_id": receipt_id,
-        "receipt_product_id": receipt_id * 10,
-        "product_id": 501,
-        "stock_id": 5501,
-        "storage_id": 3,
-        "quantity": Decimal("0.2"),
-        "before_quantity": 10,
-        "after_quantity": Decimal("9.8"),
-        "cost": Decimal("3.2"),
-        "before_cost": "3.2",
-        "total_cost": Decimal("0.64"),
-        "operated_at": f"{DAY} 12:30:00",
-        "product": {"id": 501, "name": "Düyü"},
-        "stock": {"id": 5501, "storage": {"id": 3, "name": "Anbar"}},
-    }
+    return deduction(receipt_id, f"{DAY} 12:30:00", before_cost="3.2")
 
 
 def written(value: Any) -> bytes:
