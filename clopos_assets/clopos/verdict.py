@@ -86,6 +86,10 @@ def judge(
             Kind.FINAL,
             f"HTTP {status} redirects to {redirect_host or 'the same host'}, which is not followed; {_BASE_URL_ADVICE}",
         )
+    success = envelope.get("success") if isinstance(envelope, dict) else None
+    # Equality, because PHP may write 0 and 1.
+    if 200 <= status < 300 and success == 1:
+        return Verdict(Kind.OK)
     quote = _quote(status, envelope, content_type)
     if status == 429:
         return Verdict(Kind.RETRY, quote, max(rate_limit_reset or 0.0, retry_after or 0.0))
@@ -93,13 +97,11 @@ def judge(
         return Verdict(Kind.RETRY, quote, retry_after or 0.0)
     if not isinstance(envelope, dict):
         return _judge_without_envelope(status, envelope, quote, venue_id, credentials)
-    success = envelope.get("success")
-    # Equality, because PHP may write 0 and 1.
     if success == 0:
         return _judge_failure(status, envelope, quote, venue_id, one_resource, credentials)
     if status >= 400:
         return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id, credentials)}")
-    if success == 1 or (success is None and "data" in envelope):
+    if success is None and "data" in envelope:
         return Verdict(Kind.OK)
     return Verdict(
         Kind.FINAL,

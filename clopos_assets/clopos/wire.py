@@ -57,7 +57,7 @@ class Wire:
             connector=aiohttp.TCPConnector(limit=self._connection.max_in_flight + 1, keepalive_timeout=5.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_send_once,),
-            timeout=aiohttp.ClientTimeout(total=self._connection.timeout_seconds),
+            timeout=aiohttp.ClientTimeout(),  # none: `send` bounds the whole exchange
         )
         return self
 

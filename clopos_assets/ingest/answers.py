@@ -14,7 +14,8 @@ from clopos_assets.ingest.listed import pack_operations
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
 from clopos_assets.tables.privacy import Privacy
-from clopos_assets.tables.rows import Row, RowError, RowReader, name_of, read_shift_date, read_time, read_whole
+from clopos_assets.tables.rows import Row, RowReader
+from clopos_assets.tables.values import RowError, name_of, read_shift_date, read_time, read_whole
 
 _RECEIPTS = RowReader(RECEIPTS)
 _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))

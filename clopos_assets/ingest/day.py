@@ -11,7 +11,8 @@ from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from clopos_assets.tables.rows import Row, RowError, RowReader, name_of
+from clopos_assets.tables.rows import Row, RowReader
+from clopos_assets.tables.values import RowError, name_of
 
 POSTING_TIME = timedelta(hours=24)
 """How long after closing an empty answer may still be filled: until then it is asked for again."""

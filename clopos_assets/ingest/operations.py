@@ -31,7 +31,8 @@ from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
-from clopos_assets.tables.rows import Row, RowError, unknown_fields
+from clopos_assets.tables.rows import Row, unknown_fields
+from clopos_assets.tables.values import RowError
 
 Refresh = Literal["changed", "all"]
 

@@ -12,7 +12,7 @@ from itertools import groupby
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
 from clopos_assets.clopos.listing import Item, Page, read_id
 from clopos_assets.late.state import Reading, Unread
-from clopos_assets.tables.rows import RowError, read_time
+from clopos_assets.tables.values import RowError, read_time
 
 Fetch = Callable[[int], Awaitable[Page | None]]
 """Gives a page by its 1-based number, or None where there is no time for another."""

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from clopos_assets.tables.rows import RowError, write_json
+from clopos_assets.tables.values import RowError, write_json
 
 Handling = Literal["keep", "hash", "drop"]
 
 _NAMES = re.compile(r"(?:^|_)(?:customer|address|description)(?:e?s)?(?:_|$)")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _DEEPEST = 64
+_NESTING = frozenset({dict, list})
 _SALT = b"clopos-assets personal data "
 # Guessing the secret behind a key costs 16 MB and some 50 ms a guess.
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
@@ -109,7 +110,7 @@ def _walk(value: object, treat: Callable[[object], object], depth: int) -> objec
             if now is not value[name]:
                 changed[name] = now
         for name, inner in value.items():
-            if isinstance(inner, dict | list) and name not in personal:
+            if type(inner) in _NESTING and name not in personal:
                 now = _walk(inner, treat, depth + 1)
                 if now is not inner:
                     changed[name] = now

@@ -41,7 +41,7 @@ from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, C
 from clopos_assets.tables.columns import Kind
 from clopos_assets.tables.encoding import encoding_of
 from clopos_assets.tables.privacy import Privacy, is_personal
-from clopos_assets.tables.rows import RowError
+from clopos_assets.tables.values import RowError
 from tests.faults.answers import DAY
 from tests.faults.cases import Case, cases, every_nasty_place, valid
 from tests.ingest.shop import NOW, ZONE

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from clopos_assets.tables.rows import RowReader, unknown_fields, write_json
+from clopos_assets.tables.rows import RowReader, unknown_fields
+from clopos_assets.tables.values import write_json
 from tests.tables.decoding import LINE, OPERATION, RECEIPT
 from tests.tables.test_reading import LINE_MINIMAL, MINIMAL, OPERATION_MINIMAL
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clopos_assets.tables.privacy import Handling, Privacy, derive_key, is_personal
-from clopos_assets.tables.rows import RowError
+from clopos_assets.tables.values import RowError
 
 KEY = derive_key("made-up-secret", "brand")
 ITEM: dict[str, Any] = {

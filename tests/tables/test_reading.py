@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from clopos_assets.tables.rows import (
+from clopos_assets.tables.values import (
     RowError,
     read_decimal,
     read_flag,

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Kind, Table
-from clopos_assets.tables.rows import RowError, RowReader
+from clopos_assets.tables.rows import RowReader
+from clopos_assets.tables.values import RowError
 from tests.tables.decoding import LINE, OPERATION, RECEIPT, load_json
 
 EXAMPLES = Path(__file__).parent / "vendor_examples"
