@@ -22,6 +22,7 @@ def administrator(postgres: str) -> Iterator[Connection]:
     """A session that looks at the others."""
     engine = create_engine(postgres.replace("postgresql:", "postgresql+psycopg2:"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
+        await_no_sessions(connection)  # of the test before
         yield connection
     engine.dispose()
 
@@ -30,6 +31,14 @@ def sessions(administrator: Connection) -> int:
     """How many sessions of ours there are."""
     query = "select count(*) from pg_stat_activity where application_name = 'clopos-assets locks'"
     return int(administrator.execute(text(query)).scalar_one())
+
+
+def await_no_sessions(administrator: Connection) -> None:
+    """The server notices the end of a connection a moment later."""
+    until = time.monotonic() + 30
+    while sessions(administrator) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert sessions(administrator) == 0
 
 
 def end_sessions(administrator: Connection) -> None:
@@ -42,15 +51,11 @@ def end_sessions(administrator: Connection) -> None:
 
 def test_all_that_a_process_holds_takes_one_session(postgres: str, administrator: Connection) -> None:
     locks = PostgresLocks(postgres, LAKE)
-    assert sessions(administrator) == 0
     with locks.held([f"{day:04}" for day in range(1100)], seconds=0), locks.held(["another"], seconds=0):
         assert sessions(administrator) == 1
         query = "select count(*) from pg_locks where locktype = 'advisory' and granted"
         assert administrator.execute(text(query)).scalar_one() == 1101
-    until = time.monotonic() + 30
-    while sessions(administrator) and time.monotonic() < until:
-        time.sleep(0.05)  # the server notices the end of a connection a moment later
-    assert sessions(administrator) == 0
+    await_no_sessions(administrator)
 
 
 def test_a_name_is_taken_once_in_a_session_too(postgres: str) -> None:
