@@ -7,6 +7,7 @@ in PostgreSQL in a table of Dagster's database, open to whoever may read that.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -22,8 +23,9 @@ T = TypeVar("T")
 _RENEWED_EARLY_SECONDS = 60.0
 _REFUSAL_STANDS_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-# Who said that it would authenticate is waited for so long; if it takes longer, or died, another one tries.
-_CLAIM_SECONDS = 90.0
+# Who authenticates says so again and again; whoever says nothing for so long has died, and another one tries.
+_CLAIM_SECONDS = 10.0
+_CLAIMED_AGAIN_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 900.0
 _KINDS: dict[str, type[CloposError]] = {
     kind.__name__: kind for kind in (CloposRefused, CloposUnavailable, CloposAnswerError)
@@ -112,15 +114,23 @@ class SharedToken:
         begun = self._clock()
         grant: Grant | None = None
         failure: CloposError | None = None
+        claim = asyncio.create_task(self._hold_claim())
         try:
             grant = await ask()
         except CloposError as error:
             failure = error
             raise
         finally:
+            claim.cancel()
             passed = self._clock() - begun
             await self._change(partial(_publish, grant=grant, failure=failure, passed=passed))
         return grant.token, grant.useful_seconds - passed
+
+    async def _hold_claim(self) -> None:
+        for _ in range(int(_LONGEST_WAIT_SECONDS / _CLAIMED_AGAIN_SECONDS)):
+            await asyncio.sleep(_CLAIMED_AGAIN_SECONDS)
+            with suppress(CloposUnavailable):  # then another one may authenticate, too
+                await self._change(_claim_again)
 
     async def _change(self, turn: Callable[[TokenState, float], T]) -> T:
         return await self._store.change(self._name, TokenState, turn)
@@ -139,6 +149,10 @@ def _claim(state: TokenState, now: float, *, refused: str, since: int | None) ->
         return _Busy(state.rounds)
     state.claimed_until = now + _CLAIM_SECONDS
     return None
+
+
+def _claim_again(state: TokenState, now: float) -> None:
+    state.claimed_until = now + _CLAIM_SECONDS
 
 
 def _publish(state: TokenState, now: float, *, grant: Grant | None, failure: CloposError | None, passed: float) -> None:

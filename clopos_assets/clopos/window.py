@@ -16,6 +16,8 @@ _OTHERS_SPEND = "an answer will tell what others left of Clopos' request quota"
 # How often to look again where only another request's answer can open the window.
 _POLL_SECONDS = 0.02
 _SHORTEST_WAIT_SECONDS = 0.001
+# How long the first answer is waited for: who asked may have died, and one request more does little harm.
+_FIRST_ANSWER_SECONDS = 5.0
 # A reset further away is not a number of seconds.
 _LONGEST_RESET_SECONDS = 86_400.0
 # Answers without the headers after which the headers are no longer waited for.
@@ -177,7 +179,7 @@ class Window:
         if state.closed_until > now:
             return self._wait(state.closed_until - now, _USED_UP, now)
         # A stranger may just have spent the window, so the first answer is heard before a second is asked for.
-        if state.leases and state.known_until <= now:
+        if state.known_until <= now < max(state.leases.values(), default=-inf) + _FIRST_ANSWER_SECONDS:
             return self._wait(_POLL_SECONDS, "the first answer will tell what is left of Clopos' request quota", now)
         strangers = state.strangers[0][1] if state.strangers else 0
         limit = state.told_limit if state.told_limit is not None else self.requests

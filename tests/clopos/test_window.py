@@ -38,6 +38,17 @@ def test_one_request_until_the_first_answer() -> None:
     assert [_take(window, 0.2).number for _ in range(9)] == list(range(2, 11))
 
 
+def test_a_first_answer_that_does_not_come_keeps_nobody_for_long() -> None:
+    """Who asked may have been killed. One more asks then, and is heard before the next."""
+    window = Window(10, 60)
+    _take(window, 0)
+    assert 0 < _waits(window, 4.9) < 1
+    second = _take(window, 5)
+    assert 0 < _waits(window, 5.1) < 1
+    window.settle(second, 5.2, _told(8))
+    assert [_take(window, 5.2).number for _ in range(8)] == list(range(3, 11))
+
+
 def test_an_answer_that_never_came_teaches_nothing() -> None:
     window = Window(10, 60)
     window.give_up(_take(window, 0), 1)
