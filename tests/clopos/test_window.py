@@ -208,6 +208,14 @@ def test_beside_strangers_a_holder_that_died_stops_nobody() -> None:
     assert len(_take_all(window, 3)) == 1
 
 
+def test_beside_strangers_an_answer_that_does_not_come_keeps_nobody_for_long() -> None:
+    window = Window(100, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(3, limit=100))
+    _take(window, 1)  # there may be no room, and this one would tell
+    assert 0 < _waits(window, 5.9) < 1
+    assert len(_take_all(window, 6)) == 1
+
+
 def test_an_answer_after_the_lease_holds_a_slot_all_the_same() -> None:
     window = Window(3, 60, lease_seconds=50)
     window.settle(_take(window, 0), 0, _told(9))

@@ -29,6 +29,8 @@ RAW_NAMES = frozenset(table.name for table in RAW)
 VERSIONS: tuple[ApiVersion, ...] = ("v2", "v1")
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 0.4
+"""Where answers are slow. Elsewhere nothing is to be read into a machine that has much else to do."""
+PATIENCE_SECONDS = 30.0
 SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
 MAX_BODY_BYTES = 1024 * 1024
@@ -79,11 +81,11 @@ def served(world: World | History, *, limits: LimitOptions | None = None, quirks
 
 
 @contextmanager
-def hasty(**more: Any) -> Iterator[None]:
+def hasty(fault: Fault | None = None, **more: Any) -> Iterator[None]:
     """Clients that are made meanwhile soon give up, and pause for as long as nothing; `more` is of Connection."""
     soon = {
         "attempts": ATTEMPTS,
-        "timeout_seconds": TIMEOUT_SECONDS,
+        "timeout_seconds": TIMEOUT_SECONDS if fault in SLOW else PATIENCE_SECONDS,
         "backoff_seconds": 0.01,
         "backoff_max_seconds": 0.05,
         "max_body_bytes": MAX_BODY_BYTES,
@@ -91,6 +93,7 @@ def hasty(**more: Any) -> Iterator[None]:
     with (
         patch("clopos_assets.access.Connection", partial(Connection, **{**soon, **more})),
         patch("clopos_assets.clopos.token._AUTH_WINDOW_SECONDS", SHORT_WINDOW_SECONDS),
+        patch("clopos_assets.clopos.quota._LONGEST_WAIT_WINDOWS", PATIENCE_SECONDS / SHORT_WINDOW_SECONDS),
     ):
         yield
 

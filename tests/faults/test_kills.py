@@ -4,14 +4,18 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from clopos_assets.clopos import shared_token, store
+from clopos_assets.clopos.errors import CloposUnavailable
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.shared_token import Grant, SharedToken
-from clopos_assets.clopos.store import FileStore, MemoryStore
+from clopos_assets.clopos.store import FileStore, MemoryStore, S, T
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 10.5
@@ -42,6 +46,10 @@ async def never(_seconds: float) -> None:
     raise AssertionError("it waits for the dead")
 
 
+async def authenticate() -> Grant:
+    return Grant("token", 3600)
+
+
 def kill_while(what: str, folder: Path) -> None:
     """A real process, killed at what it was doing."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder), what], cwd=PROJECT, timeout=60, check=False)
@@ -69,9 +77,6 @@ def test_a_request_that_was_killed_keeps_no_other_waiting(tmp_path: Path) -> Non
 @pytest.mark.usefixtures("later")
 def test_an_authentication_that_was_killed_keeps_no_other_waiting(tmp_path: Path) -> None:
     kill_while("authenticating", tmp_path)
-
-    async def authenticate() -> Grant:
-        return Grant("token", 3600)
 
     token, _ = asyncio.run(SharedToken(FileStore(tmp_path), "token", sleep=never).get(authenticate, ""))
     assert token == "token"
@@ -114,3 +119,55 @@ def test_who_is_alive_authenticates_alone_however_long_it_takes(monkeypatch: pyt
     assert [token for token, _ in asyncio.run(both())] == ["token", "token"]
     assert asked == ["slow"]
     assert now == 100.0
+
+
+async def authenticate_badly() -> Grant:
+    raise CloposUnavailable("not now")
+
+
+def test_nothing_of_a_claim_outlives_it() -> None:
+    async def run() -> None:
+        with pytest.raises(CloposUnavailable, match="not now"):
+            await SharedToken(MemoryStore(), "token").get(authenticate_badly, "")
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+
+
+def test_a_claim_that_is_written_late_claims_nothing() -> None:
+    """As by a store that was at it when the authentication ended."""
+
+    class Late(MemoryStore):
+        """Writes what renews a claim, and then once more after all else."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.late: list[Callable[[], Awaitable[object]]] = []
+            self.is_renewed = asyncio.Event()
+
+        async def change(self, name: str, kind: type[S], turn: Callable[[S, float], T]) -> T:
+            given = await super().change(name, kind, turn)
+            if asyncio.current_task() is not main:
+                self.late.append(partial(super().change, name, kind, turn))
+                self.is_renewed.set()
+            return given
+
+    main: asyncio.Task[None] | None = None
+
+    async def run() -> None:
+        nonlocal main
+        main = asyncio.current_task()
+        shared = Late()
+
+        async def renewed_and_refused() -> Grant:
+            await shared.is_renewed.wait()
+            return await authenticate_badly()
+
+        with pytest.raises(CloposUnavailable, match="not now"):
+            await SharedToken(shared, "token").get(renewed_and_refused, "")
+        await shared.late[0]()
+        token, _ = await SharedToken(shared, "token", sleep=never).get(authenticate, "")
+        assert token == "token"
+
+    with patch.object(shared_token, "_CLAIMED_AGAIN_SECONDS", 0.001):
+        asyncio.run(run())

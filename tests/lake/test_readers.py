@@ -1,4 +1,4 @@
-"""Readers of a partition while it is replaced, again and again, by another process: one version or an error, no mixture.
+"""Readers of a partition that another process replaces again and again: one version or an error, never a mixture.
 
 Most programs open what they read more than once, by its name. Between two openings another version may have come; then
 they say that the file is damaged, and read it well the next time. Those that open it once never meet that.

@@ -52,7 +52,12 @@ def replace_again_and_again(root: str, longest_pause: float) -> None:
     lake = Lake(root)
     versions = [version(number) for number in range(len(ROWS))]
     is_over = Event()
-    Thread(target=lambda: (sys.stdin.read(), is_over.set())).start()
+
+    def listen() -> None:
+        sys.stdin.read()
+        is_over.set()
+
+    Thread(target=listen).start()
     print("ready", flush=True)
     for number in range(_MOST):
         lake.replace(STOCK_OPERATIONS, DAY, versions[number % len(ROWS)], {})
