@@ -16,11 +16,12 @@ from clopos_assets.access import Access
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.store import Store
 from clopos_assets.ingest import Scope
-from clopos_assets.line import Line, Run, line_of
+from clopos_assets.line import Line, line_of
 from clopos_assets.sandbox import Fault, History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
 from clopos_assets.sandbox.server import ApiVersion
 from clopos_assets.settings import Settings
 from clopos_assets.tables import FINDING_HISTORY, RAW, TABLES
+from tests.line.runner import run_through
 
 FIRST = date(2026, 3, 1)
 DAYS = tuple((FIRST + timedelta(days=number)).isoformat() for number in range(3))
@@ -136,23 +137,7 @@ class Site:
         """One run: the shift dates that failed, and why. What is asked for in it is counted from 0."""
         self.sandbox.requests.reset()
         self.runs += 1
-        done: set[tuple[str, str]] = set()
-        run = Run(
-            f"run-{self.runs}",
-            frozenset(days),
-            recorded=lambda tables: {day for name, day in done if name in tables},
-            store=self.store,
-        )
-        for maker in self.line.makers:
-            if not maker.names & set(planned):
-                continue
-            made = self.line.step(run, maker, planned)
-            done |= {(name, day) for name, facts in made.facts.items() for day in facts if day not in made.bad}
-            if made.bad:
-                for _, then, came in self.line.carry_on(run, maker, made, planned):
-                    done |= {(name, day) for name in then.facts for day in came if day in then.facts[name]}
-                return made.bad
-        return {}
+        return run_through(self.line, f"run-{self.runs}", days, planned, store=self.store)
 
     def rows(self) -> Rows:
         """All that stands in the lake; of the findings over time those that stand, for runs resolve what they see."""
