@@ -33,7 +33,7 @@ Read = Callable[[], Any]
 
 LONGEST_PAUSE = {"folder": 0.02, "objects": 0.4}
 """Seconds between two versions, so that slow readers come to the end of one, too."""
-LOOKS = 30
+LOOKS = 15
 """Of each reader at least."""
 TRIES = 1000
 

@@ -24,6 +24,7 @@ ROWS = (400, 400, 20, 900)
 
 _MOST = 100_000
 _PAUSES = 7
+_GROWTH = 50
 _MARKED = ("product_id", "stock_id", "storage_id")
 
 
@@ -48,7 +49,10 @@ def version_of(rows: pa.Table) -> int:
 
 
 def replace_again_and_again(root: str, longest_pause: float) -> None:
-    """One version after the other, at once or after a pause of any length, until standard input ends; the last last."""
+    """One version after the other, at once or after a pause, until standard input ends; the last version last.
+
+    Pauses are as long as said, and become longer, so that readers come to the end of a version on a busy machine, too.
+    """
     lake = Lake(root)
     versions = [version(number) for number in range(len(ROWS))]
     is_over = Event()
@@ -61,7 +65,7 @@ def replace_again_and_again(root: str, longest_pause: float) -> None:
     print("ready", flush=True)
     for number in range(_MOST):
         lake.replace(STOCK_OPERATIONS, DAY, versions[number % len(ROWS)], {})
-        if is_over.wait(longest_pause * (number % _PAUSES) / _PAUSES):
+        if is_over.wait(longest_pause * (number % _PAUSES) / _PAUSES * (1 + number / _GROWTH)):
             break
     lake.replace(STOCK_OPERATIONS, DAY, versions[-1], {})
 
