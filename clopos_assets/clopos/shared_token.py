@@ -6,7 +6,8 @@ in PostgreSQL in a table of Dagster's database, open to whoever may read that.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
@@ -22,8 +23,9 @@ T = TypeVar("T")
 _RENEWED_EARLY_SECONDS = 60.0
 _REFUSAL_STANDS_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-# Who said that it would authenticate is waited for so long; if it takes longer, or died, another one tries.
-_CLAIM_SECONDS = 90.0
+# Who authenticates says so again and again; whoever says nothing for so long has died, and another one tries.
+_CLAIM_SECONDS = 10.0
+_CLAIMED_AGAIN_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 900.0
 _KINDS: dict[str, type[CloposError]] = {
     kind.__name__: kind for kind in (CloposRefused, CloposUnavailable, CloposAnswerError)
@@ -70,6 +72,13 @@ class _Busy:
     rounds: int
 
 
+@dataclass(frozen=True)
+class _Claimed:
+    """The caller is to authenticate, and to say so again and again until `rounds` has changed."""
+
+    rounds: int
+
+
 class SharedToken:
     """The token of one set of credentials in a store."""
 
@@ -104,16 +113,17 @@ class SharedToken:
                     await self._sleep(_POLL_SECONDS)
                 case CloposError():
                     raise outcome
-                case None:
-                    return await self._authenticate(ask)
+                case _Claimed():
+                    return await self._authenticate(ask, outcome)
         raise CloposUnavailable("POST /v2/auth: another's authentication does not end; run again later")
 
-    async def _authenticate(self, ask: Callable[[], Awaitable[Grant]]) -> tuple[str, float]:
+    async def _authenticate(self, ask: Callable[[], Awaitable[Grant]], claim: _Claimed) -> tuple[str, float]:
         begun = self._clock()
         grant: Grant | None = None
         failure: CloposError | None = None
         try:
-            grant = await ask()
+            async with self._holding(claim):
+                grant = await ask()
         except CloposError as error:
             failure = error
             raise
@@ -122,12 +132,29 @@ class SharedToken:
             await self._change(partial(_publish, grant=grant, failure=failure, passed=passed))
         return grant.token, grant.useful_seconds - passed
 
+    @asynccontextmanager
+    async def _holding(self, claim: _Claimed) -> AsyncIterator[None]:
+        renewing = asyncio.create_task(self._claim_again_and_again(claim))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait([renewing])  # a loop that ends now finds nothing pending
+
+    async def _claim_again_and_again(self, claim: _Claimed) -> None:
+        for _ in range(int(_LONGEST_WAIT_SECONDS / _CLAIMED_AGAIN_SECONDS)):
+            await asyncio.sleep(_CLAIMED_AGAIN_SECONDS)
+            with suppress(CloposUnavailable):  # then another one may authenticate, too, which does no harm
+                await self._change(partial(_claim_again, claim=claim))
+
     async def _change(self, turn: Callable[[TokenState, float], T]) -> T:
         return await self._store.change(self._name, TokenState, turn)
 
 
-def _claim(state: TokenState, now: float, *, refused: str, since: int | None) -> _Found | _Busy | CloposError | None:
-    """What there is to know, or None: the caller is to authenticate."""
+_Outcome = _Found | _Busy | _Claimed | CloposError
+
+
+def _claim(state: TokenState, now: float, *, refused: str, since: int | None) -> _Outcome:
     if refused and state.token == refused:
         state.token = ""
     if state.token and now < state.renew_at:
@@ -138,7 +165,13 @@ def _claim(state: TokenState, now: float, *, refused: str, since: int | None) ->
     if now < state.claimed_until:
         return _Busy(state.rounds)
     state.claimed_until = now + _CLAIM_SECONDS
-    return None
+    return _Claimed(state.rounds)
+
+
+def _claim_again(state: TokenState, now: float, *, claim: _Claimed) -> None:
+    # A store may be at it still when the claim has ended: what comes after the end claims nothing.
+    if state.rounds == claim.rounds:
+        state.claimed_until = now + _CLAIM_SECONDS
 
 
 def _publish(state: TokenState, now: float, *, grant: Grant | None, failure: CloposError | None, passed: float) -> None:

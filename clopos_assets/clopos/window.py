@@ -16,6 +16,8 @@ _OTHERS_SPEND = "an answer will tell what others left of Clopos' request quota"
 # How often to look again where only another request's answer can open the window.
 _POLL_SECONDS = 0.02
 _SHORTEST_WAIT_SECONDS = 0.001
+# How long an answer that will tell is waited for: who asked may have died, and one request more does little harm.
+_TELLING_ANSWER_SECONDS = 5.0
 # A reset further away is not a number of seconds.
 _LONGEST_RESET_SECONDS = 86_400.0
 # Answers without the headers after which the headers are no longer waited for.
@@ -177,16 +179,18 @@ class Window:
         if state.closed_until > now:
             return self._wait(state.closed_until - now, _USED_UP, now)
         # A stranger may just have spent the window, so the first answer is heard before a second is asked for.
-        if state.leases and state.known_until <= now:
+        last_asked_at = max(state.leases.values(), default=-inf)
+        is_answer_near = now < last_asked_at + _TELLING_ANSWER_SECONDS
+        if is_answer_near and state.known_until <= now:
             return self._wait(_POLL_SECONDS, "the first answer will tell what is left of Clopos' request quota", now)
         strangers = state.strangers[0][1] if state.strangers else 0
         limit = state.told_limit if state.told_limit is not None else self.requests
         held = len(state.leases) + self._count_ends(now)
         if held < min(self.requests, limit - strangers):
             # Beside strangers only as much is sent as the last answer left room for: what is under way may be missing
-            # in it, and they go on. Where nothing is under way, one request finds out.
+            # in it, and they go on. Where no answer is to be awaited, one request finds out.
             is_alone = now >= state.strangers_until
-            is_asked = any(started_at > state.seen_at for started_at in state.leases.values())
+            is_asked = is_answer_near and last_asked_at > state.seen_at
             if not is_alone and is_asked and state.room <= self._count_unseen(strangers, now):
                 return self._wait(_POLL_SECONDS, _OTHERS_SPEND, now)
             return None

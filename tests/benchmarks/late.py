@@ -23,11 +23,11 @@ from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import RunState, Surroundings
 from clopos_assets.late.look import look
 from clopos_assets.late.state import State
-from clopos_assets.line import Run, line_of
+from clopos_assets.line import line_of
 from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, Sandbox
 from clopos_assets.settings import Settings
-from clopos_assets.tables import TABLES
 from tests.ingest.shop import days_from
+from tests.line.runner import run_through
 
 FIRST = date(2026, 3, 2)
 POLL = timedelta(seconds=300)
@@ -65,14 +65,8 @@ class Follower:
 
     def make(self, run_key: str, shift_dates: list[str]) -> None:
         """One run of every table."""
-        done: set[tuple[str, str]] = set()
-        run = Run(
-            f"run-{run_key}", frozenset(shift_dates), lambda tables: {day for name, day in done if name in tables}
-        )
-        for maker in self.line.makers:
-            made = self.line.step(run, maker, TABLES.keys())
-            assert not made.bad, made.bad
-            done |= {(name, day) for name, facts in made.facts.items() for day in facts}
+        bad = run_through(self.line, f"run-{run_key}", shift_dates)
+        assert not bad, bad
         self.states[run_key] = "succeeded"
 
     def stamps(self) -> dict[int, tuple[str, int]]:

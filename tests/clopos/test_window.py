@@ -38,6 +38,17 @@ def test_one_request_until_the_first_answer() -> None:
     assert [_take(window, 0.2).number for _ in range(9)] == list(range(2, 11))
 
 
+def test_a_first_answer_that_does_not_come_keeps_nobody_for_long() -> None:
+    """Who asked may have been killed. One more asks then, and is heard before the next."""
+    window = Window(10, 60)
+    _take(window, 0)
+    assert 0 < _waits(window, 4.9) < 1
+    second = _take(window, 5)
+    assert 0 < _waits(window, 5.1) < 1
+    window.settle(second, 5.2, _told(8))
+    assert [_take(window, 5.2).number for _ in range(8)] == list(range(3, 11))
+
+
 def test_an_answer_that_never_came_teaches_nothing() -> None:
     window = Window(10, 60)
     window.give_up(_take(window, 0), 1)
@@ -195,6 +206,14 @@ def test_beside_strangers_a_holder_that_died_stops_nobody() -> None:
     _take(window, 1)
     window.settle(_take(window, 2), 2, _told(3, limit=100))
     assert len(_take_all(window, 3)) == 1
+
+
+def test_beside_strangers_an_answer_that_does_not_come_keeps_nobody_for_long() -> None:
+    window = Window(100, 60, lease_seconds=50)
+    window.settle(_take(window, 0), 0, _told(3, limit=100))
+    _take(window, 1)  # there may be no room, and this one would tell
+    assert 0 < _waits(window, 5.9) < 1
+    assert len(_take_all(window, 6)) == 1
 
 
 def test_an_answer_after_the_lease_holds_a_slot_all_the_same() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from clopos_assets.sandbox import Fault
 from tests.faults.restaurant import Site, Truth, hasty, history, morning_after, served
 
 
@@ -27,6 +28,7 @@ def truth(whole: Truth) -> Truth:
 
 
 @pytest.fixture(autouse=True)
-def _hasty() -> Iterator[None]:
-    with hasty():
+def _hasty(request: pytest.FixtureRequest) -> Iterator[None]:
+    named = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
+    with hasty(named if isinstance(named, Fault) else None):
         yield

@@ -88,7 +88,8 @@ class _Play:
         share = SHARES[(self._seed + night) % len(SHARES)]
         faults.plan([Fault.DRIP], share=share / len(Fault), seed=self._seed * 100 + night, seconds=2.0)
         faults.plan(sorted(set(Fault)), share=share, seed=self._seed * 100 + night, seconds=0.05)
-        bad = site.make(days, self._planned)
+        with hasty(Fault.STALL, attempts=3):
+            bad = site.make(days, self._planned)
         self._played.met.update(faults.met)
         faults.clear()
         return bad

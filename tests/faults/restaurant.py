@@ -16,11 +16,12 @@ from clopos_assets.access import Access
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.store import Store
 from clopos_assets.ingest import Scope
-from clopos_assets.line import Line, Run, line_of
+from clopos_assets.line import Line, line_of
 from clopos_assets.sandbox import Fault, History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
 from clopos_assets.sandbox.server import ApiVersion
 from clopos_assets.settings import Settings
 from clopos_assets.tables import FINDING_HISTORY, RAW, TABLES
+from tests.line.runner import run_through
 
 FIRST = date(2026, 3, 1)
 DAYS = tuple((FIRST + timedelta(days=number)).isoformat() for number in range(3))
@@ -29,6 +30,8 @@ RAW_NAMES = frozenset(table.name for table in RAW)
 VERSIONS: tuple[ApiVersion, ...] = ("v2", "v1")
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 0.4
+"""Where answers are slow. Elsewhere nothing is to be read into a machine that has much else to do."""
+PATIENCE_SECONDS = 30.0
 SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
 MAX_BODY_BYTES = 1024 * 1024
@@ -79,11 +82,11 @@ def served(world: World | History, *, limits: LimitOptions | None = None, quirks
 
 
 @contextmanager
-def hasty(**more: Any) -> Iterator[None]:
+def hasty(fault: Fault | None = None, **more: Any) -> Iterator[None]:
     """Clients that are made meanwhile soon give up, and pause for as long as nothing; `more` is of Connection."""
     soon = {
         "attempts": ATTEMPTS,
-        "timeout_seconds": TIMEOUT_SECONDS,
+        "timeout_seconds": TIMEOUT_SECONDS if fault in SLOW else PATIENCE_SECONDS,
         "backoff_seconds": 0.01,
         "backoff_max_seconds": 0.05,
         "max_body_bytes": MAX_BODY_BYTES,
@@ -91,6 +94,7 @@ def hasty(**more: Any) -> Iterator[None]:
     with (
         patch("clopos_assets.access.Connection", partial(Connection, **{**soon, **more})),
         patch("clopos_assets.clopos.token._AUTH_WINDOW_SECONDS", SHORT_WINDOW_SECONDS),
+        patch("clopos_assets.clopos.quota._LONGEST_WAIT_WINDOWS", PATIENCE_SECONDS / SHORT_WINDOW_SECONDS),
     ):
         yield
 
@@ -133,23 +137,7 @@ class Site:
         """One run: the shift dates that failed, and why. What is asked for in it is counted from 0."""
         self.sandbox.requests.reset()
         self.runs += 1
-        done: set[tuple[str, str]] = set()
-        run = Run(
-            f"run-{self.runs}",
-            frozenset(days),
-            recorded=lambda tables: {day for name, day in done if name in tables},
-            store=self.store,
-        )
-        for maker in self.line.makers:
-            if not maker.names & set(planned):
-                continue
-            made = self.line.step(run, maker, planned)
-            done |= {(name, day) for name, facts in made.facts.items() for day in facts if day not in made.bad}
-            if made.bad:
-                for _, then, came in self.line.carry_on(run, maker, made, planned):
-                    done |= {(name, day) for name in then.facts for day in came if day in then.facts[name]}
-                return made.bad
-        return {}
+        return run_through(self.line, f"run-{self.runs}", days, planned, store=self.store)
 
     def rows(self) -> Rows:
         """All that stands in the lake; of the findings over time those that stand, for runs resolve what they see."""

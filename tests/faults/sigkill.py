@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from clopos_assets.access import Access
 from clopos_assets.lake import Lake
-from clopos_assets.line import Run, line_of
+from clopos_assets.line import line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES
 from clopos_assets.tables.columns import Table
 from tests.ingest.shop import Shop, open_shop
+from tests.line.runner import run_through
 
 DAYS = ("2026-01-12", "2026-01-13")
 
@@ -67,14 +68,9 @@ def _see_end(process: BaseProcess, wanted: int) -> None:
 def _work(settings: dict[str, str], shift_dates: tuple[str, ...], killed_at: int | None, counted: "_Number") -> None:
     os.environ.update(settings)
     access = Access(Settings.read())
-    line = line_of(access)
     sys.addaudithook(_reaper(access.lake, killed_at, counted))
-    done: set[tuple[str, str]] = set()
-    run = Run("a run", frozenset(shift_dates), recorded=lambda tables: {day for name, day in done if name in tables})
-    for maker in line.makers:
-        made = line.step(run, maker, tuple(TABLES))
-        assert not made.bad, made.bad
-        done |= {(name, day) for name, facts in made.facts.items() for day in facts}
+    bad = run_through(line_of(access), "a run", shift_dates)
+    assert not bad, bad
 
 
 class _Number:

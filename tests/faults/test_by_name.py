@@ -57,7 +57,7 @@ def test_what_stays_ends_in_one_line_and_the_next_run_asks_for_the_rest(
     path = "/receipts" if where == "list" else truth.operations
     truth.sandbox.faults.plan(fault, path, spared=spared, seconds=2.0 if fault is Fault.DRIP else 0.05)
     site = truth.site(tmp_path, fault)
-    with hasty(attempts=2):
+    with hasty(fault, attempts=2):
         bad = site.make()
     assert bad.keys() == set(DAYS)
     line = read_line(bad, truth)
@@ -95,7 +95,7 @@ def test_a_run_bears_it_for_so_long_however_many_tries_are_left(truth: Truth, tm
 def test_where_no_token_is_to_be_had_nothing_is_asked(truth: Truth, fault: Fault, tmp_path: Path) -> None:
     truth.sandbox.faults.plan(fault, "/auth", seconds=2.0 if fault is Fault.DRIP else 0.05)
     site = truth.site(tmp_path, fault)
-    with hasty(attempts=2):
+    with hasty(fault, attempts=2):
         bad = site.make(DAYS[:1])
     line = read_line(bad, truth)
     assert re.search(rf"POST (/v2)?/auth: .*({CAUSES[fault]}).*run again later", line), line

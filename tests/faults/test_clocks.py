@@ -54,7 +54,7 @@ def wall() -> Iterator[Wall]:
         patch("clopos_assets.clopos.dialect.time", wall),
         patch("clopos_assets.clopos.store.time", wall),
         patch("clopos_assets.ingest.operations.time", wall),
-        hasty(timeout_seconds=5.0),
+        hasty(),
     ):
         yield wall
 

@@ -10,11 +10,11 @@ import pytest
 
 from clopos_assets.access import Access
 from clopos_assets.lake import LakeError
-from clopos_assets.line import Run, line_of
+from clopos_assets.line import line_of
 from clopos_assets.settings import Settings
-from clopos_assets.tables import TABLES
 from tests.faults.sigkill import rows_of, settings_of
 from tests.ingest.shop import open_shop
+from tests.line.runner import run_through
 
 DAY = "2026-01-12"
 PAGE = 4096
@@ -47,18 +47,10 @@ def fill(disk: Path, free_pages: int) -> Path:
 
 def make(lake: Path) -> dict[str, str]:
     """One run of the whole line; why it failed, empty where it did not."""
-    line = line_of(Access(Settings.read(lake=str(lake))))
-    done: set[tuple[str, str]] = set()
-    run = Run("a run", frozenset({DAY}), recorded=lambda tables: {day for name, day in done if name in tables})
     try:
-        for maker in line.makers:
-            made = line.step(run, maker, tuple(TABLES))
-            if made.bad:
-                return made.bad
-            done |= {(name, day) for name, facts in made.facts.items() for day in facts}
+        return run_through(line_of(Access(Settings.read(lake=str(lake)))), "a run", [DAY])
     except LakeError as error:
         return {"": str(error)}
-    return {}
 
 
 def test_a_full_disk_is_told_and_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,38 +170,6 @@ def test_a_writer_that_is_killed_leaves_the_old(
     assert lake.notes(STOCK_OPERATIONS, DAY) == {"run": "first"}
 
 
-REPLACER = """
-import sys
-from clopos_assets.lake import Lake
-from clopos_assets.tables import STOCK_OPERATIONS
-from tests.lake.sample import DAY, operations
-
-lake = Lake(sys.argv[1])
-versions = [operations(5), operations(3_000, first_id=10_000)]
-print("ready", flush=True)
-for number in range(int(sys.argv[2])):
-    lake.replace(STOCK_OPERATIONS, DAY, versions[number % 2], {"version": str(number % 2)})
-print("done", flush=True)
-"""
-
-
-def test_a_reader_sees_the_old_or_the_new(place: Place, lake: Lake) -> None:
-    whole = [operations(5), operations(3_000, first_id=10_000)]
-    lake.replace(STOCK_OPERATIONS, DAY, whole[1], {})
-    seen: Counter[int] = Counter()
-    command = [sys.executable, "-c", REPLACER, place.root, "60"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        while process.poll() is None:
-            rows = lake.read(STOCK_OPERATIONS, DAY)
-            assert rows is not None
-            assert rows in whole
-            seen[rows.num_rows] += 1
-        assert process.stdout.read() == "done\n"
-    assert seen.keys() == {5, 3_000}
-
-
 ADDER = """
 import sys
 from clopos_assets.tables import STOCK_OPERATIONS

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.access import Access
-from clopos_assets.line import Line, Run, RunState, left_behind, line_of
+from clopos_assets.line import Line, RunState, left_behind, line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES, Table
 from tests.ingest.shop import Shop, open_shop
+from tests.line.runner import Recorded, run_through
 
 
 class DiedError(BaseException):
@@ -25,29 +26,15 @@ class Runs:
     shop: Shop
     line: Line
     states: dict[str, RunState] = field(default_factory=dict)
-    recorded: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    recorded: dict[str, Recorded] = field(default_factory=dict)
 
     def make(self, *shift_dates: str, planned: Collection[str] = tuple(TABLES)) -> str:
         """One run over the dates; its id. A run that dies raises what it died of."""
         run_id = f"run-{len(self.states) + 1}"
         done = self.recorded[run_id] = set()
         self.states[run_id] = "running"
-        run = Run(
-            run_id,
-            frozenset(shift_dates),
-            recorded=lambda tables: {day for name, day in done if name in tables},
-        )
-        for maker in self.line.makers:
-            if not maker.names & set(planned):
-                continue
-            made = self.line.step(run, maker, planned)
-            done |= {(name, day) for name, facts in made.facts.items() for day in facts if day not in made.bad}
-            if made.bad:
-                for _, then, days in self.line.carry_on(run, maker, made, planned):
-                    done |= {(name, day) for name in then.facts for day in days if day in then.facts[name]}
-                self.states[run_id] = "failed"
-                return run_id
-        self.states[run_id] = "succeeded"
+        bad = run_through(self.line, run_id, shift_dates, planned, recorded=done)
+        self.states[run_id] = "failed" if bad else "succeeded"
         return run_id
 
     def behind(self) -> dict[str, set[str]]:

@@ -1,10 +1,5 @@
-"""Dagster's command line on a sandbox process: a partition, a range, a kill in mid-run, refusals."""
+"""Dagster's command line on a sandbox process: a partition, a range, refusals."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,30 +58,6 @@ def test_some_of_the_tables_can_be_selected(home: Home) -> None:
         assert ended.returncode == 0, (selected, ended.stderr[-3000:])
         made |= adds
         assert {table.name for table in TABLES.values() if lake.dates(table)} == made, selected
-
-
-def test_a_run_killed_half_way_is_continued(tmp_path: Path) -> None:
-    # A small quota makes the run long enough to be killed in the middle.
-    with sandbox_home(tmp_path / "home", *HISTORY, "--requests-per-minute", "40") as home:
-        command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "clopos_assets.definitions"]
-        command += ["--select", "*", "--partition", "2026-01-19"]
-        kept = home.path / "lake" / "_staging"
-        with subprocess.Popen(
-            command, env=home.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as killed:
-            deadline = time.monotonic() + 60
-            while len(list(kept.rglob("*.json"))) < 30 and time.monotonic() < deadline:
-                time.sleep(0.05)
-            os.kill(killed.pid, signal.SIGKILL)
-        finished = len(list(kept.rglob("*.json")))
-        assert finished >= 30
-    with sandbox_home(tmp_path / "other", *HISTORY, "--requests-per-minute", "100000") as again:
-        again.env["CLOPOS_LAKE"] = str(home.path / "lake")
-        ended = again.materialize("--partition", "2026-01-19")
-        assert ended.returncode == 0, ended.stderr[-3000:]
-        lake = Lake(home.path / "lake")
-        assert lake.has(STOCK_OPERATIONS, "2026-01-19")
-        assert not list(kept.rglob("*.json"))
 
 
 def test_wrong_credentials_are_one_line(home: Home) -> None:
