@@ -24,6 +24,8 @@ from clopos_assets.tables.columns import PRECISION, SCALE
 
 MEMORY_LIMIT = "576MB"
 """Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
+_BATCH_ROWS = 64 * 1024
+"""Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
 _PATTERN = frozenset("*?[]{}")
 
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
@@ -63,6 +65,9 @@ def _database(_process: int) -> duckdb.DuckDBPyConnection:
     spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
     database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
     database.execute("set enable_progress_bar = false")
+    # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
+    # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
+    database.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
     database.execute(_ROUND_HALF_EVEN)
     return database
 
@@ -108,9 +113,18 @@ def _narrowed(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBP
 
 def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
     """The rows in order of the key, in the declared types."""
-    result = relation.order(", ".join(f'"{name}"' for name in table.key)).to_arrow_table()
+    result = relation.to_arrow_table(_BATCH_ROWS)
     columns = [_cast(table, result, field) for field in table.schema]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    return _in_order(pa.Table.from_arrays(columns, schema=table.schema), table.key)
+
+
+def _in_order(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    # Files are in order, and a select that goes along one keeps it: looking is much less than sorting again.
+    if len(key) == 1:
+        values = rows.column(key[0])
+        if pc.all(pc.less(values[:-1], values[1:])).as_py():
+            return rows
+    return rows.sort_by([(name, "ascending") for name in key])
 
 
 def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
