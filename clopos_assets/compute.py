@@ -133,7 +133,7 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
         beyond = pc.greater_equal(pc.abs(column), Decimal(10) ** (PRECISION - SCALE))
-        rows = result.filter(beyond).slice(0, 1).to_pylist()
+        rows = _in_order(result.filter(beyond), table.key).slice(0, 1).to_pylist()
         if not rows:
             raise _too_large(table, f"{field.name}: {str(error).splitlines()[0]}") from error
         row = rows[0]

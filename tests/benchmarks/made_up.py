@@ -6,9 +6,13 @@ makes a million operations in seconds: receipts open in two waves a day and clos
 in the order in which all venues' receipts open and operations in the order in which they close, stocks go down by
 what recipes take and up by deliveries that change their cost. A receipt has as many lines, a line as many
 operations, and modifiers, gifts, discounts, half portions, late closings are as frequent as there.
-What differs is the menu, 300 products of 400 ingredients, where the sandbox has 46 and 44.
+What differs is the menu: 300 products of 400 ingredients, where the sandbox has 46 and 44.
 
-Bytes a row of the columns that SQL reads, 150,000 operations of ten venues: {receipts}
+Bytes a row in the lake's files of the columns that SQL reads, ten venues, 150,000 operations, of these rows and of the
+sandbox's: receipts 18.6 and 17.2, lines 4.7 and 4.0, operations 15.1 and 12.3. Of an operation's, `receipt_id` takes
+0.45 and 0.46, `receipt_product_id` 0.78 and 0.78, `product_id` 0.79 and 0.47, `quantity` 0.81 and 0.58,
+`before_quantity` 3.01 and 3.26, `cost` 0.98 and 0.36, `total_cost` 1.65 and 0.65, `operated_at` 0.18 and 0.28: a longer
+menu has more different figures.
 """
 
 from collections.abc import Mapping
@@ -20,7 +24,6 @@ import pyarrow as pa
 from clopos_assets.tables import RAW, Kind, Table
 
 VENUES = 10
-_OPERATIONS_PER_RECEIPT = 9  # a few less than there are, as the last ones are cut off
 _EPOCH = date(2020, 1, 1)
 
 _MENU = """
@@ -64,11 +67,12 @@ _STEPS = {
                 as created_at,
             case
                 when drawn(1000, hash(number, $day, 'late')) < 4
-                then cast($day as timestamp) + interval 31 hours + to_seconds(cast(drawn(250000, hash(number, $day)) as bigint))
+                then cast($day as timestamp) + interval 31 hours
+                    + to_seconds(cast(drawn(250000, hash(number, $day)) as bigint))
                 else created_at + to_seconds(cast(1200 + drawn(5400, hash(number, $day, 'dwell')) as bigint))
             end as closed_at,
             drawn(2000, hash(number, $day, 'open')) > 0 as is_closed,
-            case when drawn(10, hash(number, $day, 'cut')) = 0 then [5, 10, 15][1 + number % 3] else 0 end as discount_rate,
+            if(drawn(10, hash(number, $day, 'cut')) = 0, [5, 10, 15][1 + number % 3], 0) as discount_rate,
             drawn(100, hash(number, $day, 'delivery')) as delivery,
             drawn(100, hash(number, $day, 'lines')) as draw,
             1 + list_count([x for x in [18, 42, 62, 77, 87, 94, 98] if draw >= x]) as lines,
@@ -147,8 +151,8 @@ _STEPS = {
             $first // 3 + lines_before + line as id, kept_receipts.id as receipt_id, drafted_lines.*,
             if(is_gift, 0, "count" * cast(portion_size as decimal(6, 1)) * price) as subtotal,
             cast(
-                subtotal * cast((100 - line_discount) as decimal(3, 0)) * cast(100 - kept_receipts.discount_rate as decimal(3, 0))
-                / 10000 as decimal(18, 2)
+                subtotal * cast(100 - line_discount as decimal(3, 0))
+                * cast(100 - kept_receipts.discount_rate as decimal(3, 0)) / 10000 as decimal(18, 2)
             ) as total,
         from drafted_lines
         inner join kept_receipts using (number)
@@ -264,8 +268,7 @@ def as_declared(
     made = connection.sql(query, params=_bound(query, values))
     given = set(made.columns)
     columns = ", ".join(
-        f'cast({f"{chr(34)}{column.name}{chr(34)}" if column.name in given else "null"} as {column.sql_type})'
-        f' as "{column.name}"'
+        f'''cast({f'"{column.name}"' if column.name in given else "null"} as {column.sql_type}) as "{column.name}"'''
         for column in table.columns
         if column.kind is not Kind.INSTANT
     )

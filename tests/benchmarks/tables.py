@@ -1,11 +1,12 @@
 """How long each table's SQL takes, as ratios to the time DuckDB needs to sum the columns that it reads.
 
-`python -m tests.benchmarks.tables` makes a lake of one large shift date behind a standard window, and measures
-every table that is one select over it, each in a process of its own; then the same tables over many shift dates of
-an ordinary size, computed and written one after the other as a run does. What is summed are the columns that
-DuckDB's plan of the query says it reads, ids and texts included, from the same Parquet files in the same process.
-`--operations 100000` is quick; `--help` says the rest. Seconds differ from machine to machine; ratios are what to
-compare.
+`python -m tests.benchmarks.tables` makes a lake of large shift dates behind a standard window, and measures every
+table that is one select over each of them, in a process of its own; operations that are more than a date has,
+`--largest`, are measured as several dates and as one. Then the same tables over many shift dates of an ordinary size,
+computed and written one after the other as a run does. What is summed are the columns that DuckDB's plan of the query
+says it reads, ids and texts included, from the same Parquet files in the same process. `made_up` makes the rows, and
+says how much they hold. `--operations 100000` is quick; `--help` says the rest. Seconds differ from machine to
+machine, and on a busy one processor time differs less; ratios are what to compare.
 """
 
 import argparse
@@ -64,13 +65,24 @@ _LEDGER = """
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """Time that passed, and processor time of all threads."""
+
+    passed: float
+    processor: float
+
+    def __add__(self, other: "Seconds") -> "Seconds":
+        return Seconds(self.passed + other.passed, self.processor + other.processor)
+
+
+@dataclass(frozen=True)
 class Figure:
     """What one table took: rows made, seconds, and those of summing the columns that it reads."""
 
     table: str
     rows: int
-    seconds: float
-    summed: float
+    seconds: Seconds
+    summed: Seconds
 
 
 def file_inputs(lake: Lake, operations: int, shift_dates: Iterable[str]) -> None:
@@ -173,20 +185,28 @@ def add_up(inputs: Mapping[str, duckdb.DuckDBPyRelation], columns: Mapping[str, 
         inputs[name].aggregate(", ".join(sums)).fetchall()
 
 
+def timed(action: Callable[[], object]) -> Seconds:
+    """What a run takes."""
+    start = time.perf_counter(), time.process_time()
+    action()
+    return Seconds(time.perf_counter() - start[0], time.process_time() - start[1])
+
+
+def least_of(action: Callable[[], object], repeats: int) -> Seconds:
+    """The least that some runs took."""
+    taken = [timed(action) for _ in range(repeats)]
+    return Seconds(min(one.passed for one in taken), min(one.processor for one in taken))
+
+
 def seconds_of(action: Callable[[], object], repeats: int) -> float:
-    """The shortest of some runs."""
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    """The time that passed in the shortest of some runs."""
+    return least_of(action, repeats).passed
 
 
 def measure(root: Path, repeats: int, table: Table, shift_dates: Sequence[str] = (SHIFT_DATE,)) -> Figure:
     """One table of large shift dates."""
     lake = Lake(root)
-    rows, taken, summed = 0, 0.0, 0.0
+    rows, taken, summed = 0, Seconds(0, 0), Seconds(0, 0)
     with connect() as connection:
         quiet(connection)
         inputs = inputs_of(connection, lake, table)
@@ -194,8 +214,8 @@ def measure(root: Path, repeats: int, table: Table, shift_dates: Sequence[str] =
         for day in shift_dates:
             inputs = inputs_of(connection, lake, table, day)
             rows += run(connection, table, inputs, day).num_rows
-            taken += seconds_of(partial(run, connection, table, inputs, day), repeats)
-            summed += seconds_of(partial(add_up, inputs, columns), repeats)
+            taken += least_of(partial(run, connection, table, inputs, day), repeats)
+            summed += least_of(partial(add_up, inputs, columns), repeats)
     return Figure(table.name, rows, taken, summed)
 
 
@@ -208,35 +228,38 @@ def days_of(operations: int, count: int) -> list[str]:
 def measure_days(root: Path, repeats: int, table: Table, shift_dates: Sequence[str]) -> Figure:
     """One table made for many shift dates in order, read and written as a run does it; summed are the same files."""
     lake = Lake(root)
-    rows = 0
+    counts: list[int] = []
     with connect() as connection:
         quiet(connection)
-        start = time.perf_counter()
-        for day in shift_dates:
-            made = compute(lake, connection, table, day, RULES)
-            lake.replace(table, day, made, {})
-            rows += made.num_rows
-        taken = time.perf_counter() - start
+        taken = timed(lambda: counts.extend(_file(lake, connection, table, day) for day in shift_dates))
         of_last = inputs_of(connection, lake, table)
         columns = columns_read(connection, of_last, query_of(table), RULES.values(SHIFT_DATE))
-        summed = 0.0
+        summed = Seconds(0, 0)
         for day in shift_dates:
-            summed += seconds_of(partial(add_up, inputs_of(connection, lake, table, day), columns), repeats)
-    return Figure(table.name, rows, taken, summed)
+            summed += least_of(partial(add_up, inputs_of(connection, lake, table, day), columns), repeats)
+    return Figure(table.name, sum(counts), taken, summed)
+
+
+def _file(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> int:
+    made = compute(lake, connection, table, shift_date, RULES)
+    lake.replace(table, shift_date, made, {})
+    return made.num_rows
 
 
 def show_heading(what: str) -> None:
     """Print what follows and the columns' names."""
-    print(f"\n{what}; DuckDB's memory limit {MEMORY_LIMIT}, `MB` is what the process took at most")
-    print(f"{'table':<20}{'rows':>12}{'seconds':>10}{'summing':>10}{'ratio':>8}{'MB':>8}", flush=True)
+    print(f"\n{what}; DuckDB's memory limit {MEMORY_LIMIT}, `processor` is the ratio of")
+    print("processor times, `MB` what the process took at most")
+    print(f"{'table':<20}{'rows':>12}{'seconds':>10}{'summing':>10}{'ratio':>8}{'processor':>12}{'MB':>8}", flush=True)
 
 
 def show(figure: Figure) -> None:
     """Print a figure as a line of the table."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    taken, summed = figure.seconds, figure.summed
     print(
-        f"{figure.table:<20}{figure.rows:>12,}{figure.seconds:>10.3f}{figure.summed:>10.3f}"
-        f"{figure.seconds / figure.summed:>8.1f}{peak:>8,.0f}",
+        f"{figure.table:<20}{figure.rows:>12,}{taken.passed:>10.3f}{summed.passed:>10.3f}"
+        f"{taken.passed / summed.passed:>8.1f}{taken.processor / summed.processor:>12.1f}{peak:>8,.0f}",
         flush=True,
     )
 
@@ -264,7 +287,7 @@ def main() -> None:
     """Make the lakes, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operations", type=int, nargs="*", default=[1_000_000, 10_000_000], help="sizes")
-    parser.add_argument("--largest", type=int, default=1_000_000, help="operations of a shift date, where there are more")
+    parser.add_argument("--largest", type=int, default=1_000_000, help="operations of one of several large dates")
     parser.add_argument("--in-days", type=int, default=1_000_000, help="operations over many dates; 0 leaves that out")
     parser.add_argument("--per-day", type=int, default=5_000, help="operations of one of those dates")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the shortest counts")
