@@ -243,7 +243,7 @@ def measure_days(root: Path, repeats: int, table: Table, shift_dates: Sequence[s
 def _file(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str) -> int:
     made = compute(lake, connection, table, shift_date, RULES)
     lake.replace(table, shift_date, made, {})
-    return made.num_rows
+    return len(made)
 
 
 def show_heading(what: str) -> None:
