@@ -225,7 +225,8 @@ def test_a_quarter_is_exact_at_every_size(findings: Find) -> None:
     """The last cost that is steady and the one beside it, as far as a column holds the standard."""
     quantities = ["0.000001", "0.000007", "3", "1234.567891", "999999999999.999999"]
     totals = ["-999999999999.999999", "-10", "-0.000001", "0", "0.000003", "10", "77777.777777", "999999999999.999999"]
-    operations, window, unsteady = [], [], []
+    operations: list[Row] = []
+    window, unsteady = [], []
     for quantity, total in product(map(Decimal, quantities), map(Decimal, totals)):
         if abs(total) / quantity >= LARGEST:
             continue
@@ -250,7 +251,8 @@ def test_sums_are_exact_at_every_size(findings: Find) -> None:
     quantities = ["0.123457", "-999.999999", "999.999999", "1000", "-1000.000001", "123456.901234"]
     costs = ["0.000001", "99.999999", "-999.999999", "1000", "54321.123456"]
     befores = ["10", "9999999999.999999", "10000000000", "99999999999.999999"]
-    operations, off = [], set()
+    operations: list[Row] = []
+    off = set()
     for quantity, cost, before in product(map(Decimal, quantities), map(Decimal, costs), map(Decimal, befores)):
         due = EXACT.multiply(quantity, cost)
         tolerance = max(Decimal("0.01"), abs(quantity) * Decimal("0.005"))
