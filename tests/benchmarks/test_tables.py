@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clopos_assets.compute import connect, query_of
+from clopos_assets.compute import connect, query_of, select
 from clopos_assets.lake import Lake
 from clopos_assets.tables import INGREDIENT_USAGE, LINE_COGS, RECIPE_OBSERVED
 from tests.benchmarks.made_up import make_day
@@ -49,6 +49,15 @@ def test_several_large_dates_are_measured_together(tmp_path: Path) -> None:
     make_lake(tmp_path, 300, days)
     one, three = (measure(tmp_path, 1, INGREDIENT_USAGE, dates) for dates in (days[-1:], days))
     assert one.rows < three.rows
+
+
+def test_a_large_date_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_lake(tmp_path, 600)
+    with connect() as connection:
+        inputs = inputs_of(connection, Lake(tmp_path), LINE_COGS)
+        small = select(connection, LINE_COGS, inputs)
+        monkeypatch.setattr("clopos_assets.compute._LARGE", 100)
+        assert select(connection, LINE_COGS, inputs).equals(small)
 
 
 def test_made_up_operations_add_up() -> None:
