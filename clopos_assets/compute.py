@@ -19,11 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import TABLES, ContractError, Kind, Table
+from clopos_assets.tables import STOCK_OPERATIONS, TABLES, ContractError, Kind, Table
 from clopos_assets.tables.columns import PRECISION, SCALE
 
 MEMORY_LIMIT = "576MB"
 """Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
+_BATCH_ROWS = 64 * 1024
+"""Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
+_LARGE = 2_000_000
+"""Operations of a shift date from which on memory counts for more than time."""
 _PATTERN = frozenset("*?[]{}")
 
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
@@ -63,6 +67,9 @@ def _database(_process: int) -> duckdb.DuckDBPyConnection:
     spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
     database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
     database.execute("set enable_progress_bar = false")
+    # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
+    # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
+    database.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
     database.execute(_ROUND_HALF_EVEN)
     return database
 
@@ -85,8 +92,11 @@ def select(
         assert relation is not None  # a select always gives one
         if tuple(relation.columns) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
+        narrowed = _narrowed(table, relation)
+        if _is_large(table, inputs):
+            narrowed = narrowed.order(f'"{table.key[0]}"')
         try:
-            return _rows_of(table, _narrowed(table, relation))
+            return _rows_of(table, narrowed)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             message = str(error).splitlines()[0]
         with suppress(duckdb.OutOfRangeException, duckdb.ConversionException):
@@ -108,9 +118,30 @@ def _narrowed(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBP
 
 def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
     """The rows in order of the key, in the declared types."""
-    result = relation.order(", ".join(f'"{name}"' for name in table.key)).to_arrow_table()
+    result = relation.to_arrow_table(_BATCH_ROWS)
     columns = [_cast(table, result, field) for field in table.schema]
-    return pa.Table.from_arrays(columns, schema=table.schema)
+    return _in_order(pa.Table.from_arrays(columns, schema=table.schema), table.key)
+
+
+def _is_large(table: Table, inputs: Mapping[str, object]) -> bool:
+    """Whether rows that are one by one those of an input had better be sorted by DuckDB.
+
+    That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
+    the first of them is handed over.
+    """
+    if len(table.key) > 1 or table.schema.field(table.key[0]).type != pa.int64():
+        return False
+    operations = inputs.get(STOCK_OPERATIONS.name)
+    return isinstance(operations, duckdb.DuckDBPyRelation | pa.Table) and len(operations) > _LARGE
+
+
+def _in_order(rows: pa.Table, key: Sequence[str]) -> pa.Table:
+    # Files are in order, and a select that goes along one keeps it: looking is much less than sorting again.
+    if len(key) == 1:
+        values = rows.column(key[0])
+        if pc.all(pc.less(values[:-1], values[1:])).as_py():
+            return rows
+    return rows.sort_by([(name, "ascending") for name in key])
 
 
 def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -119,7 +150,7 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
         return column.cast(field.type)
     except pa.ArrowInvalid as error:
         beyond = pc.greater_equal(pc.abs(column), Decimal(10) ** (PRECISION - SCALE))
-        rows = result.filter(beyond).slice(0, 1).to_pylist()
+        rows = _in_order(result.filter(beyond), table.key).slice(0, 1).to_pylist()
         if not rows:
             raise _too_large(table, f"{field.name}: {str(error).splitlines()[0]}") from error
         row = rows[0]

@@ -1,6 +1,8 @@
 """Findings on operations and the ledger: given these rows, expect those."""
 
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from itertools import product
 
 import pytest
 
@@ -212,6 +214,64 @@ def test_cost_is_steady(findings: Find, cost: str, window: list[Row], expected: 
         standard, at_risk = map(Decimal, expected)
         difference = Decimal(cost) - standard
         assert pick(rows, f"severity {FIGURES}") == [("WARN", standard, Decimal(cost), difference, at_risk)]
+
+
+MILLIONTH = Decimal("0.000001")
+LARGEST = Decimal("999999999999.999999")
+EXACT = Context(prec=60)
+
+
+def test_a_quarter_is_exact_at_every_size(findings: Find) -> None:
+    """The last cost that is steady and the one beside it, as far as a column holds the standard."""
+    quantities = ["0.000001", "0.000007", "3", "1234.567891", "999999999999.999999"]
+    totals = ["-999999999999.999999", "-10", "-0.000001", "0", "0.000003", "10", "77777.777777", "999999999999.999999"]
+    operations: list[Row] = []
+    window, unsteady = [], []
+    for quantity, total in product(map(Decimal, quantities), map(Decimal, totals)):
+        if abs(total) / quantity >= LARGEST:
+            continue
+        for share, step_aside in product((3, 5), (-1, 0, 1, 2)):
+            bound = EXACT.divide(total * share, 4 * quantity).quantize(MILLIONTH, ROUND_FLOOR, EXACT)
+            cost = max(-LARGEST, min(LARGEST, EXACT.add(bound, step_aside * MILLIONTH)))
+            number = len(operations) + 1
+            operations.append(
+                operation(number, 1, 1, product_id=number, quantity=0, after_quantity=10, cost=cost, total_cost=0)
+            )
+            window.append(usage(quantity, total, product_id=number))
+            standard = Fraction(total) / Fraction(quantity)
+            if abs(Fraction(cost) - standard) > abs(standard) / 4:
+                unsteady.append(number)
+    rows = findings(sold(), SALE, operations, usage=window)
+    assert 100 < len(unsteady) < len(operations)
+    assert sorted(row["stock_operation_id"] for row in rows if row["check_name"] == "cost_is_steady") == unsteady
+
+
+def test_sums_are_exact_at_every_size(findings: Find) -> None:
+    """Around the limits below which 64 bits suffice, and far above them."""
+    quantities = ["0.123457", "-999.999999", "999.999999", "1000", "-1000.000001", "123456.901234"]
+    costs = ["0.000001", "99.999999", "-999.999999", "1000", "54321.123456"]
+    befores = ["10", "9999999999.999999", "10000000000", "99999999999.999999"]
+    operations: list[Row] = []
+    off = set()
+    for quantity, cost, before in product(map(Decimal, quantities), map(Decimal, costs), map(Decimal, befores)):
+        due = EXACT.multiply(quantity, cost)
+        tolerance = max(Decimal("0.01"), abs(quantity) * Decimal("0.005"))
+        for aside in (-tolerance, tolerance - MILLIONTH, tolerance, tolerance + MILLIONTH):
+            number = len(operations) + 1
+            total_cost = EXACT.add(due, aside).quantize(MILLIONTH, ROUND_HALF_EVEN, EXACT)
+            after = before - quantity + (number % 3) * MILLIONTH
+            operations.append(
+                operation(
+                    number, 1, 1,
+                    quantity=quantity, cost=cost, total_cost=total_cost, before_quantity=before, after_quantity=after,
+                )
+            )  # fmt: skip
+            if abs(EXACT.subtract(total_cost, due)) > tolerance:
+                off.add(("cost_adds_up", number))
+            if number % 3 == 2:
+                off.add(("quantity_adds_up", number))
+    found = {(row["check_name"], row["stock_operation_id"]) for row in findings(sold(), SALE, operations)}
+    assert {each for each in found if each[0].endswith("adds_up") and each[1]} == off
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ usage as (
         venue_id,
         storage_id,
         product_id,
-        arg_max_null(product_name, stock_operations.id) as product_name,
-        arg_max_null(storage_name, stock_operations.id) as storage_name,
+        max(stock_operations.id) as operation_id,
         count(*) as operations,
+        count(distinct receipt_id) as receipts,
         sum(quantity) as quantity,
         sum(total_cost) as total_cost,
     from stock_operations
@@ -21,28 +21,22 @@ usage as (
     group by venue_id, storage_id, product_id
 ),
 
-products_of_receipt as (
-    select distinct receipt_id, venue_id, storage_id, product_id
+names as (
+    select id, product_name, storage_name
     from stock_operations
-),
-
-receipts_of_product as (
-    select venue_id, storage_id, product_id, count(*) as receipts
-    from products_of_receipt
-    inner join closed_receipts on closed_receipts.id = products_of_receipt.receipt_id
-    group by venue_id, storage_id, product_id
+    where id in (select operation_id from usage)
 )
 
 select
     venue_id,
     storage_id,
     product_id,
-    usage.product_name,
-    usage.storage_name,
-    usage.operations,
-    receipts_of_product.receipts,
-    usage.quantity,
-    usage.total_cost,
-    usage.total_cost / nullif(usage.quantity, 0) as unit_cost,
+    names.product_name,
+    names.storage_name,
+    operations,
+    receipts,
+    quantity,
+    total_cost,
+    total_cost / nullif(quantity, 0) as unit_cost,
 from usage
-inner join receipts_of_product using (venue_id, storage_id, product_id)
+inner join names on names.id = usage.operation_id

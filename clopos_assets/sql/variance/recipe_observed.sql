@@ -7,14 +7,23 @@ with modified_lines as (
     where modificators is not null and modificators <> '[]' and json_array_length(modificators) > 0
 ),
 
--- Lines that may have deducted an ingredient more than once: each ingredient sets one bit of 61, and there are fewer
+lines as (
+    select
+        line_cogs.receipt_product_id, line_cogs.receipt_id, line_cogs.venue_id, line_cogs.product_id,
+        line_cogs.units_sold,
+        modified_lines.id is not null as is_modified,
+    from line_cogs
+    left join modified_lines on modified_lines.id = line_cogs.receipt_product_id
+),
+
+-- Lines that may have deducted an ingredient more than once: each ingredient sets one bit of 64, and there are fewer
 -- bits than operations. Of the other lines every operation stands alone, and nothing needs to be added up.
 repeating_lines as (
     select receipt_product_id
     from stock_operations
     where receipt_product_id is not null
     group by receipt_product_id
-    having count(*) > bit_count(bit_or(cast(1 as bigint) << ((product_id % 61 + 61) % 61)))
+    having count(*) > bit_count(bit_or(cast(1 as ubigint) << (product_id & 63)))
 ),
 
 deductions as (
@@ -37,27 +46,22 @@ deductions as (
 -- Many lines share these figures, so that the exact division below is done few times.
 portions as (
     select
-        line_cogs.venue_id,
-        line_cogs.product_id,
+        lines.venue_id,
+        lines.product_id,
         deductions.ingredient_id,
-        modified_lines.id is not null as is_modified,
-        line_cogs.units_sold,
+        lines.is_modified,
+        lines.units_sold,
         deductions.quantity,
         count(*) as lines,
         sum(deductions.total_cost) as total_cost,
-        max(line_cogs.receipt_product_id) as line_id,
+        max(lines.receipt_product_id) as line_id,
         max(deductions.operation_id) as operation_id,
     from deductions
-    inner join line_cogs
-        on line_cogs.receipt_product_id = deductions.receipt_product_id
-        and line_cogs.receipt_id = deductions.receipt_id
-    left join modified_lines on modified_lines.id = line_cogs.receipt_product_id
+    inner join lines
+        on lines.receipt_product_id = deductions.receipt_product_id
+    where lines.receipt_id = deductions.receipt_id
     group by
-        line_cogs.venue_id,
-        line_cogs.product_id,
-        deductions.ingredient_id,
-        modified_lines.id is not null,
-        line_cogs.units_sold,
+        lines.venue_id, lines.product_id, deductions.ingredient_id, lines.is_modified, lines.units_sold,
         deductions.quantity
 ),
 
@@ -76,7 +80,7 @@ pairs as (
     group by venue_id, product_id, ingredient_id
 ),
 
--- Whole numbers of millionths, so that the quotient and what is left over are exact.
+-- Whole numbers of millionths, so that the quotient and what is left over are exact: of 64 bits where they suffice.
 divided as (
     select
         venue_id,
@@ -84,8 +88,16 @@ divided as (
         ingredient_id,
         lines,
         sign(quantity) * sign(units_sold) as side,
-        abs(cast(cast(quantity as decimal(38, 6)) * 1000000 as hugeint)) * 1000000 as dividend,
-        abs(cast(cast(units_sold as decimal(38, 6)) * 1000000 as hugeint)) as divisor,
+        abs(cast(cast(quantity as decimal(38, 6)) * 1000000 as bigint)) as millionths,
+        abs(cast(cast(units_sold as decimal(38, 6)) * 1000000 as bigint)) as divisor,
+        case
+            when millionths < 9000000000000 then millionths * 1000000 // divisor
+            else cast(millionths as hugeint) * 1000000 // divisor
+        end as quotient,
+        case
+            when millionths < 9000000000000 then millionths * 1000000 % divisor
+            else cast(millionths as hugeint) * 1000000 % divisor
+        end as rest,
     from portions
     where not is_modified and units_sold <> 0
 ),
@@ -97,9 +109,9 @@ rounded as (
         ingredient_id,
         lines,
         side * (
-            dividend // divisor + case
-                when 2 * (dividend % divisor) > divisor then 1
-                when 2 * (dividend % divisor) = divisor then (dividend // divisor) % 2
+            quotient + case
+                when rest > divisor - rest then 1
+                when rest = divisor - rest then quotient % 2
                 else 0
             end
         ) as millionths,
@@ -131,13 +143,17 @@ modes as (
     group by venue_id, product_id, ingredient_id
 ),
 
-observations as (
-    select venue_id, product_id, ingredient_id, shift_date, quantity_per_unit
+previous as (
+    select
+        venue_id,
+        product_id,
+        ingredient_id,
+        arg_max(quantity_per_unit, shift_date) as quantity_per_unit,
+        min(quantity_per_unit) as least,
+        max(quantity_per_unit) as greatest,
     from trailing_recipe_observed
     where quantity_per_unit is not null
-    union all
-    select venue_id, product_id, ingredient_id, $shift_date as shift_date, quantity_per_unit
-    from modes
+    group by venue_id, product_id, ingredient_id
 ),
 
 latest as (
@@ -145,27 +161,44 @@ latest as (
         venue_id,
         product_id,
         ingredient_id,
-        arg_max(quantity_per_unit, shift_date) as quantity_per_unit,
-        arg_max(quantity_per_unit, shift_date) filter (where shift_date < $shift_date) as previous_quantity_per_unit,
-    from observations
-    group by venue_id, product_id, ingredient_id
+        coalesce(modes.quantity_per_unit, previous.quantity_per_unit) as quantity_per_unit,
+        previous.quantity_per_unit as previous_quantity_per_unit,
+        previous.least,
+        previous.greatest,
+    from pairs
+    left join modes using (venue_id, product_id, ingredient_id)
+    inner join previous using (venue_id, product_id, ingredient_id)
+),
+
+-- Few; of the others no day needs to be looked at.
+changed as (
+    select venue_id, product_id, ingredient_id, quantity_per_unit
+    from latest
+    where least <> quantity_per_unit or greatest <> quantity_per_unit
 ),
 
 others as (
-    select venue_id, product_id, ingredient_id, max(observations.shift_date) as shift_date
-    from observations
-    inner join latest using (venue_id, product_id, ingredient_id)
-    where observations.quantity_per_unit <> latest.quantity_per_unit
+    select venue_id, product_id, ingredient_id, max(trailing_recipe_observed.shift_date) as shift_date
+    from trailing_recipe_observed
+    inner join changed using (venue_id, product_id, ingredient_id)
+    where trailing_recipe_observed.quantity_per_unit <> changed.quantity_per_unit
+    group by venue_id, product_id, ingredient_id
+),
+
+returns as (
+    select venue_id, product_id, ingredient_id, min(trailing_recipe_observed.shift_date) as shift_date
+    from trailing_recipe_observed
+    inner join others using (venue_id, product_id, ingredient_id)
+    where trailing_recipe_observed.shift_date > others.shift_date
+        and trailing_recipe_observed.quantity_per_unit is not null
     group by venue_id, product_id, ingredient_id
 ),
 
 -- The last change is the first date after the last one on which it was another.
 changes as (
-    select venue_id, product_id, ingredient_id, min(observations.shift_date) as changed_on
-    from observations
-    inner join others using (venue_id, product_id, ingredient_id)
-    where observations.shift_date > others.shift_date
-    group by venue_id, product_id, ingredient_id
+    select venue_id, product_id, ingredient_id, coalesce(returns.shift_date, $shift_date) as changed_on
+    from others
+    left join returns using (venue_id, product_id, ingredient_id)
 ),
 
 sizes as (

@@ -18,12 +18,18 @@ operations as not materialized (
 ),
 
 -- While a receipt moves between shift dates, its operations stand under both.
+moved as (
+    select id
+    from operations
+    where id in (select id from other_operations)
+),
+
 others as (
     select
         other_operations.id, other_operations.stock_id, other_operations.operated_at, other_operations.after_quantity,
         other_operations.cost,
     from other_operations
-    anti join operations on operations.id = other_operations.id
+    anti join moved on moved.id = other_operations.id
 ),
 
 candidates as (
