@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 180
+SECONDS = 600
 
 
 def environment(**more: str) -> dict[str, str]:
