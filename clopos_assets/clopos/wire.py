@@ -158,8 +158,6 @@ def _explain(error: BaseException) -> str:
                 return "the proxy cannot be reached"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered HTTP {link.status}"
-            case aiohttp.ServerTimeoutError() if link.__cause__ is None:
-                return "the server did not answer in time"
             case aiohttp.ClientConnectionError() if link.__cause__ is None and link.__context__ is None:
                 return "the connection broke"
             case OSError(strerror=str(reason)) if not isinstance(link, aiohttp.ClientError):
