@@ -32,7 +32,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 @pytest.fixture
 def watched(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     """All dates made for two venues, and the sensor knows these."""
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+    with dg.DagsterInstance.ephemeral(str(tmp_path)) as instance:
         for name, value in shop.sandbox.settings().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("CLOPOS_LAKE", str(shop.lake.root))
