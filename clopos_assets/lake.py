@@ -30,6 +30,7 @@ __all__ = ["BusyError", "Lake", "LakeError"]
 
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="
+_PARTITION = re.compile(rf"{_FOLDER}(\d{{4}}-\d{{2}}-\d{{2}})", re.ASCII)
 _NOTES = b"clopos_assets."
 _PARQUET = ds.ParquetFileFormat()
 _WAITING = re.compile(r"(\d+)\.(\d+)")
@@ -98,9 +99,8 @@ class Lake:
     def stamps(self, table: Table) -> dict[str, str]:
         """Of every materialized shift date, a text that changes when the partition does; ascending. Reads no file."""
         listed = self.store.list(table.name, f"/{_PART}")
-        return {
-            name.removeprefix(_FOLDER): stamp.text for name, stamp in sorted(listed.items()) if name.startswith(_FOLDER)
-        }
+        # A folder of another name may be a copy that somebody has put aside.
+        return {name[1]: listed[name[0]].text for name in map(_PARTITION.fullmatch, sorted(listed)) if name}
 
     def stamp(self, table: Table, shift_date: str) -> str | None:
         """A text that changes when the partition does; None while it is not materialized."""

@@ -38,6 +38,12 @@ class Entry:
     end_line: int
     operations: bytes | None = None
 
+    @property
+    def times(self) -> tuple[datetime | None, datetime]:
+        """When the receipt changed, as the API says it, and the instant at which it was read."""
+        row = self.batch.receipts.slice(self.row, 1)
+        return row.column("updated_at")[0].as_py(), row.column("fetched_at")[0].as_py()
+
 
 @dataclass(frozen=True, slots=True)
 class BadReceipt:

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
 from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
-from clopos_assets.ingest.venues import KNOWN_UNTIL, read_venues, write_venues
+from clopos_assets.ingest.venues import read_known_until, read_venues, write_known_until, write_venues
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
-from clopos_assets.lake import BusyError, Lake, LakeError
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
@@ -53,8 +53,9 @@ class Handled(msgspec.Struct, frozen=True):
 @dataclass
 class Stored:
     """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
-    known to be true, by venue, as JSON; None where that was not noted. `is_older`: a file has not the declared shape.
-    `read_for` are the venues whose listings it was made from, as far as noted.
+    known to be true, by venue as far as that was noted. `is_older`: a file has not the declared shape.
+    `read_for` are the venues whose listings it was made from, as far as noted. `lacks_lines`: somebody has removed the
+    file of lines.
 
     A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
     two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
@@ -64,10 +65,11 @@ class Stored:
     versions: Versions
     exists: bool
     stray: set[int] = field(default_factory=set)
-    known_until: str | None = None
+    known_until: Mapping[str, str] = field(default_factory=dict)
     handled: Handled = field(default_factory=Handled)
     is_older: bool = False
     read_for: frozenset[int] = frozenset()
+    lacks_lines: bool = False
 
     def stored_otherwise(self, mark: str) -> set[int]:
         """Receipts whose personal data are not stored in the way of the mark, or that lack columns."""
@@ -88,7 +90,9 @@ class Stored:
         stray = of_lines.keys() - stored.keys()
         handled = Handled.load(lake, shift_date)
         is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
-        return cls(stored, versions, True, stray, notes.get(KNOWN_UNTIL), handled, is_older, read_venues(notes))
+        lacks_lines = is_older and not lake.has(RECEIPT_PRODUCTS, shift_date)
+        known_until, read_for = read_known_until(notes), read_venues(notes)
+        return cls(stored, versions, True, stray, known_until, handled, is_older, read_for, lacks_lines)
 
 
 @dataclass
@@ -97,7 +101,7 @@ class Plan:
 
     `leaving` maps a receipt to the shift date the API says it has now, None where it is no more; `coming` a receipt
     that enters to the date it stood in. What is stored and not named here stays as it is. `known_until` is what the
-    listing behind the plan says of itself, None where there was none; `venues` are those that it names.
+    listing behind the plan says of itself, by venue; `venues` are those that it names.
     """
 
     shift_date: str
@@ -105,7 +109,7 @@ class Plan:
     entries: dict[int, Entry] = field(default_factory=dict)
     leaving: dict[int, str | None] = field(default_factory=dict)
     coming: dict[int, str] = field(default_factory=dict)
-    known_until: str | None = None
+    known_until: Mapping[str, str] = field(default_factory=dict)
     venues: frozenset[int] = frozenset()
     changes: list[Change] = field(default_factory=list)
     settled: set[int] = field(default_factory=set)
@@ -124,7 +128,16 @@ class Plan:
         )
 
     def guard(self, *, allow_mass_removal: bool) -> None:
-        """Refuse to let a large part of the partition leave at once. Raises IngestError."""
+        """Refuse to let a large part of the partition leave at once, or to keep receipts without their lines.
+
+        Raises IngestError.
+        """
+        kept = self.stored.venues.keys() - self.entries.keys() - self.leaving.keys()
+        if self.stored.lacks_lines and kept:
+            raise IngestError(
+                f"receipt_products of shift date {self.shift_date} is missing, and the lines of {len(kept)} receipts "
+                "with it: make that shift date again, for all its venues"
+            )
         if not allow_mass_removal and is_mass_removal(len(self.leaving), len(self.stored.venues)):
             raise IngestError(mass_removal_message(self.shift_date, len(self.leaving), len(self.stored.venues)))
 
@@ -179,15 +192,17 @@ class Filing:
             if plan is not None:
                 plan.entries[entry.receipt_id] = entry
         strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
-        sources = self._sources([entry for _, entry in strangers])
+        entering = self._entering([entry for _, entry in strangers])
+        sources = self._sources(entering)
         outside = {entry.shift_date for _, entry in strangers} | (sources.keys() - self._plans.keys())
         with ExitStack() as held:
             for shift_date in sorted(outside):
                 try:
                     # Dates not made yet are locked too: one that is being made now must not miss the note.
                     held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
+                    self._refuse_older(shift_date, sources.get(shift_date, {}), entering)
                     self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
-                except (BusyError, IngestError) as error:
+                except (LakeError, IngestError) as error:
                     placed = set(sources.get(shift_date, {}).values())
                     origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
                     return dict.fromkeys(origins | (placed & self._plans.keys()), str(error))
@@ -222,12 +237,31 @@ class Filing:
             plan.guard(allow_mass_removal=self._allow)
             self._plans[shift_date] = plan
 
-    def _sources(self, strangers: Sequence[Entry]) -> dict[str, dict[int, str]]:
+    def _refuse_older(self, shift_date: str, leaving: Mapping[int, str], entering: Mapping[int, Entry]) -> None:
+        """Refuse to take receipts out of a date outside the range where they stand by a newer answer of the API.
+
+        While this run read its list, another may have filed what changed meanwhile. Raises IngestError.
+        """
+        rows = self._lake.read(RECEIPTS, shift_date, ["id", "updated_at", "fetched_at"]) if leaving else None
+        for row in [] if rows is None else rows.to_pylist():
+            if row["id"] not in leaving:
+                continue
+            updated_at, fetched_at = entering[row["id"]].times
+            is_older = updated_at is not None and row["updated_at"] is not None and row["updated_at"] < updated_at
+            # Clocks of two machines may differ: what the API itself says is newer, is.
+            if row["fetched_at"] > fetched_at and not is_older:
+                raise IngestError(
+                    f"receipt {row['id']} was filed under {shift_date} meanwhile, by another run: run this again"
+                )
+
+    def _entering(self, strangers: Sequence[Entry]) -> dict[int, Entry]:
+        """What the plans are to hold, by receipt id."""
+        of_plans = (entry for plan in self._plans.values() for entry in plan.entries.values())
+        return {entry.receipt_id: entry for entry in [*strangers, *of_plans]}
+
+    def _sources(self, entering: Mapping[int, Entry]) -> dict[str, dict[int, str]]:
         """Where the receipts of the plans stand besides: shift date → receipt → the date it has now."""
-        placed = {
-            entry.receipt_id: entry.shift_date
-            for entry in [*strangers, *(e for plan in self._plans.values() for e in plan.entries.values())]
-        }
+        placed = {receipt_id: entry.shift_date for receipt_id, entry in entering.items()}
         sources: dict[str, dict[int, str]] = {}
         for shift_date, ids in self._lake.find(RECEIPTS, "id", placed).items():
             leaving = {i: placed[i] for i in ids if placed[i] != shift_date}
@@ -301,9 +335,8 @@ class Filing:
         versions.update((entry.receipt_id, entry.version) for entry in fresh)
         notes = write_versions(versions)
         of_receipts = notes | handled.write() | write_venues(plan.venues | stored.read_for)
-        known_until = plan.known_until or stored.known_until
-        if known_until:
-            of_receipts[KNOWN_UNTIL] = known_until
+        # Of a venue that was not read this time, no more is known than before.
+        of_receipts |= write_known_until({**stored.known_until, **plan.known_until})
         RECEIPTS.check(receipts)  # before the lines are written: both or neither
         self._lake.mark(shift_date, self._run_id)
         self._lake.replace(RECEIPT_PRODUCTS, shift_date, lines, notes)

@@ -179,7 +179,9 @@ class _Making:
         return staged_operations(self._lake, shift_date, newer_than=self._newer_than(shift_date))
 
     def _newer_than(self, shift_date: str) -> float:
-        return max(time.time() - STAGED_SECONDS, self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0)
+        now, written_at = time.time(), self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0
+        # A file that was written by a clock that is ahead says nothing of what came before it.
+        return max(now - STAGED_SECONDS, written_at if written_at <= now else 0)
 
     async def _ask(
         self, day: Day, needed: Sequence[ClosedReceipt], staged: dict[str, bytes], brought: dict[str, bytes]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TypeVar
 
-import msgspec
 import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos
@@ -27,7 +26,7 @@ from clopos_assets.ingest.venues import venues_to_read
 from clopos_assets.ingest.versions import staged_as
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import sign
-from clopos_assets.tables import RECEIPTS
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
@@ -177,8 +176,7 @@ async def _plan(
 ) -> tuple[Plan, list[Entry]]:
     """What the listing, and the API by id, say of one shift date; and receipts found to have another one."""
     stored = Stored.load(lake, shift_date)
-    known = {venue: latest for venue, latest in listed.known_until.items() if latest}
-    known_until = msgspec.json.encode(known).decode() if known else None
+    known_until = {venue: latest for venue, latest in listed.known_until.items() if latest}
     plan = Plan(shift_date, stored, facts=facts, known_until=known_until, venues=listed.venues or frozenset())
     elsewhere: list[Entry] = []
     waiting = lake.waiting(shift_date)
@@ -190,13 +188,14 @@ async def _plan(
             plan.leaving[receipt_id] = entry.shift_date
         if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)
+    left = {} if stored.exists else _left_of(lake, shift_date)
     # A venue that is not read now says nothing about its receipts: they stay as they are.
     missing = {
         receipt_id: venue_id
         for receipt_id, venue_id in stored.venues.items()
         if receipt_id not in listed.entries and (listed.venues is None or venue_id in listed.venues)
     }
-    asked = missing | {i: venue for i, venue in waiting.items() if i not in listed.entries}
+    asked = missing | {i: venue for i, venue in (left | waiting).items() if i not in listed.entries}
     before, waited = clopos.requests, clopos.waited_seconds
     for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
         for receipt_id, found in zip(
@@ -209,7 +208,7 @@ async def _plan(
                 continue
             if receipt_id in stored.venues:
                 plan.leaving[receipt_id] = None if found is None else found.shift_date
-            if found is not None:
+            if found is not None and receipt_id not in left:
                 elsewhere.append(found)
         if not scope.allow_mass_removal and is_mass_removal(len(plan.leaving), len(stored.venues)):
             raise IngestError(mass_removal_message(shift_date, len(plan.leaving), len(stored.venues)))
@@ -219,6 +218,19 @@ async def _plan(
     facts["requests"] = int(facts["list_requests"]) + clopos.requests - before
     facts["waited_seconds"] = float(facts["waited_seconds"]) + clopos.waited_seconds - waited
     return plan, elsewhere
+
+
+def _left_of(lake: Lake, shift_date: str) -> dict[int, int]:
+    """Receipts of a shift date whose own file somebody has removed, as far as its other files name them: id → venue.
+
+    Not all of them need to be in the listing.
+    """
+    left: dict[int, int] = {}
+    for table in (RECEIPT_PRODUCTS, STOCK_OPERATIONS):
+        rows = lake.read(table, shift_date, ["receipt_id", "venue_id"])
+        if rows is not None:
+            left |= dict(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+    return left
 
 
 def _brought(plans: Iterable[Plan], elsewhere: Iterable[tuple[str, Entry]]) -> Iterator[tuple[str, str, bytes]]:

@@ -49,6 +49,19 @@ def write_venues(venue_ids: Iterable[int]) -> dict[str, str]:
     return {NOTE: msgspec.json.encode(named).decode()} if named else {}
 
 
+def read_known_until(notes: Mapping[str, str]) -> dict[str, str]:
+    """Venue → the `updated_at` up to which a partition is known to be true; of others that was not noted."""
+    try:
+        return msgspec.json.decode(notes.get(KNOWN_UNTIL, "{}"), type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
+
+
+def write_known_until(known: Mapping[str, str]) -> dict[str, str]:
+    """The note to file with a partition."""
+    return {KNOWN_UNTIL: msgspec.json.encode(known, order="sorted").decode()} if known else {}
+
+
 def dates_without(lake: Lake, venue_ids: Collection[int]) -> dict[str, list[int]]:
     """Made shift dates that were made without some of the venues: date → those. Reads the notes of every date."""
     lacking: dict[str, list[int]] = {}
@@ -66,9 +79,8 @@ def dates_without(lake: Lake, venue_ids: Collection[int]) -> dict[str, list[int]
 def _inferred(lake: Lake, shift_date: str, notes: Mapping[str, str]) -> set[int]:
     """Of a partition without the note: venues whose listing was noted otherwise, or whose receipts it has."""
     try:
-        listed = msgspec.json.decode(notes.get(KNOWN_UNTIL, "{}"), type=dict[str, str])
         rows = lake.read(RECEIPTS, shift_date, ["venue_id"])
-    except (msgspec.DecodeError, LakeError):
+    except LakeError:
         return set()
     held = set() if rows is None else set(pc.unique(rows.column(0)).to_pylist())
-    return held | {venue_id for venue_id in map(read_id, listed) if venue_id is not None}
+    return held | {venue_id for venue_id in map(read_id, read_known_until(notes)) if venue_id is not None}

@@ -13,6 +13,8 @@ from clopos_assets.storage.errors import LakeError, unwritable
 from clopos_assets.storage.store import Stamp
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
+_OF_ONE_WRITER = {".parquet", ".arrow"}
+"""Tables and the ledger's index are written under a lock; a note may be written by several runs at once."""
 
 
 class FolderStore:
@@ -54,8 +56,9 @@ class FolderStore:
         # The name begins with a dot and has no .parquet at its end: no glob of a reader finds it.
         unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{path.name}.*"):
-            left.unlink(missing_ok=True)  # of a writer that was killed: a partition has one at a time
+        if path.suffix in _OF_ONE_WRITER:
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)  # of a writer that was killed
         try:
             with unfinished.open("wb") as file:
                 file.write(body)

@@ -174,3 +174,15 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
         assert lake.dates(STOCK_OPERATIONS) == []
         assert lake.waiting(DAY) == {}
     assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_a_note_that_two_runs_write_at_once_is_written_by_both(
+    folder_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(_: int) -> None:
+        monkeypatch.undo()
+        folder_lake.wait_for(DAY, 1, 2)
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    folder_lake.wait_for(DAY, 1, 2)
+    assert folder_lake.waiting(DAY) == {1: 2}
