@@ -15,7 +15,7 @@ from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
 from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowReader
-from clopos_assets.tables.values import RowError, name_of, read_shift_date, read_time, read_whole
+from clopos_assets.tables.values import RowError, is_same_id, name_of, read_shift_date, read_time, read_whole
 
 _RECEIPTS = RowReader(RECEIPTS)
 _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
@@ -135,6 +135,9 @@ def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> l
             raise RowError("receipt_products holds something that is not a line")
         try:
             row = _LINES.read(line, receipt_id, venue_id)
+            belongs_to = line.get("receipt_id")
+            if belongs_to is not None and not is_same_id(belongs_to, receipt_id):
+                raise RowError(f"it belongs to receipt {name_of(belongs_to)}")
         except RowError as error:
             raise RowError(f"line {name_of(line.get('id'))}: {error}") from None
         if own.setdefault(row[0], row) != row:

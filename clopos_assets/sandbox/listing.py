@@ -75,10 +75,12 @@ class Listing:
         if not relations & {MODIFIERS, MODIFIER_GROUP}:
             shaped.pop("modificators", None)
         elif MODIFIER_GROUP not in relations:
-            shaped["modificators"] = [
-                {key: value for key, value in each.items() if key != "modificator_group"}
-                for each in line.get("modificators", ())
-            ]
+            modifiers = line.get("modificators", ())
+            shaped["modificators"] = (
+                modifiers
+                if modifiers is None
+                else [{key: value for key, value in each.items() if key != "modificator_group"} for each in modifiers]
+            )
         else:
             shaped.setdefault("modificators", [])
         if relations & {UNIT, STATION}:
@@ -92,7 +94,7 @@ class Listing:
         known: Json | None = line.get("product") or self._world.products.get(line["product_id"])
         if known is not None:
             return known
-        said: Json = line.get("meta", {}).get("product", {})
+        said: Json = (line.get("meta") or {}).get("product") or {}
         return {
             "id": line["product_id"],
             "name": said.get("name"),

@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 
 from clopos_assets.tables.columns import Column, Kind, Table
-from clopos_assets.tables.values import PAYMENT, READERS, RowError, write_json
+from clopos_assets.tables.values import PAYMENT, READERS, RowError, is_same_id, write_json
 
 Row = tuple[object, ...]
 _Object = Mapping[str, object]
@@ -80,7 +80,7 @@ class _Node:
         for name in unknown:
             value = item[name]
             # The id of an object is mostly repeated beside it.
-            if name != "id" or (value is not None and value != root.get(f"{own}_id")):
+            if name != "id" or not (value is None or is_same_id(value, root.get(f"{own}_id"))):
                 left = left or {}
                 left[name] = value
         for name, branch in branches:
@@ -133,11 +133,15 @@ class RowReader:
         row: list[object] = [None] * len(self.names)
         extra = self._root.read(item, row, item) or {}
         for name, other, (slot, _, read) in self._other_names:
-            if not item.get(name) and (value := item.get(other)) is not None:
+            if (value := item.get(other)) is None:
+                continue
+            if not (own := item.get(name)):
                 try:
                     row[slot] = read(value)
                 except RowError as error:
                     raise RowError(f"{name}: {error}") from None
+            elif value and value != own:
+                extra[other] = value
         for slot, source in self._required:
             if row[slot] is None:
                 raise RowError(f"{'.'.join(source)} is missing")

@@ -89,6 +89,14 @@ def read_whole(value: object) -> int:
     return whole
 
 
+def is_same_id(value: object, other: object) -> bool:
+    """Whether two values of an answer are one id, be it as a number or as a numeric string."""
+    try:
+        return value == other or read_whole(value) == read_whole(other)
+    except RowError:
+        return False
+
+
 def read_flag(value: object) -> bool:
     """BOOLEAN from true, false, 0 or 1."""
     if type(value) is bool:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from clopos_assets.lake import Lake
-from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 from tests.ingest.shop import Shop
 
 DAYS = ("2026-01-19", "2026-01-20")
@@ -103,6 +103,23 @@ def test_operations_of_another_receipt(shop: Shop) -> None:
     assert "receipt 1: stock operation 100: it belongs to receipt 2" in then.bad["2026-01-19"]
     assert shop.ids(STOCK_OPERATIONS, "2026-01-19") is None
     assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+def test_a_line_of_another_receipt(shop: Shop) -> None:
+    lines = [line | {"receipt_id": 2} for line in shop.world.receipt(1)["receipt_products"]]
+    shop.world.update_receipt(1, receipt_products=lines)
+    made, _ = shop.make(*DAYS)
+    assert "receipt 1: line 10: it belongs to receipt 2" in made.bad["2026-01-19"]
+    assert shop.ids(RECEIPTS, "2026-01-20") == [3]
+
+
+def test_a_line_whose_modifiers_and_product_are_null(shop: Shop) -> None:
+    lines = [line | {"modificators": None, "meta": None} for line in shop.world.receipt(1)["receipt_products"]]
+    shop.world.update_receipt(1, receipt_products=lines)
+    assert not shop.make_receipts(*DAYS).bad
+    rows = shop.lake.read(RECEIPT_PRODUCTS, "2026-01-19", ["modificators", "meta", "product_name"])
+    assert rows is not None
+    assert rows.to_pylist()[0] == {"modificators": None, "meta": None, "product_name": None}
 
 
 @pytest.mark.parametrize(

@@ -118,3 +118,17 @@ def test_unknown_fields_are_told_by_name() -> None:
     extra = pa.chunked_array([[None, '{"b":1,"a":null}'], ['{"c":{"d":1}}', '{"a":2}']], type=pa.string())
     assert unknown_fields(extra) == "a, b, c"
     assert unknown_fields(pa.chunked_array([[None]], type=pa.string())) == ""
+
+
+@pytest.mark.parametrize("product_id", [501, "501"])
+@pytest.mark.parametrize("own_id", [501, "501", " 501"])
+def test_an_id_that_is_repeated_beside_its_object_is_not_kept_twice(product_id: object, own_id: object) -> None:
+    item = {**OPERATION_MINIMAL, "product_id": product_id, "product": {"id": own_id, "name": "Düyü"}}
+    is_same = own_id != " 501"  # that is no number
+    assert extra_of(OPERATION, item, 1) == (None if is_same else {"product": {"id": " 501"}})
+
+
+def test_of_two_lists_of_modifiers_none_is_lost() -> None:
+    both = {**LINE_MINIMAL, "modificators": [{"id": 1}], "receipt_product_modificators": [{"id": 2}]}
+    assert extra_of(LINE, both, 1, 1) == {"receipt_product_modificators": [{"id": 2}]}
+    assert extra_of(LINE, {**both, "receipt_product_modificators": [{"id": 1}]}, 1, 1) is None
