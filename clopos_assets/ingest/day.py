@@ -7,10 +7,12 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clopos_assets.ingest.filing import Handled
 from clopos_assets.ingest.made import IngestError
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.privacy import names_personal
 from clopos_assets.tables.rows import Row, RowReader
 from clopos_assets.tables.values import RowError, name_of
 
@@ -46,7 +48,8 @@ class Day:
 
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
     not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
-    not speak of operations, so that they stand without, and `untold_before` such ones of the last making.
+    not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal` are
+    receipts whose stored operations hold personal data, and `handled` says how.
     """
 
     shift_date: str
@@ -55,6 +58,8 @@ class Day:
     stored: pa.Table | None
     versions: Versions
     untold_before: set[int] = field(default_factory=set)
+    personal: set[int] = field(default_factory=set)
+    handled: Handled = field(default_factory=Handled)
     rows: list[Row] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
@@ -82,13 +87,16 @@ class Day:
             for row in receipts.to_pylist()
             if row["status"] == 2 and row["deleted_at"] is None
         }
+        stored = lake.read(STOCK_OPERATIONS, shift_date)
         return cls(
             shift_date,
             closed,
             set(receipts.column("id").to_pylist()),
-            lake.read(STOCK_OPERATIONS, shift_date),
+            stored,
             read_versions(lake, STOCK_OPERATIONS, shift_date),
             read_untold(lake, STOCK_OPERATIONS, shift_date),
+            personal_in(stored),
+            Handled.load(lake, STOCK_OPERATIONS, shift_date),
         )
 
     @property
@@ -96,15 +104,20 @@ class Day:
         """Receipts whose operations stand here though they themselves do not, any more."""
         return self.versions.keys() - self.ids
 
-    def needed(self, now: datetime) -> list[ClosedReceipt]:
-        """Receipts whose operations the lake does not have: new, changed, or perhaps not posted yet."""
+    def needed(self, now: datetime, mark: str) -> list[ClosedReceipt]:
+        """Receipts whose operations the lake does not have: new, changed, or perhaps not posted yet.
+
+        And those that hold personal data stored in another way than the mark's: what it was is to be asked for.
+        """
         if self.stored is None:
             return list(self.closed.values())
+        otherwise = self.personal if self.handled.mark != mark else set()
         deducted = set(self.stored.column("receipt_id").to_pylist())
         return [
             receipt
             for receipt in self.closed.values()
             if not receipt.version
+            or receipt.receipt_id in otherwise
             or self.versions.get(receipt.receipt_id) != receipt.version
             or (receipt.receipt_id not in deducted and receipt.may_still_post(now))
         ]
@@ -162,6 +175,14 @@ def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: Close
                 f"receipt {receipt.receipt_id}: stock operation {name_of(item.get('id'))}: {error}"
             ) from None
     return list(rows.values())
+
+
+def personal_in(operations: pa.Table | None) -> set[int]:
+    """Receipts whose operations hold personal data, in fields that the documents do not name."""
+    if operations is None:
+        return set()
+    told = operations.select(["receipt_id", "extra"]).filter(pc.is_valid(operations.column("extra"))).to_pylist()
+    return {row["receipt_id"] for row in told if names_personal(row["extra"])}
 
 
 def _rows_of(operations: pa.Table, receipt_ids: set[int]) -> pa.Table:

@@ -20,13 +20,13 @@ from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, 
 from clopos_assets.ingest.venues import read_known_until, read_venues, write_known_until, write_venues
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError, Table
 from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
 PERSONAL_DATA = "personal_data"
-"""The note in a receipts file that says how its personal data are stored, as JSON: see `Handled`."""
+"""The note in a file that says how its personal data are stored, as JSON: see `Handled`."""
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -38,10 +38,10 @@ class Handled(msgspec.Struct, frozen=True):
     other: frozenset[int] = frozenset()
 
     @classmethod
-    def load(cls, lake: Lake, shift_date: str) -> "Handled":
-        """What the partition notes; one without the note is from before there was a choice."""
+    def load(cls, lake: Lake, table: Table, shift_date: str) -> "Handled":
+        """What the partition notes; one without the note is from before there was a choice, or has none to tell of."""
         try:
-            return msgspec.json.decode(lake.notes(RECEIPTS, shift_date).get(PERSONAL_DATA, "{}"), type=cls)
+            return msgspec.json.decode(lake.notes(table, shift_date).get(PERSONAL_DATA, "{}"), type=cls)
         except msgspec.DecodeError:
             return cls("unknown")
 
@@ -88,7 +88,7 @@ class Stored:
         versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
         notes = lake.notes(RECEIPTS, shift_date)
         stray = of_lines.keys() - stored.keys()
-        handled = Handled.load(lake, shift_date)
+        handled = Handled.load(lake, RECEIPTS, shift_date)
         is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
         lacks_lines = is_older and not lake.has(RECEIPT_PRODUCTS, shift_date)
         known_until, read_for = read_known_until(notes), read_venues(notes)

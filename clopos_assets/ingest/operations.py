@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
-from clopos_assets.ingest.day import ClosedReceipt, Day, read_operations
-from clopos_assets.ingest.filing import Filing, Plan, Stored
+from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_operations
+from clopos_assets.ingest.filing import Filing, Handled, Plan, Stored
 from clopos_assets.ingest.listed import staged_operations, unstage_operations
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
@@ -121,7 +121,7 @@ class _Making:
     def _needed(self, day: Day) -> list[ClosedReceipt]:
         if self._refresh == "all" and day.shift_date in self._asked_for:
             return list(day.closed.values())
-        return day.needed(self._scope.local_now())
+        return day.needed(self._scope.local_now(), self._scope.privacy.mark)
 
     def _locked(self, shift_date: str) -> AbstractContextManager[None]:
         seconds = LOCK_SECONDS if shift_date in self._asked_for else OUTSIDE_LOCK_SECONDS
@@ -298,13 +298,16 @@ class _Making:
     def _write(self, day: Day, *, keep_orphans: bool) -> None:
         rows, versions = day.assemble(self._scope.clock(), keep_orphans=keep_orphans)
         untold = day.still_untold
+        handled = Handled(self._scope.privacy.mark) if personal_in(rows) else Handled()
         if (
             day.stored is None
-            or (versions, untold) != (day.versions, day.untold_before)
+            or (versions, untold, handled) != (day.versions, day.untold_before, day.handled)
             or rows.sort_by("id") != day.stored.sort_by("id")
             or not self._lake.has_shape(STOCK_OPERATIONS, day.shift_date)
         ):
             notes = write_versions(versions) | write_untold(untold)
+            if handled != Handled():
+                notes |= handled.write()
             self._lake.mark(day.shift_date, self._scope.run_id)
             self._lake.replace(STOCK_OPERATIONS, day.shift_date, rows, notes)
 

@@ -16,6 +16,7 @@ from clopos_assets.tables.values import RowError, write_json
 Handling = Literal["keep", "hash", "drop"]
 
 _NAMES = re.compile(r"(?:^|_)(?:customer|address|description)(?:e?s)?(?:_|$)")
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)":')
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _DEEPEST = 64
 _NESTING = frozenset({dict, list})
@@ -34,6 +35,11 @@ def is_personal(name: str) -> bool:
     """Whether a field is one of the three, or by its name a part of one, such as `customer_phone`; ids are not."""
     snake = _CAMEL.sub("_", name).lower()
     return _NAMES.search(snake) is not None and not snake.endswith(("_id", "_ids"))
+
+
+def names_personal(text: str) -> bool:
+    """Whether an object that is stored as canonical JSON text has a personal field, be its value kept or not."""
+    return any(map(is_personal, _KEY.findall(text)))
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,12 @@ def told(root: Path) -> list[str]:
     return [secret for secret in SECRETS if any(secret in text for text in texts)]
 
 
+def stock(shop: Shop) -> list[dict[str, Any]]:
+    rows = shop.lake.read(STOCK_OPERATIONS, DAY)
+    assert rows is not None
+    return [row | {"fetched_at": None} for row in rows.to_pylist()]
+
+
 def row(shop: Shop, receipt_id: int = 1) -> dict[str, Any]:
     rows = shop.lake.read(RECEIPTS, DAY)
     assert rows is not None
@@ -129,17 +135,26 @@ def test_a_second_run_finds_nothing_changed(delivered: Shop, handling: Handling)
 
 
 @pytest.mark.parametrize(("before", "after"), [("keep", "drop"), ("keep", "hash"), ("drop", "keep"), ("hash", "drop")])
-def test_switching_rewrites_receipts_and_asks_for_no_stock(delivered: Shop, before: Handling, after: Handling) -> None:
+def test_switching_rewrites_receipts_and_asks_for_stock_of_persons_alone(
+    delivered: Shop, before: Handling, after: Handling
+) -> None:
+    delivered.sell(5, DAY)
     handle(delivered, after)
     delivered.make(DAY)
     wanted = row(delivered) | {"fetched_at": None}
+    taken = stock(delivered)
     for handling in (before, after):
         handle(delivered, handling)
         receipts, _ = delivered.make(DAY)
-        assert delivered.asked() == {"list": 1}
+        assert delivered.asked() == {"list": 1, "operations": 2}
     assert row(delivered) | {"fetched_at": None} == wanted
+    assert stock(delivered) == taken
+    if after != "keep":
+        assert told(delivered.lake.root) == []
+    delivered.make(DAY)
+    assert delivered.asked() == {"list": 1}
     facts = receipts.facts["receipts"][DAY]
-    assert (facts["receipts_stored_anew"], facts["receipts_changed"]) == (2, 0)
+    assert (facts["receipts_stored_anew"], facts["receipts_changed"]) == (3, 0)
     assert "changes" not in facts
 
 
@@ -151,7 +166,7 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         handle(shop, "drop")
         shop.venue_ids = (1,)
         shop.make(DAY)
-        assert Handled.load(shop.lake, DAY) == Handled("drop", frozenset({2}))
+        assert Handled.load(shop.lake, RECEIPTS, DAY) == Handled("drop", frozenset({2}))
         assert (row(shop, 1)["address"], row(shop, 2)["address"]) == (None, "Nizami küçəsi 5")
         stamp = shop.lake.stamp(RECEIPTS, DAY)
         shop.make(DAY)
@@ -159,7 +174,7 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         shop.venue_ids = (1, 2)
         shop.make(DAY)
         assert row(shop, 2)["address"] is None
-        assert Handled.load(shop.lake, DAY) == Handled("drop")
+        assert Handled.load(shop.lake, RECEIPTS, DAY) == Handled("drop")
 
 
 def test_another_secret_writes_other_hashes(delivered: Shop) -> None:

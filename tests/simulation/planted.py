@@ -80,7 +80,7 @@ def _forget_what_was_asked() -> AbstractContextManager[object]:
 
 
 def _keep_operations() -> AbstractContextManager[object]:
-    def needed(day: Day, now: datetime) -> list[ClosedReceipt]:
+    def needed(day: Day, now: datetime, mark: str) -> list[ClosedReceipt]:
         deducted = set() if day.stored is None else set(day.stored.column("receipt_id").to_pylist())
         return [
             receipt
