@@ -51,6 +51,9 @@ def monthly_compaction(access: Access) -> dg.Definitions:
         description="Copies months that have ended, or changed since; skips where the lake is a folder.",
     )
     def monthly_compaction_schedule() -> dg.RunRequest | dg.SkipReason:
+        missing = settings.missing_credentials()
+        if missing:
+            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
         if access.lake.folder is not None:
             return dg.SkipReason(
                 "the files of a folder are quick to read as they are: launch the job if you want copies"

@@ -48,8 +48,8 @@ class Day:
 
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
     not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
-    not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal` are
-    receipts whose stored operations hold personal data, and `handled` says how.
+    not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal`
+    are receipts whose stored operations hold personal data, and `handled` says how.
     """
 
     shift_date: str
