@@ -156,7 +156,7 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
         row = rows[0]
         # A key that is a hash tells nobody which row it is: the ids beside it do.
         ids = [key.name for key in table.columns if key.kind is Kind.ID and row[key.name] is not None]
-        named = table.key if set(table.key) & set(ids) else ids
+        named = [name for name in ids if name in (*table.key, "receipt_id")] if set(table.key) & set(ids) else ids
         of = ", ".join(f"{name} {row[name]}" for name in named)
         raise _too_large(table, f"{field.name} {row[field.name]} of {of}") from error
 

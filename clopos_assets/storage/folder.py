@@ -1,5 +1,6 @@
 """A folder of this machine, or one mounted on it, as a store: a file is complete before it takes its name."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterable
@@ -122,7 +123,9 @@ class FolderStore:
         except _ABSENT:
             pass
         except OSError as error:
-            raise unwritable(str(self.root), error) from error
+            # What another run has written there meanwhile is newer than what is to go.
+            if error.errno != errno.ENOTEMPTY:
+                raise unwritable(str(self.root), error) from error
 
     def _unreadable(self, name: str, error: OSError) -> LakeError:
         return LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it")

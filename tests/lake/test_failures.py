@@ -176,6 +176,20 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "a file"
 
 
+def test_what_another_run_keeps_while_a_folder_is_removed_is_left(
+    folder_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(path: object, **rest: Any) -> None:
+        monkeypatch.undo()
+        folder_lake.stage("kind", DAY, "newer", b"answer")
+        os.rmdir(path, **rest)  # type: ignore[arg-type]  # whatever the folder is named by
+
+    folder_lake.stage("kind", DAY, "older", b"answer")
+    monkeypatch.setattr(os, "rmdir", meanwhile)
+    folder_lake.unstage("kind", DAY)
+    assert folder_lake.staged("kind", DAY, newer_than=0) == {"newer": b"answer"}
+
+
 def test_a_note_that_two_runs_write_at_once_is_written_by_both(
     folder_lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

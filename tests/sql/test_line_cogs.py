@@ -169,5 +169,6 @@ def test_the_largest_amounts(day: Day) -> None:
     with pytest.raises(ContractError) as caught:
         day.cost([receipt(1)], [line(12, 1, total="0.000001"), line(11, 1, total=most), line(13, 1)], large)
     assert str(caught.value) == (
-        "line_cogs: a figure is too large for its column (gross_profit 1000000000000.000000 of receipt_product_id 11)"
+        "line_cogs: a figure is too large for its column "
+        "(gross_profit 1000000000000.000000 of receipt_product_id 11, receipt_id 1)"
     )
