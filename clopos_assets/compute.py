@@ -196,7 +196,8 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     """A table's rows for one shift date, over its inputs and, as `trailing_{name}` with a column `shift_date`,
     its trailing inputs as far as they are materialized.
 
-    Raises ComputeError where an input is not materialized.
+    Raises ComputeError where an input is not materialized, or where another run has changed what an input was computed
+    from and the two do not go together any more.
     """
     inputs: dict[str, object] = {}
     for name in table.inputs:
@@ -209,7 +210,11 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
         inputs[f"trailing_{name}"] = _open_window(connection, lake, TABLES[name], window)
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
-        _reconcile(connection, table, made, inputs)
+        try:
+            _reconcile(connection, table, made, inputs)
+        except ContractError:
+            _look_for_changes(lake, connection, table, shift_date, rules)
+            raise
     return made
 
 
@@ -236,6 +241,23 @@ def _reconcile(
             raise ContractError(
                 f"{table.name}: cost of goods of venue {venue_id} is {got.get(venue_id, 0)}, and its stock operations "
                 f"cost {wanted.get(venue_id, 0)}"
+            )
+
+
+def _look_for_changes(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules
+) -> None:
+    """Raise ComputeError where a computed input is not what its own inputs give now.
+
+    A run holds a shift date while it makes one table of it. Another run may change it before the next, and then goes on
+    to bring all its tables up to date; its mark says so until it has. Times of files would not tell: they are coarse in
+    an object store, and what comes out the same is not written again.
+    """
+    for computed in (TABLES[name] for name in table.inputs if TABLES[name].group != "raw"):
+        if compute(lake, connection, computed, shift_date, rules) != lake.read(computed, shift_date):
+            raise ComputeError(
+                f"{table.name}: another run has changed the shift date since {computed.name} was made: that run brings "
+                "its tables up to date, or make it again when that has ended"
             )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
@@ -54,7 +54,10 @@ def _read_venues(value: object) -> object:
     if isinstance(value, str):
         if value.strip() == "all":
             return "all"
-        ids = tuple(int(part) for part in value.split(","))
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isascii() and part.isdecimal() for part in parts):
+            raise ValueError("not digits alone")  # int() would read 1_2 as 12
+        ids = tuple(map(int, parts))
         if len(set(ids)) != len(ids) or min(ids) < 1:
             raise ValueError("not a list of distinct venue ids")
         return ids
@@ -145,6 +148,28 @@ class Settings(BaseSettings):
         Decimal("0.01"), gt=0, lt=10**6, decimal_places=6, description="an amount above 0, such as 0.01"
     )
     standard_days: int = Field(28, ge=1, le=366, description="a number of days from 1 to 366")
+
+    @field_validator(
+        "start_date",
+        "shift_end",
+        "list_days_before",
+        "list_days_after",
+        "requests_per_window",
+        "window_seconds",
+        "poll_seconds",
+        "sweep_days",
+        "money_tolerance",
+        "quantity_tolerance",
+        "cost_unit",
+        "standard_days",
+        mode="before",
+    )
+    @classmethod
+    def _as_it_looks(cls, given: object) -> object:
+        """Python would read 1_4 as 14, and the digits of every script."""
+        if isinstance(given, str) and ("_" in given or not given.isascii()):
+            raise ValueError("more than the digits and signs of a number")
+        return given
 
     @model_validator(mode="before")
     @classmethod

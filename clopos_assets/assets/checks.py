@@ -45,8 +45,9 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
         days = [day for day in asked if day in made]
-        # Of a single date the result itself speaks.
-        yield from judge(access, [*(days if len(asked) > 1 else ()), *sorted(made - set(asked))], checks)
+        # Of a run's one partition the result itself speaks; a range, be it of one date, has none.
+        ranged = () if run_context.has_partition_key else days
+        yield from judge(access, [*ranged, *sorted(made - set(asked))], checks)
         if days:
             findings = pa.concat_tables([_findings(access, day) for day in days])
             yield from (evaluate(check, findings) for check in checks)

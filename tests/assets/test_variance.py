@@ -113,6 +113,18 @@ def test_history_follows_what_stands(faulty: tuple[Project, dg.ExecuteInProcessR
     assert rows[unpaid["finding_id"]]["last_seen_at"] < rows[unpaid["finding_id"]]["resolved_at"]
 
 
+@pytest.mark.parametrize("asked", [("2026-01-19",), ("2026-01-19", "2026-01-19"), ("2026-01-19", "2026-01-20")])
+def test_no_check_of_a_shift_date_stays_planned(project: Project, asked: tuple[str, ...]) -> None:
+    result = project.run(*asked)
+    assert result.success
+    of_date = [check for check in result.get_asset_check_evaluations() if check.partition in (None, "2026-01-19")]
+    assert {check.name for check in CHECKS} < {check.check_name for check in of_date}
+    for key in {check.asset_check_key for check in of_date}:
+        records = project.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+        known = [record.status.value for record in records if record.partition == "2026-01-19"]
+        assert known == ["SUCCEEDED"], key
+
+
 def test_cost_that_is_not_that_of_the_deductions_is_not_written(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.access import Access
-from clopos_assets.line import Line, RunState, left_behind, line_of
+from clopos_assets.line import Line, Run, RunState, left_behind, line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES, Table
 from tests.ingest.shop import Shop, open_shop
@@ -35,15 +35,28 @@ class Runs:
     line: Line
     states: dict[str, RunState] = field(default_factory=dict)
     recorded: dict[str, Recorded] = field(default_factory=dict)
+    bad: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def make(self, *shift_dates: str, planned: Collection[str] = tuple(TABLES)) -> str:
         """One run over the dates; its id. A run that dies raises what it died of."""
         run_id = f"run-{len(self.states) + 1}"
         done = self.recorded[run_id] = set()
         self.states[run_id] = "running"
-        bad = run_through(self.line, run_id, shift_dates, planned, recorded=done)
-        self.states[run_id] = "failed" if bad else "succeeded"
+        self.bad[run_id] = run_through(self.line, run_id, shift_dates, planned, recorded=done)
+        self.states[run_id] = "failed" if self.bad[run_id] else "succeeded"
         return run_id
+
+    def steps(self, run_id: str, *shift_dates: str) -> Iterator[None]:
+        """A run over the dates that goes on by a step with every `next`."""
+        done = self.recorded[run_id] = set()
+        self.states[run_id] = "running"
+        run = Run(run_id, frozenset(shift_dates), lambda tables: {day for name, day in done if name in tables})
+        for maker in self.line.makers:
+            made = self.line.step(run, maker, tuple(TABLES))
+            assert not made.bad
+            done |= {(name, day) for name, facts in made.facts.items() for day in facts}
+            yield
+        self.states[run_id] = "succeeded"
 
     def behind(self) -> dict[str, set[str]]:
         """What dead runs left behind."""

@@ -1,6 +1,6 @@
 """What a change of one shift date does to others, in the run that brings it and after one that died."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -10,8 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from clopos_assets.ingest import Made
 from clopos_assets.lake import Lake
+from clopos_assets.line import Line, Maker, Run
 from clopos_assets.tables import (
+    DAILY_COGS,
     FINDING_HISTORY,
     RECIPE_OBSERVED,
     TABLES,
@@ -188,6 +191,42 @@ def test_a_move_killed_between_its_dates_is_told_of_the_destination_too(
     assert runs.behind() == {"2026-01-13": {"run-2"}, "2026-01-14": {"run-2"}}
     runs.make("2026-01-14")
     runs.make("2026-01-13")
+    assert not runs.shop.lake.marks()
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_date_that_another_run_changes_between_two_steps_is_made_good(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: bool
+) -> None:
+    runs.make(*DAYS)
+    other = runs.steps("other", "2026-01-13")
+    step = Line.step
+
+    def meet(line: Line, run: Run, maker: Maker, planned: Collection[str]) -> Made:
+        if run.run_id != "other" and maker.tables == (DAILY_COGS,):
+            change_cost(runs, 3)
+            next(other)  # receipts
+            next(other)  # stock operations
+        return step(line, run, maker, planned)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Line, "step", meet)
+        run_id = runs.make(*DAYS)
+    assert runs.bad[run_id] == {
+        "2026-01-13": "daily_cogs: another run has changed the shift date since line_cogs was made: that run brings "
+        "its tables up to date, or make it again when that has ended"
+    }
+    assert {day for name, day in runs.recorded[run_id] if name == "usage_variance"} == set(DAYS) - {"2026-01-13"}
+    # The mark of who has changed it stands until every table has followed.
+    assert runs.shop.lake.marks() == {"2026-01-13": {"other"}}
+    assert not runs.behind()
+    if goes_on:
+        assert list(other) == [None] * (len(runs.line.makers) - 2)
+    else:
+        runs.states["other"] = "failed"
+        assert runs.behind() == {"2026-01-13": {"other"}}
+        runs.make("2026-01-13")
     assert not runs.shop.lake.marks()
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
 
