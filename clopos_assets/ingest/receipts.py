@@ -208,7 +208,7 @@ async def _plan(
                 continue
             if receipt_id in stored.venues:
                 plan.leaving[receipt_id] = None if found is None else found.shift_date
-            if found is not None and receipt_id not in left:
+            if found is not None:
                 elsewhere.append(found)
         if not scope.allow_mass_removal and is_mass_removal(len(plan.leaving), len(stored.venues)):
             raise IngestError(mass_removal_message(shift_date, len(plan.leaving), len(stored.venues)))

@@ -25,13 +25,14 @@ def test_made_again_a_date_has_what_was_created_outside_the_listing(shop: Shop, 
     assert shop.asked()["by id"] == 1
 
 
-def test_what_has_moved_away_meanwhile_is_left_where_it_is(shop: Shop) -> None:
+def test_what_has_moved_away_meanwhile_goes_where_it_belongs(shop: Shop) -> None:
     shop.make(*DAYS)
     shop.lake.path(RECEIPTS, DAYS[0]).unlink()
     move(shop, 1, DAYS[1])
     shop.world.update_receipt(1, created_at="2026-01-10 10:00:00")
-    shop.make(DAYS[0])
-    assert 1 not in (shop.ids(RECEIPTS, DAYS[0]) or ())
+    made, then = shop.make(DAYS[0])
+    assert {**made.bad, **then.bad} == {}
+    assert shop.stands(1) == stands_in(DAYS[1])
 
 
 def test_lines_are_not_lost_with_their_file_where_a_receipt_moves_out(shop: Shop) -> None:
