@@ -85,7 +85,7 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
             seconds = time.monotonic() - begun
             _print_cost(console, Lake(settings.lake), days)
             _print_requests(console, sandbox.requests.counts(), seconds)
-            console.print(f"Parquet: {settings.lake}", soft_wrap=True)
+            console.print(f"Parquet: {settings.lake}", soft_wrap=True, markup=False)
             if ui_port is None:
                 console.print("Look at it in Dagster: clopos-assets demo --ui")
             else:

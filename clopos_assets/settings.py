@@ -18,8 +18,9 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
-# A bucket, and perhaps folders in it; what readers would take for a pattern or a query is left out.
-_OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[^/*?#\[\]{}@\\\s]+)*/?")
+# A bucket, and perhaps folders in it; what some reader would take for a pattern or a query, or writes otherwise in an
+# address, is left out.
+_OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[\w.+&;,:!'()$=-]+)*/?", re.ASCII)
 CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
 CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
 """What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
@@ -64,9 +65,26 @@ def _read_venues(value: object) -> object:
     return value
 
 
+def _read_credential(value: object) -> object:
+    if isinstance(value, str):
+        value = value.strip()  # a secret that is kept in a file often ends with a line break
+        if not value.isprintable():
+            raise ValueError("control characters")
+    return value
+
+
+_Text = Annotated[str | None, BeforeValidator(_read_credential)]
+_Secret = Annotated[SecretStr | None, BeforeValidator(_read_credential)]
+
+
 def _read_base_url(value: object) -> object:
     if isinstance(value, str):
         parts = urlsplit(value)
+        if not value.isprintable() or " " in value or parts.port == 0:
+            raise ValueError("no address")
+        (parts.hostname or "").encode("idna")  # a host of this name can be looked for
+        if parts.path.rstrip("/").rpartition("/")[2] in ("v1", "v2"):
+            raise ValueError("ends with a version")
         loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
         if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
             raise ValueError("neither https nor loopback")
@@ -80,14 +98,17 @@ def _read_lake(value: object) -> object:
     if not isinstance(value, str):
         return value
     if "://" not in value:
-        return Path(value).expanduser().absolute()
+        try:
+            return Path(value).expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("no such user") from error
     if not _OBJECT_STORE.fullmatch(value):
         raise ValueError("neither a folder nor a place in an object store")
     return value.rstrip("/")
 
 
 def _default_lake() -> Path:
-    return Path(os.environ.get("DAGSTER_HOME") or ".").expanduser().absolute() / "lake"
+    return Path(os.path.expanduser(os.environ.get("DAGSTER_HOME") or ".")).absolute() / "lake"  # as Dagster reads it
 
 
 class Settings(BaseSettings):
@@ -104,10 +125,10 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    client_id: str | None = Field(None, description="the client id that Clopos gave you")
-    client_secret: SecretStr | None = Field(None, description="the client secret that Clopos gave you")
-    brand: str | None = Field(None, description="the brand's name at Clopos")
-    integrator_id: str | None = Field(None, description="the integrator id that Clopos gave you")
+    client_id: _Text = Field(None, description="the client id that Clopos gave you")
+    client_secret: _Secret = Field(None, description="the client secret that Clopos gave you")
+    brand: _Text = Field(None, description="the brand's name at Clopos")
+    integrator_id: _Text = Field(None, description="the integrator id that Clopos gave you")
     venue_ids: Annotated[Literal["all"] | tuple[int, ...] | None, BeforeValidator(_read_venues)] = Field(
         None, description="venue ids separated by commas, such as 1,2, or the word all"
     )
@@ -120,7 +141,10 @@ class Settings(BaseSettings):
         default_factory=_default_lake, description="a folder, or an address in an object store such as s3://bucket/lake"
     )
     start_date: Annotated[date, BeforeValidator(_read_date)] = Field(
-        date(2025, 1, 1), description="a date as YYYY-MM-DD, such as 2025-01-01"
+        date(2025, 1, 1),
+        ge=date(1970, 1, 1),
+        lt=date(9000, 1, 1),
+        description="a date as YYYY-MM-DD, such as 2025-01-01",
     )
     timezone: Annotated[ZoneInfo, BeforeValidator(_read_zone)] = Field(
         ZoneInfo("Asia/Baku"), description="a time zone by its IANA name, such as Asia/Baku"

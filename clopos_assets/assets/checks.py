@@ -1,5 +1,6 @@
 """The findings as Dagster asset checks: one per check, on the table it is about, per shift date."""
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -17,6 +18,9 @@ from clopos_assets.tables import VARIANCE_FINDINGS
 
 _WORST = 10
 _TOLD = 3
+# Names come from outside: shown as they are, they may hide a part of themselves or make a browser load an image.
+_MARKDOWN = re.compile(r"([\\`*_~\[\]<>!&$#|])")
+_ESCAPED = r"\\\1"
 
 
 def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefinition:
@@ -91,14 +95,17 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
     """How a check went: it fails on an ERROR or WARN; an INFO is told and passes."""
     found = findings.filter(pc.equal(findings.column("check_name"), check.name))
     at_risk = pc.sum(found.column("amount_at_risk")).as_py() or Decimal(0)
-    rows = sorted(found.to_pylist(), key=lambda row: row["amount_at_risk"] or Decimal(0), reverse=True)[:_WORST]
+    amounts = pc.fill_null(found.column("amount_at_risk"), Decimal(0))
+    order = pc.sort_indices(amounts, sort_keys=[("", "descending")])
+    rows = found.take(order[:_WORST]).to_pylist()
     metadata: dict[str, dg.MetadataValue[Any]] = {
         "count": dg.MetadataValue.int(found.num_rows),
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
     said = " ".join(row["message"] for row in rows[:_TOLD])
     worst = [
-        f"| {_amount(row['amount_at_risk'])} | {' '.join(row['message'].replace('|', '/').split())} |" for row in rows
+        f"| {_amount(row['amount_at_risk'])} | {_MARKDOWN.sub(_ESCAPED, ' '.join(row['message'].split()))} |"
+        for row in rows
     ]
     if worst:
         metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))

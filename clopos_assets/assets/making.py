@@ -12,6 +12,7 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge
 from clopos_assets.assets.events import changed_dates, events_of
+from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
@@ -42,7 +43,7 @@ def run_step(
         if told:
             context.log.warning(told)
         made = line.step(run, step, planned)
-    except (SettingsError, LakeError) as error:
+    except (SettingsError, LakeError, CloposError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     for told in access.lake.take_older():
         context.log.warning(told)

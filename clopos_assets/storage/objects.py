@@ -121,7 +121,7 @@ class ObjectStore:
         try:
             try:
                 files.connect()
-            except ValueError:  # botocore's word for an endpoint that is no address
+            except ValueError:  # botocore's word for an endpoint, a region or another setting that is malformed
                 raise self._failure(what, "Endpoint") from None
             return act(files)
         except (OSError, BotoCoreError, ClientError, ConnectionFailed) as error:
@@ -164,12 +164,16 @@ _UNREACHABLE = (
     "see whether AWS_ENDPOINT_URL and AWS_DEFAULT_REGION are right and the network is up",
 )
 _NO_CREDENTIALS = ("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
+_MALFORMED = (
+    "AWS_ENDPOINT_URL, AWS_DEFAULT_REGION or another AWS_* variable is malformed",
+    "set it right; an endpoint is https://, with a host",
+)
 _REMEDIES = {
     "NoSuchBucket": ("there is no such bucket", "create it, or name another with CLOPOS_LAKE"),
     "404": ("there is no such bucket", "create it, or name another with CLOPOS_LAKE"),
     "NoCredentialsError": _NO_CREDENTIALS,
     "PartialCredentialsError": _NO_CREDENTIALS,
-    "Endpoint": ("AWS_ENDPOINT_URL is no address", "set it as https://, with a host"),
+    **dict.fromkeys(("Endpoint", "EndpointResolutionError"), _MALFORMED),
     "ProfileNotFound": ("AWS_PROFILE names no profile", "set it right"),
     **dict.fromkeys(
         (

@@ -6,9 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import dagster as dg
+import pyarrow as pa
 import pytest
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.assets.checks import evaluate
 from clopos_assets.findings import CHECKS
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
@@ -197,3 +199,20 @@ def test_checks_of_good_dates_are_told_when_the_findings_of_another_fail(
     assert "2026-01-19: made up" in failure_of(result)
     assert set(evaluations(result, "2026-01-20")) == {check.name for check in CHECKS}
     assert not evaluations(result, "2026-01-19")
+
+
+def test_a_name_is_shown_as_it_is_and_loads_nothing() -> None:
+    name = "![x](http://127.0.0.1/pixel.png) | <b>Çay</b> *0,5* ~~l~~ `$1` #1 & Co"
+    rows = [
+        dict.fromkeys(VARIANCE_FINDINGS.names)
+        | {"finding_id": str(number), "check_name": CHECKS[0].name, "severity": "WARN", "venue_id": 1}
+        | {"amount_at_risk": Decimal(number), "message": f"{name} {number}"}
+        for number in range(30)
+    ]
+    found = pa.Table.from_pylist(rows, schema=VARIANCE_FINDINGS.schema)
+    worst = str(evaluate(CHECKS[0], found).metadata["worst"].value).splitlines()[2:]
+    assert worst == [
+        f"| {number:.2f} | \\!\\[x\\](http://127.0.0.1/pixel.png) \\| \\<b\\>Çay\\</b\\> "
+        rf"\*0,5\* \~\~l\~\~ \`\$1\` \#1 \& Co {number} |"
+        for number in range(29, 19, -1)
+    ]

@@ -263,10 +263,16 @@ def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "(the object store does not answer): see whether AWS_ENDPOINT_URL" in str(error)
 
 
+MALFORMED = "(AWS_ENDPOINT_URL, AWS_DEFAULT_REGION or another AWS_* variable is malformed): set it right"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("AWS_ENDPOINT_URL", "no address", "(AWS_ENDPOINT_URL is no address): set it as https://"),
+        ("AWS_ENDPOINT_URL", "no address", MALFORMED),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999", MALFORMED),
+        ("AWS_DEFAULT_REGION", "no such", MALFORMED),
+        ("AWS_MAX_ATTEMPTS", "many", MALFORMED),
         ("AWS_ACCESS_KEY_ID", "", "(no credentials): set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
         ("AWS_PROFILE", "nobody's", "(AWS_PROFILE names no profile): set it right"),
     ],

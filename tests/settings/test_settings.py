@@ -53,6 +53,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CLOPOS_API_VERSION", "v2", "v2"),
     ("CLOPOS_API_VERSION", "v1", "v1"),
     ("CLOPOS_LAKE", "/data/lake", Path("/data/lake")),
+    ("CLOPOS_BRAND", " brand\n", "brand"),
     ("CLOPOS_LAKE", "s3://bucket", "s3://bucket"),
     ("CLOPOS_LAKE", "s3://my.bucket-1/a_folder=x/lake/", "s3://my.bucket-1/a_folder=x/lake"),
     ("CLOPOS_START_DATE", "2024-02-29", date(2024, 2, 29)),
@@ -85,6 +86,9 @@ GOOD: list[tuple[str, str, Any]] = [
 ]
 
 TAKES = {
+    "CLOPOS_CLIENT_ID": "the client id that Clopos gave you",
+    "CLOPOS_BRAND": "the brand's name at Clopos",
+    "CLOPOS_INTEGRATOR_ID": "the integrator id that Clopos gave you",
     "CLOPOS_VENUE_IDS": "venue ids separated by commas, such as 1,2, or the word all",
     "CLOPOS_BASE_URL": "the API's address without the version: https, or http to this machine only",
     "CLOPOS_API_VERSION": "v1 or v2",
@@ -106,6 +110,9 @@ TAKES = {
     "CLOPOS_STANDARD_DAYS": "a number of days from 1 to 366",
 }
 BAD: dict[str, list[str]] = {
+    "CLOPOS_CLIENT_ID": ["a\nb"],
+    "CLOPOS_BRAND": ["a\rb"],
+    "CLOPOS_INTEGRATOR_ID": ["a\x7fb"],
     "CLOPOS_VENUE_IDS": ["x", "1,x", ",", "1,", "1.5", "0", "-1", "1,1", "all,1", "ALL ", "1;2", "1_2", "+1", "1,٢"],
     "CLOPOS_BASE_URL": [
         "integrations.clopos.com",
@@ -116,6 +123,14 @@ BAD: dict[str, list[str]] = {
         "https://example.com/#part",
         "http://127.0.0.1.example.com",
         "http://[",
+        "https://example.com/open-api/v2",
+        "https://example.com/v1/",
+        "https://example.com:99999",
+        "https://example.com:0",
+        "https://integrations..clopos.com",
+        "https://...",
+        f"https://{'a' * 64}.com",
+        "https://exam ple.com",
     ],
     "CLOPOS_API_VERSION": ["v3", "2", "V2"],
     "CLOPOS_LAKE": [
@@ -128,6 +143,10 @@ BAD: dict[str, list[str]] = {
         "s3://bucket/a/../b",
         "s3://bucket/a*",
         "s3://bucket/a b",
+        "s3://bucket/a%20b",
+        "s3://bucket/a~b",
+        "s3://bucket/über",
+        "~nobody-of-this-name/lake",
         "s3://bucket:9000/lake",
     ],
     "CLOPOS_START_DATE": [
@@ -138,6 +157,8 @@ BAD: dict[str, list[str]] = {
         "2025-01-01T00:00",
         "20250101",
         "202٥-01-01",
+        "0001-01-01",
+        "9999-12-31",
     ],
     "CLOPOS_TIMEZONE": ["Asia/Nowhere", "+04:00", "../etc/passwd", "/etc/passwd", "Asia"],
     "CLOPOS_SHIFT_END": ["24:00", "6", "06:00:00", "6 am", "-1:00", "06:60", "06:0٠"],
@@ -392,3 +413,13 @@ def test_a_secret_in_an_address_is_refused_and_not_shown(monkeypatch: pytest.Mon
     with pytest.raises(SettingsError, match=r"^CLOPOS_BASE_URL is malformed") as caught:
         Settings.read()
     assert SECRET not in str(caught.value)
+
+
+def test_a_malformed_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_CLIENT_SECRET", "made\tup")
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert str(caught.value) == (
+        "CLOPOS_CLIENT_SECRET is malformed: it takes the client secret that Clopos gave you, "
+        "and got a value that is not shown"
+    )
