@@ -67,12 +67,14 @@ def late_sensor(
         state = read_state(context.cursor) if context.cursor else None
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
+        now = access.scope.clock().timestamp()
+        remembered = state or State(begun=int(now))
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
         store = store_of(context.instance, access.lake)
 
         async def take(around: Surroundings) -> Look:
             async with access.clopos(store, on_wait=budget.on_wait) as clopos:
-                return await look(clopos, access.scope, state or State(), around, budget)
+                return await look(clopos, access.scope, remembered, around, budget)
 
         try:
             around = Surroundings(
@@ -81,7 +83,7 @@ def late_sensor(
                 first_date=settings.start_date.isoformat(),
                 run_state=lambda run_key: run_state(context.instance, run_key),
                 behind=behind(context.instance),
-                now=access.scope.clock().timestamp(),
+                now=now,
                 poll_seconds=settings.poll_seconds,
             )
             seen = asyncio.run(take(around))

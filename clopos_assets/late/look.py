@@ -64,8 +64,8 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         without = dates_without(around.lake, added)
         lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
         failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
-    decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around)
-    state = State(read=read, asked=decision.asked, kept=decision.kept)
+    decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around, state.begun)
+    state = State(begun=state.begun, read=read, asked=decision.asked, kept=decision.kept)
     return Look(state, decision, sighted, budget.answered, failed, is_full, lacking)
 
 

@@ -49,10 +49,12 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`read` by venue (\"\" is the token's own), the one read longest ago first; `asked` and `kept` by shift date.
 
-    `kept` was seen, and is to be asked for once the shift date is free.
+    `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
+    seconds: what is asked for after it was lost is not what was asked for before.
     """
 
     version: Literal[1] = 1
+    begun: int = 0
     read: dict[str, Reading] = {}
     asked: dict[str, Asked] = {}
     kept: dict[str, Versions] = {}

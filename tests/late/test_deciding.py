@@ -27,6 +27,7 @@ class Case:
     now: float = NOW
     asked: Mapping[str, Asked] = field(default_factory=dict)
     kept: Mapping[str, Versions] = field(default_factory=dict)
+    begun: int = 0
 
     def decide(self, *sightings: Sighting) -> Decision:
         around = Surroundings(
@@ -38,7 +39,7 @@ class Case:
             now=self.now,
             poll_seconds=300,
         )
-        decision = decide(self.asked, self.kept, sightings, around)
+        decision = decide(self.asked, self.kept, sightings, around, self.begun)
         self.asked, self.kept = decision.asked, decision.kept
         return decision
 
@@ -119,6 +120,32 @@ def test_the_same_content_gives_the_same_run_key_and_new_content_another(case: C
     ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 5
+
+
+def test_what_was_made_is_asked_for_under_another_key_once_the_lake_is_another(case: Case) -> None:
+    def key() -> str:
+        return Case(case.shop).decide(seen(1)).requests[0].run_key
+
+    before = key()
+    rows = case.shop.lake.read(RECEIPTS, DAYS[0])
+    assert rows is not None
+    case.shop.lake.replace(RECEIPTS, DAYS[0], rows.slice(0, 1), {})
+    assert key() != before
+    assert key() == key()
+
+
+def test_what_was_asked_for_before_the_memory_was_lost_is_asked_for_under_another_key(case: Case) -> None:
+    keys = {Case(case.shop, begun=begun).decide(seen(1)).requests[0].run_key for begun in (1, 1, 2)}
+    assert len(keys) == 2
+
+
+def test_a_run_that_ended_well_and_wrote_nothing_is_not_asked_for_under_another_key(case: Case) -> None:
+    """However often the receipt is seen: Dagster takes a run key once."""
+    keys = set()
+    for _ in range(5):
+        keys |= {request.run_key for request in case.decide(seen(1)).requests}
+        case.let_runs_be("succeeded")
+    assert len(keys) == 1
 
 
 def test_what_is_seen_again_while_its_run_is_under_way_is_not_asked_for_again(case: Case) -> None:

@@ -1,6 +1,8 @@
 """The sensor in Dagster, over HTTP: what its ticks ask for, what they say, and what comes of the runs."""
 
+import shutil
 from datetime import date, timedelta
+from decimal import Decimal
 
 import dagster as dg
 import pytest
@@ -10,6 +12,7 @@ from clopos_assets.automation import JOB
 from clopos_assets.lake import Lake
 from clopos_assets.late_sensor import SENSOR, run_state
 from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS
 from tests.late.conftest import Watched
 
 
@@ -75,6 +78,45 @@ def test_without_a_cursor_it_starts_from_what_the_lake_knows(watched: Watched) -
     shop.make("2026-01-20")
     watched.tick()
     assert watched.asked_for == ["2026-01-19"]
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["cursor kept", "cursor reset"])
+def test_a_change_that_a_restored_lake_lost_is_made_again(watched: Watched, is_reset: bool) -> None:
+    def total() -> list[Decimal]:
+        rows = watched.shop.lake.read(RECEIPTS, "2026-01-19", ["id", "total"])
+        assert rows is not None
+        return [row["total"] for row in rows.to_pylist() if row["id"] == 1]
+
+    root = watched.shop.lake.root
+    backup = root.parent / "backup"
+    shutil.copytree(root, backup)
+    watched.tick()
+    watched.shop.world.update_receipt(1, total=99, updated_at="2026-01-25 12:00:01")
+    watched.tick()
+    assert (watched.run_asked(), total()) == ([True], [Decimal(99)])
+    watched.tick()
+    shutil.rmtree(root)
+    shutil.copytree(backup, root)
+    assert total() != [Decimal(99)]
+    if is_reset:
+        watched.cursor = None
+    watched.tick()
+    assert (watched.run_asked(), total()) == ([True], [Decimal(99)])
+    watched.tick()
+    assert watched.asked == []
+
+
+def test_a_reset_cursor_asks_under_other_keys_though_the_lake_looks_the_same(watched: Watched) -> None:
+    """As a snapshot restores it, with the files' numbers and times."""
+    watched.tick()
+    watched.shop.sell(4, "2026-01-19", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    before = watched.asked[0].run_key
+    watched.cursor = None
+    watched.later += timedelta(seconds=1)
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
+    assert watched.asked[0].run_key != before
 
 
 def test_a_cursor_of_another_shape_is_started_anew(watched: Watched) -> None:
@@ -196,6 +238,20 @@ def test_a_receipt_created_outside_the_window_enters_all_the_same(watched: Watch
     watched.tick()
     assert watched.asked == []
     assert watched.shop.lake.waiting("2026-01-19") == {}
+
+
+def test_a_receipt_created_outside_the_window_enters_again_after_its_date_was_removed(watched: Watched) -> None:
+    watched.tick()
+    watched.shop.sell(4, "2026-01-19", created_at="2026-01-02 10:00:00", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    assert watched.run_asked() == [True]
+    watched.tick()
+    watched.shop.lake.path(RECEIPTS, "2026-01-19").unlink()
+    assert watched.run("2026-01-19").success
+    assert watched.shop.stands(4)["receipts"] == []
+    watched.tick()
+    assert watched.run_asked() == [True]
+    assert watched.shop.stands(4)["receipts"] == ["2026-01-19"]
 
 
 def test_a_receipt_created_outside_the_window_of_a_date_not_made_waits_for_it(watched: Watched) -> None:
