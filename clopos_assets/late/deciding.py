@@ -229,7 +229,7 @@ def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], aro
             and not sighting.is_listed
             and sighting.shift_date >= around.first_date
             and sighting.name in wanted.get(sighting.shift_date, {})
-            and sighting.receipt_id not in around.lake.waiting(sighting.shift_date)
+            and around.lake.waiting(sighting.shift_date).get(sighting.receipt_id) != sighting.venue_id
         ):
             around.lake.wait_for(sighting.shift_date, sighting.receipt_id, sighting.venue_id)
 

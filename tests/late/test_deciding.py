@@ -1,7 +1,7 @@
 """Which shift dates are asked for: given what the lake has, what was seen, and how earlier requests ended."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -294,6 +294,12 @@ def test_a_date_that_was_asked_for_and_taken_out_of_the_lake_is_forgotten(case: 
 def test_a_receipt_that_no_listing_of_its_date_shows_waits_for_it(case: Case, shift_date: str) -> None:
     case.decide(seen(4, shift_date, is_listed=False), seen(5, shift_date))
     assert case.shop.lake.waiting(shift_date) == {4: 1}
+
+
+def test_a_receipt_that_waits_and_goes_to_another_venue_waits_there(case: Case) -> None:
+    for venue_id in (1, 2, 2, 1):
+        case.decide(replace(seen(4, "2026-01-21", is_listed=False), venue_id=venue_id))
+        assert case.shop.lake.waiting("2026-01-21") == {4: venue_id}
 
 
 def test_one_that_is_in_the_lake_does_not_wait(case: Case) -> None:
