@@ -82,6 +82,9 @@ async def _read_all(
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
     by_name = {_name(venue_id): venue_id for venue_id in venues}
+    # Where the clock or somebody's hand set it ahead, nobody knows from where on it was not read.
+    for venue in [venue for venue, reading in read.items() if reading.newest > settled]:
+        del read[venue]
     new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +15,7 @@ from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.sighting import Sighted
-from clopos_assets.late.state import Asked, Reading, State
+from clopos_assets.late.state import Asked, Reading, State, Unread
 from tests.ingest.shop import Shop, days_from, open_shop
 
 DAY = "2026-01-19"
@@ -90,6 +91,16 @@ def test_a_venue_not_read_before_starts_from_what_the_lake_knows(chain: Chain) -
     assert {"4", "5"} <= seen
     assert "6" not in seen
     assert set(chain.state.read) == {"1", "2", "3"}
+
+
+@pytest.mark.parametrize("unread", [None, Unread(1, 3, "2026-01-19 00:00:00")])
+def test_a_venue_read_up_to_a_time_ahead_starts_from_what_the_lake_knows(chain: Chain, unread: Unread | None) -> None:
+    chain.look()
+    chain.shop.sell(4, DAY, venue_id=2, updated_at="2026-01-20 12:00:00")
+    chain.state = replace(chain.state, read=chain.state.read | {"2": Reading("9999-01-01 00:00:00", unread)})
+    (request,) = chain.look().decision.requests
+    assert list(request.receipts[DAY]) == ["4"]
+    assert chain.state.read["2"] == Reading("2026-01-20 12:00:00")
 
 
 def test_where_there_is_not_time_for_all_each_has_its_turn(chain: Chain) -> None:
