@@ -344,17 +344,39 @@ def test_the_state_survives_as_text() -> None:
     from clopos_assets.late.state import Reading
 
     state = State(
-        read={"": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")), "7": Reading("2026")},
-        asked={DAYS[0]: Asked("key", 2, NOW, {"1": NEW})},
-        kept={DAYS[1]: {"2": f"gone {NEW}"}},
+        read={
+            "": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")),
+            "7": Reading("0001-01-01 00:00:00"),
+        },
+        asked={
+            DAYS[0]: Asked(
+                "key", 2, NOW, {str(-(2**63)): NEW, "venue 18446744073709551615": "", "? 0f": "unreadable 0f"}
+            )
+        },
+        kept={DAYS[1]: {"2": f"gone {NEW}", "run a-b c": ""}},
     )
     assert read_state(write_state(state)) == state
     assert list(state.read) == ["", "7"]
-    assert state.receipts == 2
+    assert state.receipts == 5
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"]
+    "text",
+    [
+        *("", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"),
+        *(f'{{"kept": {{"{DAYS[0]}": {{"{name}": ""}}}}}}' for name in ("venue x", "venue ", "x", "", "9" * 5000)),
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": 0, "not_before": 0, "receipts": {{"venue x": ""}}}}}}}}',
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": -2, "not_before": 0, "receipts": {{}}}}}}}}',
+        '{"read": {"x": {"newest": "2026-01-20 12:00:00"}}}',
+        *(f'{{"read": {{"1": {{"newest": "{time}"}}}}}}' for time in ("x", "", "2026-01-20", "2026-13-20 12:00:00")),
+        *(
+            f'{{"read": {{"1": {{"newest": "2026-01-20 12:00:00", "unread": {unread}}}}}}}'
+            for unread in (
+                '{"position": -5, "total": 3, "down_to": "2026-01-20 12:00:00"}',
+                '{"position": 5, "total": 3, "down_to": "x"}',
+            )
+        ),
+    ],
 )
 def test_a_text_that_is_no_state_is_none(text: str) -> None:
     assert read_state(text) is None

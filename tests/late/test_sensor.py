@@ -1,5 +1,6 @@
 """The sensor in Dagster, over HTTP: what its ticks ask for, what they say, and what comes of the runs."""
 
+import json
 import shutil
 from datetime import date, timedelta
 from decimal import Decimal
@@ -78,6 +79,22 @@ def test_without_a_cursor_it_starts_from_what_the_lake_knows(watched: Watched) -
     shop.make("2026-01-20")
     watched.tick()
     assert watched.asked_for == ["2026-01-19"]
+
+
+@pytest.mark.parametrize("part", ["asked", "kept"])
+def test_a_cursor_with_a_venue_that_is_no_number_is_started_anew(
+    watched: Watched, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched.tick()
+    cursor = watched.remembered()
+    awaited: dict[str, object] = {"venue x": ""}
+    if part == "asked":
+        awaited = {"run_key": "key", "tries": 0, "not_before": 0, "receipts": awaited}
+    watched.cursor = json.dumps(cursor | {part: {"2026-01-19": awaited}})
+    assert "3 receipts seen; nothing changed" in watched.tick()
+    said = capsys.readouterr().err
+    assert said.count("the cursor is not one of this sensor's: starting from what the lake knows") == 1
+    assert watched.remembered()[part] == {}
 
 
 @pytest.mark.parametrize("is_reset", [False, True], ids=["cursor kept", "cursor reset"])
