@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
@@ -82,9 +83,13 @@ async def _read_all(
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
     by_name = {_name(venue_id): venue_id for venue_id in venues}
-    # Where the clock or somebody's hand set it ahead, nobody knows from where on it was not read.
-    for venue in [venue for venue, reading in read.items() if reading.newest > settled]:
-        del read[venue]
+    for venue, reading in list(read.items()):
+        since = before_repeats(reading.newest, scope.zone)
+        if since > settled:
+            # A clock or somebody's hand set it ahead: nobody knows from where on it was not read.
+            del read[venue]
+        else:
+            read[venue] = Reading(since, reading.unread)
     new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
@@ -131,6 +136,16 @@ def _fetch(clopos: Clopos, budget: Budget, venue_id: int | None) -> Fetch:
         return await budget.page(lambda: clopos.list_last_changed(number, venue_id))
 
     return fetch
+
+
+def before_repeats(stamp: str, zone: ZoneInfo) -> str:
+    """The local time, or where clocks go back and its minute comes twice, as much earlier as they go back.
+
+    What changes in the second hour bears times of the first, and so may stand below what was read in that.
+    """
+    time = datetime.fromisoformat(stamp).replace(tzinfo=zone)
+    apart = time.replace(fold=1).timestamp() - time.timestamp()  # negative in an hour that clocks leave out
+    return str(time.replace(tzinfo=None) - timedelta(seconds=max(0, apart)))
 
 
 async def _list_venues(clopos: Clopos, budget: Budget) -> Sequence[Item]:

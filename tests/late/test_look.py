@@ -1,9 +1,12 @@
 """A look over several venues: turns, failures that stay with their venue, and the bound on what is remembered."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from msgspec.structs import replace
@@ -11,9 +14,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.ingest import Scope
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
-from clopos_assets.late.look import Look, look
+from clopos_assets.late.look import Look, before_repeats, look
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import Asked, Reading, State, Unread
 from tests.ingest.shop import Shop, days_from, open_shop
@@ -28,7 +32,7 @@ class Chain:
     shop: Shop
     state: State
 
-    def look(self, pages: int = 25, seconds: float = 20) -> Look:
+    def look(self, pages: int = 25, seconds: float = 20, scope: Scope | None = None) -> Look:
         around = Surroundings(
             lake=self.shop.lake,
             partitions=days_from("2026-01-10", 14),
@@ -41,7 +45,7 @@ class Chain:
 
         async def once() -> Look:
             async with self.shop.clopos() as clopos:
-                return await look(clopos, self.shop.scope, self.state, around, Budget(pages, seconds))
+                return await look(clopos, scope or self.shop.scope, self.state, around, Budget(pages, seconds))
 
         self.shop.sandbox.requests.reset()
         seen = asyncio.run(once())
@@ -101,6 +105,39 @@ def test_a_venue_read_up_to_a_time_ahead_starts_from_what_the_lake_knows(chain: 
     (request,) = chain.look().decision.requests
     assert list(request.receipts[DAY]) == ["4"]
     assert chain.state.read["2"] == Reading("2026-01-20 12:00:00")
+
+
+@pytest.mark.parametrize("now", [(1, 0), (1, 30), (2, 10), (5, 0)])
+def test_what_changes_in_the_second_of_two_equal_hours_is_seen(chain: Chain, now: tuple[int, int]) -> None:
+    """At 3:00 of summer, which is 1:00 UTC, clocks go back to 2:00; it was read up to 2:53 of summer."""
+    chain.state = State(read={venue: Reading("2025-10-26 02:53:00") for venue in ("1", "2", "3")})
+    chain.shop.sell(4, DAY, updated_at="2025-10-26 02:10:00")
+    chain.shop.sell(5, DAY, updated_at="2025-10-26 01:50:00")
+    clock = datetime(2025, 10, 26, *now, tzinfo=UTC)
+    scope = dataclasses.replace(chain.shop.scope, zone=ZoneInfo("Europe/Berlin"), clock=lambda: clock)
+    seen = chain.look(scope=scope)
+    assert "4" in seen.sighted.receipts
+    assert ("5" in seen.sighted.receipts) is (
+        now == (0, 40)
+    )  # a clock that was set back, and nothing to do with summer
+
+
+@pytest.mark.parametrize(
+    ("zone", "stamp", "before"),
+    [
+        ("Europe/Berlin", "2025-10-26 01:59:59", "2025-10-26 01:59:59"),
+        ("Europe/Berlin", "2025-10-26 02:00:00", "2025-10-26 01:00:00"),
+        ("Europe/Berlin", "2025-10-26 02:59:59", "2025-10-26 01:59:59"),
+        ("Europe/Berlin", "2025-10-26 03:00:00", "2025-10-26 03:00:00"),
+        ("Europe/Berlin", "2025-03-30 02:30:00", "2025-03-30 02:30:00"),
+        ("Australia/Lord_Howe", "2025-04-06 01:45:00", "2025-04-06 01:15:00"),
+        ("Asia/Baku", "2025-10-26 02:30:00", "2025-10-26 02:30:00"),
+        ("Asia/Baku", "0001-01-01 00:00:00", "0001-01-01 00:00:00"),
+    ],
+)
+def test_times_before_an_hour_that_comes_twice(zone: str, stamp: str, before: str) -> None:
+    assert before_repeats(stamp, ZoneInfo(zone)) == before
+    assert before_repeats(before, ZoneInfo(zone)) == before
 
 
 def test_where_there_is_not_time_for_all_each_has_its_turn(chain: Chain) -> None:
