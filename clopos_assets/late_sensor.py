@@ -158,9 +158,12 @@ def describe(seen: Look) -> str:
     parts = []
     if seen.is_full:
         parts.append(f"{seen.state.receipts} receipts are awaited: nothing more is read until their runs are through")
+    elif seen.starved:
+        parts.append(f"only the list of venues could be read, the next tick goes without it: {seen.starved}")
     else:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
-    if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
+    found = decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside
+    if not (found or seen.starved):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
         parts.append(f"nothing changed since {since} that the lake does not have")
     asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}

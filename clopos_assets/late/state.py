@@ -57,11 +57,13 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`read` by venue (\"\" is the token's own), the one read longest ago first; `asked` and `kept` by shift date.
 
     `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
-    seconds: what is asked for after it was lost is not what was asked for before.
+    seconds: what is asked for after it was lost is not what was asked for before. `is_starved` tells that the last
+    look got no further than the list of venues, so that the next one does without that.
     """
 
     version: Literal[1] = 1
     begun: int = 0
+    is_starved: bool = False
     read: dict[_Venue, Reading] = {}
     asked: dict[str, Asked] = {}
     kept: dict[str, Versions] = {}

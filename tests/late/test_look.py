@@ -31,6 +31,7 @@ class Chain:
 
     shop: Shop
     state: State
+    passed: float = 0
 
     def look(self, pages: int = 25, seconds: float = 20, scope: Scope | None = None) -> Look:
         around = Surroundings(
@@ -45,8 +46,11 @@ class Chain:
 
         async def once() -> Look:
             async with self.shop.clopos() as clopos:
-                return await look(clopos, scope or self.shop.scope, self.state, around, Budget(pages, seconds))
+                return await look(
+                    clopos, scope or self.shop.scope, self.state, around, Budget(pages, seconds, lambda: self.passed)
+                )
 
+        self.passed = 0
         self.shop.sandbox.requests.reset()
         seen = asyncio.run(once())
         self.state = seen.state
@@ -182,6 +186,38 @@ def test_a_brand_that_names_no_venues(chain: Chain) -> None:
 def test_no_time_is_no_answer(chain: Chain) -> None:
     with pytest.raises(CloposUnavailable, match="no page came within 0 s"):
         chain.look(seconds=0)
+
+
+def test_where_the_list_of_venues_takes_all_there_is_every_other_look_goes_without_it(chain: Chain) -> None:
+    """As with a quota of one request: what is spent here is the time."""
+
+    async def spend(request: Request) -> None:
+        if request.url.path.endswith("/venues"):
+            chain.passed = 1_000
+
+    chain.shop.sandbox.hooks.answer_instead = spend
+    for state in (State(), chain.state):
+        chain.state = state
+        seen = chain.look()
+        assert (seen.pages, chain.venues_asked(), seen.failed) == (0, [], {})
+        assert seen.starved == "no page came within 20 s; the next look tries again"
+        seen = chain.look()
+        assert (set(seen.sighted.receipts), chain.venues_asked(), seen.starved) == (
+            {"1", "2", "3"},
+            ["1", "2", "3"],
+            "",
+        )
+        assert "/v2/venues" not in [asked.route for asked in chain.shop.sandbox.requests.latest()]
+    # One more venue is seen by the next look that asks for them, and read by the one after that.
+    del chain.state.read["3"]
+    assert chain.look().lacking == {}
+    assert chain.look().sighted.receipts.keys() >= {"3"}
+
+
+def test_a_look_without_the_list_of_venues_that_gets_nothing_leaves_it_at_that(chain: Chain) -> None:
+    chain.state = replace(chain.state, is_starved=True)
+    with pytest.raises(CloposUnavailable, match="no page came"):
+        chain.look(seconds=-1)
 
 
 def test_nothing_more_is_read_while_too_much_is_awaited(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

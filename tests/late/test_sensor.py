@@ -11,7 +11,11 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.automation import JOB
 from clopos_assets.lake import Lake
-from clopos_assets.late_sensor import SENSOR, run_state
+from clopos_assets.late.deciding import Decision
+from clopos_assets.late.look import Look
+from clopos_assets.late.sighting import Sighted
+from clopos_assets.late.state import State
+from clopos_assets.late_sensor import SENSOR, describe, run_state
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
 from tests.late.conftest import Watched
@@ -329,6 +333,14 @@ def test_a_receipt_that_cannot_be_read_fails_its_shift_date_visibly(watched: Wat
     watched.later += timedelta(seconds=601)
     watched.tick()
     assert watched.asked == []
+
+
+def test_a_tick_that_got_no_further_than_the_list_of_venues_does_not_say_that_nothing_changed() -> None:
+    seen = Look(State(is_starved=True), Decision(), Sighted(), 0, starved="no page came within 30 s")
+    assert (
+        describe(seen)
+        == "only the list of venues could be read, the next tick goes without it: no page came within 30 s"
+    )
 
 
 def test_two_dates_apart_are_two_runs(watched: Watched) -> None:
