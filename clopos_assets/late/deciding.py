@@ -161,7 +161,7 @@ def decide(
         receipts = {shift_date: due[shift_date] for shift_date in stretch}
         # Dagster takes a run key once. What was asked for before may have to be made again, where the lake or this
         # memory is not what it was then; but not where a run ended well and wrote nothing, or the request was repeated.
-        run_key = _key([begun, {day: [tries.get(day, 0), lake.stamp(day), receipts[day]] for day in stretch}])
+        run_key = _key({day: [begun, lake.stamp(day), tries.get(day, 0), receipts[day]] for day in stretch})
         decision.requests.append(Request(run_key, receipts))
         for shift_date in stretch:
             count = tries.get(shift_date, 0)
