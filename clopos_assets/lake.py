@@ -241,8 +241,10 @@ class Lake:
         self.store.remove_folder(f"_staging/{kind}/{shift_date}")
 
     def wait_for(self, shift_date: str, receipt_id: int, venue_id: int) -> None:
-        """Note that a receipt belongs to a shift date that is not made yet."""
+        """Note that a receipt belongs to a shift date that is not made yet, in place of a note of another venue."""
+        others = {self.waiting(shift_date).get(receipt_id, venue_id)} - {venue_id}
         self._write(f"_waiting/{shift_date}/{receipt_id}.{venue_id}", b"")
+        self.store.remove(f"_waiting/{shift_date}/{receipt_id}.{other}" for other in others)  # last: it waits meanwhile
 
     def waiting(self, shift_date: str) -> dict[int, int]:
         """Receipts noted for a shift date, with their venue: receipt id → venue id."""
@@ -256,9 +258,7 @@ class Lake:
             return
         folder = f"_waiting/{shift_date}"
         notes = (match for match in map(_WAITING.fullmatch, self.store.list(folder)) if match)
-        dropped = [f"{folder}/{note[0]}" for note in notes if int(note[1]) in settled]
-        if dropped:
-            self.store.remove(dropped)
+        self.store.remove(f"{folder}/{note[0]}" for note in notes if int(note[1]) in settled)
 
     def mark(self, shift_date: str, owner: str) -> None:
         """Note that `owner` is about to change a shift date, before it does."""

@@ -67,12 +67,14 @@ def late_sensor(
         state = read_state(context.cursor) if context.cursor else None
         if context.cursor and state is None:
             context.log.warning("the cursor is not one of this sensor's: starting from what the lake knows")
+        now = access.scope.clock().timestamp()
+        remembered = state or State(begun=int(now))
         budget = Budget(PAGES_PER_TICK, SECONDS_PER_TICK)
         store = store_of(context.instance, access.lake)
 
         async def take(around: Surroundings) -> Look:
             async with access.clopos(store, on_wait=budget.on_wait) as clopos:
-                return await look(clopos, access.scope, state or State(), around, budget)
+                return await look(clopos, access.scope, remembered, around, budget)
 
         try:
             around = Surroundings(
@@ -81,7 +83,7 @@ def late_sensor(
                 first_date=settings.start_date.isoformat(),
                 run_state=lambda run_key: run_state(context.instance, run_key),
                 behind=behind(context.instance),
-                now=access.scope.clock().timestamp(),
+                now=now,
                 poll_seconds=settings.poll_seconds,
             )
             seen = asyncio.run(take(around))
@@ -156,9 +158,12 @@ def describe(seen: Look) -> str:
     parts = []
     if seen.is_full:
         parts.append(f"{seen.state.receipts} receipts are awaited: nothing more is read until their runs are through")
+    elif seen.starved:
+        parts.append(f"only the list of venues could be read, the next tick goes without it: {seen.starved}")
     else:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
-    if not (decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside):
+    found = decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside
+    if not (found or seen.starved):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
         parts.append(f"nothing changed since {since} that the lake does not have")
     asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}

@@ -102,9 +102,13 @@ class Decision:
 
 
 def decide(
-    asked: Mapping[str, Asked], kept: Mapping[str, Versions], sightings: Iterable[Sighting], around: Surroundings
+    asked: Mapping[str, Asked],
+    kept: Mapping[str, Versions],
+    sightings: Iterable[Sighting],
+    around: Surroundings,
+    begun: int,
 ) -> Decision:
-    """Which runs to ask for now. `asked` and `kept` are from the look before."""
+    """Which runs to ask for now. `asked` and `kept` are from the look before; `begun` as in `State`."""
     seen = list(sightings)
     decision = Decision()
     lake = _Lake(around)
@@ -155,7 +159,9 @@ def decide(
                 decision.outside[shift_date] = versions
     for stretch in stretches_of(due):
         receipts = {shift_date: due[shift_date] for shift_date in stretch}
-        run_key = _key({shift_date: [tries.get(shift_date, 0), receipts[shift_date]] for shift_date in stretch})
+        # Dagster takes a run key once. What was asked for before may have to be made again, where the lake or this
+        # memory is not what it was then; but not where a run ended well and wrote nothing, or the request was repeated.
+        run_key = _key({day: [begun, lake.stamp(day), tries.get(day, 0), receipts[day]] for day in stretch})
         decision.requests.append(Request(run_key, receipts))
         for shift_date in stretch:
             count = tries.get(shift_date, 0)
@@ -223,7 +229,7 @@ def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], aro
             and not sighting.is_listed
             and sighting.shift_date >= around.first_date
             and sighting.name in wanted.get(sighting.shift_date, {})
-            and sighting.receipt_id not in around.lake.waiting(sighting.shift_date)
+            and around.lake.waiting(sighting.shift_date).get(sighting.receipt_id) != sighting.venue_id
         ):
             around.lake.wait_for(sighting.shift_date, sighting.receipt_id, sighting.venue_id)
 
@@ -235,6 +241,7 @@ class _Lake:
         self._around = around
         self._stored: dict[str, Stored | None] = {}
         self._standings: dict[str, Standing] = {}
+        self._stamps: dict[str, str | None] = {}
 
     def missing(self, wanted: Mapping[str, Versions]) -> dict[str, Versions]:
         """What of it is not so in the lake."""
@@ -274,13 +281,18 @@ class _Lake:
             self._standings[shift_date] = self._look(shift_date)
         return self._standings[shift_date]
 
+    def stamp(self, shift_date: str) -> str | None:
+        """Of a shift date that stands made: a text that is another when its receipts were written since."""
+        return self._stamps[shift_date]
+
     def _look(self, shift_date: str) -> Standing:
         if shift_date not in self._around.partitions:
             return "no partition"
         try:
             with self._around.lake.locked([shift_date], seconds=0):
                 # Under lock: a making that has just ended is seen, one that is under way is not overlooked.
-                return "made" if self._around.lake.has(RECEIPTS, shift_date) else "unmade"
+                stamp = self._stamps[shift_date] = self._around.lake.stamp(RECEIPTS, shift_date)
+                return "unmade" if stamp is None else "made"
         except BusyError:
             return "busy"
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
@@ -28,7 +29,8 @@ class Look:
     """What a look found: the state to remember, the decision, and what it read.
 
     `failed` says, by venue, why its list could not be read; `is_full` that so much is awaited that nothing was read;
-    `lacking`, by shift date, which venues it was made without, of those that this look saw for the first time.
+    `lacking`, by shift date, which venues it was made without, of those that this look saw for the first time;
+    `starved` why no page came after the list of venues.
     """
 
     state: State
@@ -38,6 +40,7 @@ class Look:
     failed: dict[str, str] = field(default_factory=dict)
     is_full: bool = False
     lacking: dict[str, list[int]] = field(default_factory=dict)
+    starved: str = ""
 
     @property
     def unread(self) -> list[str]:
@@ -49,24 +52,31 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
     """Read what has changed since `state`, and decide. Something must be materialized.
 
     A venue whose list can't be read costs the others nothing, and is read from where it was by the next look. Shift
-    dates that were made before a venue was added are asked for. Raises CloposError where no venue could be read.
+    dates that were made before a venue was added are asked for. Raises CloposError where no venue could be read; but
+    where the list of venues came and took what quota or time there was, the next look reads those that are known.
     """
     read = dict(state.read)
     lacking: dict[str, list[int]] = {}
     sighted = Sighted()
     failed: dict[str, str] = {}
+    starved = ""
     is_full = state.receipts >= MOST_RECEIPTS
     if not is_full:
-        venues = await venues_to_read(scope, lambda: _list_venues(clopos, budget))
+        known: Sequence[Item] = [{"id": int(venue)} for venue in state.read if venue] if state.is_starved else []
+        venues = await venues_to_read(scope, lambda: _list_venues(clopos, budget, known))
         # One that is left out for a while is new when it comes back: shift dates may have been made without it.
         read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
         without = dates_without(around.lake, added)
         lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
         failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
-    decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around)
-    state = State(read=read, asked=decision.asked, kept=decision.kept)
-    return Look(state, decision, sighted, budget.answered, failed, is_full, lacking)
+        if not (budget.answered or failed):
+            if known or not isinstance(scope.venue_ids, str):
+                raise budget.no_answer()
+            starved = str(budget.no_answer())
+    decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around, state.begun)
+    state = State(begun=state.begun, is_starved=bool(starved), read=read, asked=decision.asked, kept=decision.kept)
+    return Look(state, decision, sighted, budget.answered, failed, is_full, lacking, starved)
 
 
 async def _read_all(
@@ -78,10 +88,20 @@ async def _read_all(
     read: dict[str, Reading],
     sighted: Sighted,
 ) -> dict[str, str]:
-    """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why."""
+    """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why.
+
+    Raises CloposError where some failed and none could be read.
+    """
     now = scope.local_now().replace(microsecond=0)
     settled = str(now - MARGIN)
     by_name = {_name(venue_id): venue_id for venue_id in venues}
+    for venue, reading in list(read.items()):
+        since = before_repeats(reading.newest, scope.zone)
+        if since > settled:
+            # A clock or somebody's hand set it ahead: nobody knows from where on it was not read.
+            del read[venue]
+        else:
+            read[venue] = Reading(since, reading.unread)
     new = [venue for venue in by_name if venue not in read]
     known = known_until(around.lake, new, settled) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
@@ -118,8 +138,8 @@ async def _read_all(
             fetched_at=fetched_at,
             brings_operations=clopos.receipts_hold_operations,
         )
-    if not done:
-        raise next(iter(errors.values()), budget.no_answer())
+    if errors and not done:
+        raise next(iter(errors.values()))
     return {venue: str(error) for venue, error in errors.items()}
 
 
@@ -130,8 +150,18 @@ def _fetch(clopos: Clopos, budget: Budget, venue_id: int | None) -> Fetch:
     return fetch
 
 
-async def _list_venues(clopos: Clopos, budget: Budget) -> Sequence[Item]:
-    listed = await budget.in_time(clopos.list_venues)
+def before_repeats(stamp: str, zone: ZoneInfo) -> str:
+    """The local time, or where clocks go back and its minute comes twice, as much earlier as they go back.
+
+    What changes in the second hour bears times of the first, and so may stand below what was read in that.
+    """
+    time = datetime.fromisoformat(stamp).replace(tzinfo=zone)
+    apart = time.replace(fold=1).timestamp() - time.timestamp()  # negative in an hour that clocks leave out
+    return str(time.replace(tzinfo=None) - timedelta(seconds=max(0, apart)))
+
+
+async def _list_venues(clopos: Clopos, budget: Budget, known: Sequence[Item]) -> Sequence[Item]:
+    listed = known or await budget.in_time(clopos.list_venues)
     if listed is None:
         raise budget.no_answer()
     return listed

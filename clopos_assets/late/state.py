@@ -3,11 +3,18 @@
 Kept as JSON text, in Dagster's storage. All of it can be lost: then reading starts from what the lake knows.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-Versions = dict[str, str]
+from clopos_assets.tables.values import RowError, read_time
+
+_Name = Annotated[str, Meta(pattern=r"^((venue )?-?[0-9]{1,20}$|run |\? )")]
+_Venue = Annotated[str, Meta(pattern=r"^(-?[0-9]{1,20})?$")]
+_Count = Annotated[int, Meta(ge=0)]
+
+Versions = dict[_Name, str]
 """Receipt id, or another name of what is awaited, → what is awaited of it; see `deciding`."""
 
 MOST_RECEIPTS = 20_000
@@ -19,8 +26,8 @@ class Unread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     was when it had `total`, down to the time `down_to`, inclusive.
     """
 
-    position: int
-    total: int
+    position: _Count
+    total: _Count
     down_to: str
 
 
@@ -41,7 +48,7 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     run_key: str
-    tries: int
+    tries: _Count
     not_before: int
     receipts: Versions
 
@@ -49,11 +56,15 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`read` by venue (\"\" is the token's own), the one read longest ago first; `asked` and `kept` by shift date.
 
-    `kept` was seen, and is to be asked for once the shift date is free.
+    `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
+    seconds: what is asked for after it was lost is not what was asked for before. `is_starved` tells that the last
+    look got no further than the list of venues, so that the next one does without that.
     """
 
     version: Literal[1] = 1
-    read: dict[str, Reading] = {}
+    begun: int = 0
+    is_starved: bool = False
+    read: dict[_Venue, Reading] = {}
     asked: dict[str, Asked] = {}
     kept: dict[str, Versions] = {}
 
@@ -64,11 +75,15 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_state(text: str) -> State | None:
-    """The state in a cursor; None where it is another's, or from a version that this one can't read."""
+    """The state in a cursor; None where it is another's, or damaged, or from a version that this one can't read."""
     try:
-        return msgspec.json.decode(text, type=State)
-    except (msgspec.MsgspecError, UnicodeError):
+        state = msgspec.json.decode(text, type=State)
+        for reading in state.read.values():
+            read_time(reading.newest)
+            read_time(reading.unread.down_to if reading.unread else reading.newest)
+    except (msgspec.MsgspecError, UnicodeError, RowError):
         return None
+    return state
 
 
 def write_state(state: State) -> str:

@@ -3,7 +3,9 @@
 import os
 import time
 
-from clopos_assets.lake import Lake
+import pytest
+
+from clopos_assets.lake import Lake, LakeError
 from tests.lake.places import Place
 from tests.lake.sample import DAY, OTHER_DAY
 
@@ -90,6 +92,28 @@ def test_receipts_wait_for_their_shift_date(lake: Lake) -> None:
     lake.wait_for(OTHER_DAY, 101, 1)
     assert lake.waiting(DAY) == {101: 1, 102: 2}
     assert lake.waiting(OTHER_DAY) == {101: 1}
+
+
+def test_a_receipt_waits_for_the_venue_that_was_noted_last(place: Place, lake: Lake) -> None:
+    for venue_id in (1, 2, 1):
+        lake.wait_for(DAY, 101, venue_id)
+        lake.wait_for(DAY, 102, 5)
+        assert lake.waiting(DAY) == {101: venue_id, 102: 5}
+        assert place.names() == {f"_waiting/{DAY}/101.{venue_id}", f"_waiting/{DAY}/102.5"}
+
+
+def test_a_note_of_another_venue_stays_until_the_new_one_is_written(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.wait_for(DAY, 101, 1)
+
+    def fail(*_: object, **__: object) -> None:
+        raise LakeError("full")
+
+    monkeypatch.setattr(lake.store, "write", fail)
+    with pytest.raises(LakeError, match="full"):
+        lake.wait_for(DAY, 101, 2)
+    assert lake.waiting(DAY) == {101: 1}
 
 
 def test_settled_receipts_stop_waiting(lake: Lake) -> None:

@@ -1,7 +1,7 @@
 """Which shift dates are asked for: given what the lake has, what was seen, and how earlier requests ended."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -27,6 +27,7 @@ class Case:
     now: float = NOW
     asked: Mapping[str, Asked] = field(default_factory=dict)
     kept: Mapping[str, Versions] = field(default_factory=dict)
+    begun: int = 0
 
     def decide(self, *sightings: Sighting) -> Decision:
         around = Surroundings(
@@ -38,7 +39,7 @@ class Case:
             now=self.now,
             poll_seconds=300,
         )
-        decision = decide(self.asked, self.kept, sightings, around)
+        decision = decide(self.asked, self.kept, sightings, around, self.begun)
         self.asked, self.kept = decision.asked, decision.kept
         return decision
 
@@ -119,6 +120,32 @@ def test_the_same_content_gives_the_same_run_key_and_new_content_another(case: C
     ]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 5
+
+
+def test_what_was_made_is_asked_for_under_another_key_once_the_lake_is_another(case: Case) -> None:
+    def key() -> str:
+        return Case(case.shop).decide(seen(1)).requests[0].run_key
+
+    before = key()
+    rows = case.shop.lake.read(RECEIPTS, DAYS[0])
+    assert rows is not None
+    case.shop.lake.replace(RECEIPTS, DAYS[0], rows.slice(0, 1), {})
+    assert key() != before
+    assert key() == key()
+
+
+def test_what_was_asked_for_before_the_memory_was_lost_is_asked_for_under_another_key(case: Case) -> None:
+    keys = {Case(case.shop, begun=begun).decide(seen(1)).requests[0].run_key for begun in (1, 1, 2)}
+    assert len(keys) == 2
+
+
+def test_a_run_that_ended_well_and_wrote_nothing_is_not_asked_for_under_another_key(case: Case) -> None:
+    """However often the receipt is seen: Dagster takes a run key once."""
+    keys = set()
+    for _ in range(5):
+        keys |= {request.run_key for request in case.decide(seen(1)).requests}
+        case.let_runs_be("succeeded")
+    assert len(keys) == 1
 
 
 def test_what_is_seen_again_while_its_run_is_under_way_is_not_asked_for_again(case: Case) -> None:
@@ -269,6 +296,12 @@ def test_a_receipt_that_no_listing_of_its_date_shows_waits_for_it(case: Case, sh
     assert case.shop.lake.waiting(shift_date) == {4: 1}
 
 
+def test_a_receipt_that_waits_and_goes_to_another_venue_waits_there(case: Case) -> None:
+    for venue_id in (1, 2, 2, 1):
+        case.decide(replace(seen(4, "2026-01-21", is_listed=False), venue_id=venue_id))
+        assert case.shop.lake.waiting("2026-01-21") == {4: venue_id}
+
+
 def test_one_that_is_in_the_lake_does_not_wait(case: Case) -> None:
     case.decide(seen(1, version=case.version(1), is_listed=False))
     assert case.shop.lake.waiting(DAYS[0]) == {}
@@ -311,17 +344,39 @@ def test_the_state_survives_as_text() -> None:
     from clopos_assets.late.state import Reading
 
     state = State(
-        read={"": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")), "7": Reading("2026")},
-        asked={DAYS[0]: Asked("key", 2, NOW, {"1": NEW})},
-        kept={DAYS[1]: {"2": f"gone {NEW}"}},
+        read={
+            "": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")),
+            "7": Reading("0001-01-01 00:00:00"),
+        },
+        asked={
+            DAYS[0]: Asked(
+                "key", 2, NOW, {str(-(2**63)): NEW, "venue 18446744073709551615": "", "? 0f": "unreadable 0f"}
+            )
+        },
+        kept={DAYS[1]: {"2": f"gone {NEW}", "run a-b c": ""}},
     )
     assert read_state(write_state(state)) == state
     assert list(state.read) == ["", "7"]
-    assert state.receipts == 2
+    assert state.receipts == 5
 
 
 @pytest.mark.parametrize(
-    "text", ["", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"]
+    "text",
+    [
+        *("", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"),
+        *(f'{{"kept": {{"{DAYS[0]}": {{"{name}": ""}}}}}}' for name in ("venue x", "venue ", "x", "", "9" * 5000)),
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": 0, "not_before": 0, "receipts": {{"venue x": ""}}}}}}}}',
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": -2, "not_before": 0, "receipts": {{}}}}}}}}',
+        '{"read": {"x": {"newest": "2026-01-20 12:00:00"}}}',
+        *(f'{{"read": {{"1": {{"newest": "{time}"}}}}}}' for time in ("x", "", "2026-01-20", "2026-13-20 12:00:00")),
+        *(
+            f'{{"read": {{"1": {{"newest": "2026-01-20 12:00:00", "unread": {unread}}}}}}}'
+            for unread in (
+                '{"position": -5, "total": 3, "down_to": "2026-01-20 12:00:00"}',
+                '{"position": 5, "total": 3, "down_to": "x"}',
+            )
+        ),
+    ],
 )
 def test_a_text_that_is_no_state_is_none(text: str) -> None:
     assert read_state(text) is None

@@ -1,20 +1,25 @@
 """A look over several venues: turns, failures that stay with their venue, and the bound on what is remembered."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.ingest import Scope
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
-from clopos_assets.late.look import Look, look
+from clopos_assets.late.look import Look, before_repeats, look
 from clopos_assets.late.sighting import Sighted
-from clopos_assets.late.state import Asked, Reading, State
+from clopos_assets.late.state import Asked, Reading, State, Unread
 from tests.ingest.shop import Shop, days_from, open_shop
 
 DAY = "2026-01-19"
@@ -26,8 +31,9 @@ class Chain:
 
     shop: Shop
     state: State
+    passed: float = 0
 
-    def look(self, pages: int = 25, seconds: float = 20) -> Look:
+    def look(self, pages: int = 25, seconds: float = 20, scope: Scope | None = None) -> Look:
         around = Surroundings(
             lake=self.shop.lake,
             partitions=days_from("2026-01-10", 14),
@@ -40,8 +46,11 @@ class Chain:
 
         async def once() -> Look:
             async with self.shop.clopos() as clopos:
-                return await look(clopos, self.shop.scope, self.state, around, Budget(pages, seconds))
+                return await look(
+                    clopos, scope or self.shop.scope, self.state, around, Budget(pages, seconds, lambda: self.passed)
+                )
 
+        self.passed = 0
         self.shop.sandbox.requests.reset()
         seen = asyncio.run(once())
         self.state = seen.state
@@ -92,6 +101,49 @@ def test_a_venue_not_read_before_starts_from_what_the_lake_knows(chain: Chain) -
     assert set(chain.state.read) == {"1", "2", "3"}
 
 
+@pytest.mark.parametrize("unread", [None, Unread(1, 3, "2026-01-19 00:00:00")])
+def test_a_venue_read_up_to_a_time_ahead_starts_from_what_the_lake_knows(chain: Chain, unread: Unread | None) -> None:
+    chain.look()
+    chain.shop.sell(4, DAY, venue_id=2, updated_at="2026-01-20 12:00:00")
+    chain.state = replace(chain.state, read=chain.state.read | {"2": Reading("9999-01-01 00:00:00", unread)})
+    (request,) = chain.look().decision.requests
+    assert list(request.receipts[DAY]) == ["4"]
+    assert chain.state.read["2"] == Reading("2026-01-20 12:00:00")
+
+
+@pytest.mark.parametrize("now", [(1, 0), (1, 30), (2, 10), (5, 0)])
+def test_what_changes_in_the_second_of_two_equal_hours_is_seen(chain: Chain, now: tuple[int, int]) -> None:
+    """At 3:00 of summer, which is 1:00 UTC, clocks go back to 2:00; it was read up to 2:53 of summer."""
+    chain.state = State(read={venue: Reading("2025-10-26 02:53:00") for venue in ("1", "2", "3")})
+    chain.shop.sell(4, DAY, updated_at="2025-10-26 02:10:00")
+    chain.shop.sell(5, DAY, updated_at="2025-10-26 01:50:00")
+    clock = datetime(2025, 10, 26, *now, tzinfo=UTC)
+    scope = dataclasses.replace(chain.shop.scope, zone=ZoneInfo("Europe/Berlin"), clock=lambda: clock)
+    seen = chain.look(scope=scope)
+    assert "4" in seen.sighted.receipts
+    assert ("5" in seen.sighted.receipts) is (
+        now == (0, 40)
+    )  # a clock that was set back, and nothing to do with summer
+
+
+@pytest.mark.parametrize(
+    ("zone", "stamp", "before"),
+    [
+        ("Europe/Berlin", "2025-10-26 01:59:59", "2025-10-26 01:59:59"),
+        ("Europe/Berlin", "2025-10-26 02:00:00", "2025-10-26 01:00:00"),
+        ("Europe/Berlin", "2025-10-26 02:59:59", "2025-10-26 01:59:59"),
+        ("Europe/Berlin", "2025-10-26 03:00:00", "2025-10-26 03:00:00"),
+        ("Europe/Berlin", "2025-03-30 02:30:00", "2025-03-30 02:30:00"),
+        ("Australia/Lord_Howe", "2025-04-06 01:45:00", "2025-04-06 01:15:00"),
+        ("Asia/Baku", "2025-10-26 02:30:00", "2025-10-26 02:30:00"),
+        ("Asia/Baku", "0001-01-01 00:00:00", "0001-01-01 00:00:00"),
+    ],
+)
+def test_times_before_an_hour_that_comes_twice(zone: str, stamp: str, before: str) -> None:
+    assert before_repeats(stamp, ZoneInfo(zone)) == before
+    assert before_repeats(before, ZoneInfo(zone)) == before
+
+
 def test_where_there_is_not_time_for_all_each_has_its_turn(chain: Chain) -> None:
     asked = []
     for _ in range(3):
@@ -134,6 +186,38 @@ def test_a_brand_that_names_no_venues(chain: Chain) -> None:
 def test_no_time_is_no_answer(chain: Chain) -> None:
     with pytest.raises(CloposUnavailable, match="no page came within 0 s"):
         chain.look(seconds=0)
+
+
+def test_where_the_list_of_venues_takes_all_there_is_every_other_look_goes_without_it(chain: Chain) -> None:
+    """As with a quota of one request: what is spent here is the time."""
+
+    async def spend(request: Request) -> None:
+        if request.url.path.endswith("/venues"):
+            chain.passed = 1_000
+
+    chain.shop.sandbox.hooks.answer_instead = spend
+    for state in (State(), chain.state):
+        chain.state = state
+        seen = chain.look()
+        assert (seen.pages, chain.venues_asked(), seen.failed) == (0, [], {})
+        assert seen.starved == "no page came within 20 s; the next look tries again"
+        seen = chain.look()
+        assert (set(seen.sighted.receipts), chain.venues_asked(), seen.starved) == (
+            {"1", "2", "3"},
+            ["1", "2", "3"],
+            "",
+        )
+        assert "/v2/venues" not in [asked.route for asked in chain.shop.sandbox.requests.latest()]
+    # One more venue is seen by the next look that asks for them, and read by the one after that.
+    del chain.state.read["3"]
+    assert chain.look().lacking == {}
+    assert chain.look().sighted.receipts.keys() >= {"3"}
+
+
+def test_a_look_without_the_list_of_venues_that_gets_nothing_leaves_it_at_that(chain: Chain) -> None:
+    chain.state = replace(chain.state, is_starved=True)
+    with pytest.raises(CloposUnavailable, match="no page came"):
+        chain.look(seconds=-1)
 
 
 def test_nothing_more_is_read_while_too_much_is_awaited(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

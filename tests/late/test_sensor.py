@@ -1,6 +1,9 @@
 """The sensor in Dagster, over HTTP: what its ticks ask for, what they say, and what comes of the runs."""
 
+import json
+import shutil
 from datetime import date, timedelta
+from decimal import Decimal
 
 import dagster as dg
 import pytest
@@ -8,8 +11,13 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.automation import JOB
 from clopos_assets.lake import Lake
-from clopos_assets.late_sensor import SENSOR, run_state
+from clopos_assets.late.deciding import Decision
+from clopos_assets.late.look import Look
+from clopos_assets.late.sighting import Sighted
+from clopos_assets.late.state import State
+from clopos_assets.late_sensor import SENSOR, describe, run_state
 from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS
 from tests.late.conftest import Watched
 
 
@@ -77,6 +85,61 @@ def test_without_a_cursor_it_starts_from_what_the_lake_knows(watched: Watched) -
     assert watched.asked_for == ["2026-01-19"]
 
 
+@pytest.mark.parametrize("part", ["asked", "kept"])
+def test_a_cursor_with_a_venue_that_is_no_number_is_started_anew(
+    watched: Watched, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watched.tick()
+    cursor = watched.remembered()
+    awaited: dict[str, object] = {"venue x": ""}
+    if part == "asked":
+        awaited = {"run_key": "key", "tries": 0, "not_before": 0, "receipts": awaited}
+    watched.cursor = json.dumps(cursor | {part: {"2026-01-19": awaited}})
+    assert "3 receipts seen; nothing changed" in watched.tick()
+    said = capsys.readouterr().err
+    assert said.count("the cursor is not one of this sensor's: starting from what the lake knows") == 1
+    assert watched.remembered()[part] == {}
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["cursor kept", "cursor reset"])
+def test_a_change_that_a_restored_lake_lost_is_made_again(watched: Watched, is_reset: bool) -> None:
+    def total() -> list[Decimal]:
+        rows = watched.shop.lake.read(RECEIPTS, "2026-01-19", ["id", "total"])
+        assert rows is not None
+        return [row["total"] for row in rows.to_pylist() if row["id"] == 1]
+
+    root = watched.shop.lake.root
+    backup = root.parent / "backup"
+    shutil.copytree(root, backup)
+    watched.tick()
+    watched.shop.world.update_receipt(1, total=99, updated_at="2026-01-25 12:00:01")
+    watched.tick()
+    assert (watched.run_asked(), total()) == ([True], [Decimal(99)])
+    watched.tick()
+    shutil.rmtree(root)
+    shutil.copytree(backup, root)
+    assert total() != [Decimal(99)]
+    if is_reset:
+        watched.cursor = None
+    watched.tick()
+    assert (watched.run_asked(), total()) == ([True], [Decimal(99)])
+    watched.tick()
+    assert watched.asked == []
+
+
+def test_a_reset_cursor_asks_under_other_keys_though_the_lake_looks_the_same(watched: Watched) -> None:
+    """As a snapshot restores it, with the files' numbers and times."""
+    watched.tick()
+    watched.shop.sell(4, "2026-01-19", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    before = watched.asked[0].run_key
+    watched.cursor = None
+    watched.later += timedelta(seconds=1)
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
+    assert watched.asked[0].run_key != before
+
+
 def test_a_cursor_of_another_shape_is_started_anew(watched: Watched) -> None:
     watched.cursor = '{"version": 7}'
     assert "3 receipts seen" in watched.tick()
@@ -116,13 +179,13 @@ def test_an_api_that_is_down_moves_nothing_and_does_not_hold_the_tick(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched.tick()
-    cursor = watched.cursor
+    before = watched.remembered()
     monkeypatch.setattr("clopos_assets.late_sensor.SECONDS_PER_TICK", 0.5)
     watched.shop.answer("/receipts", "<html>", 502)
     said = watched.tick()
     assert "no page came within 0.5 s; the last wait: " in said
     assert "502" in said
-    assert watched.cursor == cursor
+    assert watched.remembered() | {"is_starved": False} == before
 
 
 def test_a_burst_is_read_over_several_ticks_and_nothing_is_lost(
@@ -198,6 +261,20 @@ def test_a_receipt_created_outside_the_window_enters_all_the_same(watched: Watch
     assert watched.shop.lake.waiting("2026-01-19") == {}
 
 
+def test_a_receipt_created_outside_the_window_enters_again_after_its_date_was_removed(watched: Watched) -> None:
+    watched.tick()
+    watched.shop.sell(4, "2026-01-19", created_at="2026-01-02 10:00:00", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    assert watched.run_asked() == [True]
+    watched.tick()
+    watched.shop.lake.path(RECEIPTS, "2026-01-19").unlink()
+    assert watched.run("2026-01-19").success
+    assert watched.shop.stands(4)["receipts"] == []
+    watched.tick()
+    assert watched.run_asked() == [True]
+    assert watched.shop.stands(4)["receipts"] == ["2026-01-19"]
+
+
 def test_a_receipt_created_outside_the_window_of_a_date_not_made_waits_for_it(watched: Watched) -> None:
     watched.tick()
     watched.shop.sell(4, "2026-01-21", created_at="2026-01-02 10:00:00", updated_at="2026-01-22 03:10:00")
@@ -256,6 +333,14 @@ def test_a_receipt_that_cannot_be_read_fails_its_shift_date_visibly(watched: Wat
     watched.later += timedelta(seconds=601)
     watched.tick()
     assert watched.asked == []
+
+
+def test_a_tick_that_got_no_further_than_the_list_of_venues_does_not_say_that_nothing_changed() -> None:
+    seen = Look(State(is_starved=True), Decision(), Sighted(), 0, starved="no page came within 30 s")
+    assert (
+        describe(seen)
+        == "only the list of venues could be read, the next tick goes without it: no page came within 30 s"
+    )
 
 
 def test_two_dates_apart_are_two_runs(watched: Watched) -> None:

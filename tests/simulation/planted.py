@@ -19,7 +19,7 @@ from clopos_assets.ingest.filing import Filing
 from clopos_assets.lake import Lake
 from clopos_assets.late import deciding, look
 from clopos_assets.late.deciding import Decision
-from clopos_assets.late.reading import Fetch, read_changes, read_stamp
+from clopos_assets.late.reading import Fetch, read_changes
 from clopos_assets.late.state import Asked, Reading, Versions
 from clopos_assets.ledger.index import OTHER_OPERATIONS, Index
 from clopos_assets.line.following import Following
@@ -39,15 +39,6 @@ def _skip_equal_stamps() -> AbstractContextManager[object]:
 def replace_newest(reading: Reading, newest: str) -> Reading:
     """The same reading, but for how far it came."""
     return Reading(newest, reading.unread)
-
-
-def _keep_a_running_maximum() -> AbstractContextManager[object]:
-    async def read(fetch: Fetch, reading: Reading, settled: str, pages: int) -> tuple[list[Item], Reading]:
-        items, then = await read_changes(fetch, reading, settled, pages)
-        stamps = [stamp for stamp in map(read_stamp, items) if stamp is not None]
-        return items, Reading(max([then.newest, *stamps]))
-
-    return patch.object(look, "read_changes", read)
 
 
 def _start_at_the_present() -> AbstractContextManager[object]:
@@ -131,7 +122,6 @@ def _forget_the_days_after() -> AbstractContextManager[object]:
 
 BUGS: Mapping[str, Callable[[], AbstractContextManager[object]]] = {
     "a cursor that skips equal stamps": _skip_equal_stamps,
-    "a running maximum": _keep_a_running_maximum,
     "a sensor that starts at the present": _start_at_the_present,
     "dropping what a page skipped": _drop_what_a_page_skipped,
     "a run key without content": _key_without_content,
