@@ -251,14 +251,12 @@ class Lake:
         notes = (match for match in map(_WAITING.fullmatch, self.store.list(f"_waiting/{shift_date}")) if match)
         return {int(note[1]): int(note[2]) for note in notes}
 
-    def stop_waiting(self, shift_date: str, receipt_ids: Iterable[int]) -> None:
-        """Drop notes whose receipts were filed, or are no more."""
-        settled = set(receipt_ids)
-        if not settled:
-            return
-        folder = f"_waiting/{shift_date}"
-        notes = (match for match in map(_WAITING.fullmatch, self.store.list(folder)) if match)
-        self.store.remove(f"{folder}/{note[0]}" for note in notes if int(note[1]) in settled)
+    def stop_waiting(self, shift_date: str, receipts: Iterable[tuple[int, int]]) -> None:
+        """Drop notes whose receipts, named by id and venue, were filed, or are no more."""
+        settled = {f"{receipt_id}.{venue_id}" for receipt_id, venue_id in receipts}
+        if settled:
+            folder = f"_waiting/{shift_date}"
+            self.store.remove(f"{folder}/{note}" for note in settled & self.store.list(folder).keys())
 
     def mark(self, shift_date: str, owner: str) -> None:
         """Note that `owner` is about to change a shift date, before it does."""

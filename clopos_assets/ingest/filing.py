@@ -101,7 +101,8 @@ class Plan:
 
     `leaving` maps a receipt to the shift date the API says it has now, None where it is no more; `coming` a receipt
     that enters to the date it stood in. What is stored and not named here stays as it is. `known_until` is what the
-    listing behind the plan says of itself, by venue; `venues` are those that it names.
+    listing behind the plan says of itself, by venue; `settled` are the notes of waiting receipts that it takes care of,
+    id and venue; `venues` are those that it names.
     """
 
     shift_date: str
@@ -112,7 +113,7 @@ class Plan:
     known_until: Mapping[str, str] = field(default_factory=dict)
     venues: frozenset[int] = frozenset()
     changes: list[Change] = field(default_factory=list)
-    settled: set[int] = field(default_factory=set)
+    settled: dict[int, int] = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -224,7 +225,9 @@ class Filing:
         unplaced = {entry.receipt_id for _, entry in moves if entry.shift_date in self._failed}
         for plan in self._plans.values():
             if plan.shift_date not in self._failed:
-                self._lake.stop_waiting(plan.shift_date, (plan.settled | plan.entries.keys()) - unplaced)
+                filed = {entry.receipt_id: entry.venue_id for entry in plan.entries.values()}
+                done = plan.settled.items() | filed.items()  # one that waits for another venue by now, goes on waiting
+                self._lake.stop_waiting(plan.shift_date, (note for note in done if note[0] not in unplaced))
 
     def _plan_outside(
         self, shift_date: str, strangers: Sequence[tuple[str, Entry]], leaving: Mapping[int, str]

@@ -213,7 +213,7 @@ async def _plan(
         if not scope.allow_mass_removal and is_mass_removal(len(plan.leaving), len(stored.venues)):
             raise IngestError(mass_removal_message(shift_date, len(plan.leaving), len(stored.venues)))
     plan.guard(allow_mass_removal=scope.allow_mass_removal)
-    plan.settled = set(waiting)
+    plan.settled = waiting
     facts["by_id_requests"] = clopos.requests - before
     facts["requests"] = int(facts["list_requests"]) + clopos.requests - before
     facts["waited_seconds"] = float(facts["waited_seconds"]) + clopos.waited_seconds - waited

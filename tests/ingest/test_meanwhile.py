@@ -61,3 +61,20 @@ def test_what_is_known_of_a_venue_stays_while_it_is_not_read(tmp_path: Path) -> 
             shop.world.update_receipt(1, total="13.50", updated_at="2026-01-25 11:00:00")
     assert known[0] == '{"1":"2026-01-19 12:30:00","2":"2026-01-19 13:00:00"}'
     assert known[1] == '{"1":"2026-01-25 11:00:00","2":"2026-01-19 13:00:00"}'
+
+
+def test_a_receipt_that_waits_for_another_venue_by_now_goes_on_waiting(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A note that the sensor writes while the date is being made is not what the making has taken care of."""
+    shop.lake.wait_for(DAYS[0], 9, 1)
+    plan_all = receipts._plan_all
+
+    async def then_a_note(*args: Any) -> Any:
+        planned = await plan_all(*args)
+        shop.lake.wait_for(DAYS[0], 9, 2)
+        return planned
+
+    monkeypatch.setattr(receipts, "_plan_all", then_a_note)
+    assert not shop.make_receipts(DAYS[0]).bad
+    assert shop.lake.waiting(DAYS[0]) == {9: 2}

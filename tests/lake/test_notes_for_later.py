@@ -119,11 +119,11 @@ def test_a_note_of_another_venue_stays_until_the_new_one_is_written(
 def test_settled_receipts_stop_waiting(lake: Lake) -> None:
     for receipt_id in (101, 102, 103):
         lake.wait_for(DAY, receipt_id, 1)
-    lake.stop_waiting(DAY, [101, 103, 999])
+    lake.stop_waiting(DAY, [(101, 1), (102, 2), (103, 1), (999, 1)])
     assert lake.waiting(DAY) == {102: 1}
-    lake.stop_waiting(DAY, [102])
+    lake.stop_waiting(DAY, [(102, 1)])
     assert lake.waiting(DAY) == {}
-    lake.stop_waiting(OTHER_DAY, [102])
+    lake.stop_waiting(OTHER_DAY, [(102, 1)])
 
 
 def test_a_half_written_note_does_not_wait(folder_lake: Lake) -> None:
@@ -131,7 +131,7 @@ def test_a_half_written_note_does_not_wait(folder_lake: Lake) -> None:
     lake.wait_for(DAY, 101, 1)
     (lake.root / "_waiting" / DAY / ".102.1.0123456789abcdef").write_bytes(b"")
     assert lake.waiting(DAY) == {101: 1}
-    lake.stop_waiting(DAY, [101, 102])
+    lake.stop_waiting(DAY, [(101, 1), (102, 1)])
     assert lake.waiting(DAY) == {}
 
 

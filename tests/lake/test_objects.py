@@ -62,7 +62,7 @@ def test_each_question_is_one_request(place: Place, lake: Lake, asked: Callable[
         (lambda: lake.marks(), {"GET": 1}),
         (lambda: lake.waiting(DAY), {"GET": 1}),
         (lambda: lake.stop_waiting(DAY, []), {}),
-        (lambda: lake.stop_waiting(DAY, [1]), {"GET": 1}),
+        (lambda: lake.stop_waiting(DAY, [(1, 1)]), {"GET": 1}),
         (lambda: lake.unstage("operations", DAY), {"GET": 1}),
         (lambda: lake.find(STOCK_OPERATIONS, "id", [1]), {"GET": 21}),
     ]
