@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-LONGEST = ("simulation/test_histories.py", "system/test_homes.py", "system/test_machines.py", "faults/test_sigkill.py")
-"""Two of these mostly wait; all others take seconds."""
+LONGEST = (
+    "simulation/test_histories.py",
+    "faults/test_sigkill.py",
+    "system/test_homes.py",
+    "simulation/test_parts.py",  # which is short: the first three workers take these files by turns, two each
+    "system/test_machines.py",
+)
+"""Those of the system mostly wait; all others take seconds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
