@@ -204,7 +204,7 @@ def tick(project: Project) -> SensorExecutionData:
 
 
 def test_the_sensor_sees_what_changed_late(on_objects: Project) -> None:
-    assert on_objects.run(DAYS[0], DAYS[-1]).success
+    assert on_objects.run(DAYS[0], DAYS[-1], asset_selection=RAW_KEYS).success
     assert tick(on_objects).run_requests == []
     on_objects.shop.world.update_receipt(3, total="14.50", updated_at="2026-01-24 12:00:00")
     (request,) = tick(on_objects).run_requests or ()
