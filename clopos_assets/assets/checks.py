@@ -102,11 +102,8 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         "count": dg.MetadataValue.int(found.num_rows),
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
-    said = " ".join(row["message"] for row in rows[:_TOLD])
-    worst = [
-        f"| {_amount(row['amount_at_risk'])} | {_MARKDOWN.sub(_ESCAPED, ' '.join(row['message'].split()))} |"
-        for row in rows
-    ]
+    said = " ".join(_shown(row["message"]) for row in rows[:_TOLD])
+    worst = [f"| {_amount(row['amount_at_risk'])} | {_shown(row['message'])} |" for row in rows]
     if worst:
         metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))
     return dg.AssetCheckResult(
@@ -117,6 +114,11 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         metadata=metadata,
         description=f"{found.num_rows} found, {_amount(at_risk)} at risk. {said}" if said else None,
     )
+
+
+def _shown(message: str) -> str:
+    """A sentence as Markdown, in which Dagster shows tables and descriptions alike."""
+    return _MARKDOWN.sub(_ESCAPED, " ".join(message.split()))
 
 
 def _amount(amount: Decimal | None) -> str:

@@ -210,7 +210,9 @@ def test_a_name_is_shown_as_it_is_and_loads_nothing() -> None:
         for number in range(30)
     ]
     found = pa.Table.from_pylist(rows, schema=VARIANCE_FINDINGS.schema)
-    worst = str(evaluate(CHECKS[0], found).metadata["worst"].value).splitlines()[2:]
+    told = evaluate(CHECKS[0], found)
+    assert "![x]" not in str(told.description)
+    worst = str(told.metadata["worst"].value).splitlines()[2:]
     assert worst == [
         f"| {number:.2f} | \\!\\[x\\](http://127.0.0.1/pixel.png) \\| \\<b\\>Çay\\</b\\> "
         rf"\*0,5\* \~\~l\~\~ \`\$1\` \#1 \& Co {number} |"
