@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import STOCK_OPERATIONS, TABLES, ContractError, Kind, Table
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, ContractError, Kind, Table
 from clopos_assets.tables.columns import PRECISION, SCALE
 
 MEMORY_LIMIT = "576MB"
@@ -80,7 +80,7 @@ def select(
     inputs: Mapping[str, object],
     values: Mapping[str, object] | None = None,
 ) -> pa.Table:
-    """Run a table's SQL over its inputs (Arrow tables, or anything DuckDB can register); rows come by key.
+    """Run a table's SQL over its inputs, as `registered` takes them; rows come by key.
 
     `values` are bound to the parameters that the SQL names. Raises ContractError where the result does not have
     the declared columns, or a sum does not fit.
@@ -93,7 +93,7 @@ def select(
         if tuple(relation.columns) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
         narrowed = _narrowed(table, relation)
-        if _is_large(table, inputs):
+        if _is_large(connection, table, inputs):
             narrowed = narrowed.order(f'"{table.key[0]}"')
         try:
             return _rows_of(table, narrowed)
@@ -123,7 +123,7 @@ def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
     return _in_order(pa.Table.from_arrays(columns, schema=table.schema), table.key)
 
 
-def _is_large(table: Table, inputs: Mapping[str, object]) -> bool:
+def _is_large(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> bool:
     """Whether rows that are one by one those of an input had better be sorted by DuckDB.
 
     That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
@@ -131,8 +131,10 @@ def _is_large(table: Table, inputs: Mapping[str, object]) -> bool:
     """
     if len(table.key) > 1 or table.schema.field(table.key[0]).type != pa.int64():
         return False
-    operations = inputs.get(STOCK_OPERATIONS.name)
-    return isinstance(operations, duckdb.DuckDBPyRelation | pa.Table) and len(operations) > _LARGE
+    if STOCK_OPERATIONS.name not in inputs:
+        return False
+    ((operations,),) = connection.execute("select count(*) from stock_operations").fetchall()
+    return bool(operations > _LARGE)
 
 
 def _in_order(rows: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -201,17 +203,17 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     """
     inputs: dict[str, object] = {}
     for name in table.inputs:
-        inputs[name] = open_partition(connection, lake, TABLES[name], shift_date)
+        inputs[name] = open_partition(lake, TABLES[name], shift_date)
     # A date that has some of them and not the others would make a standard of half the truth.
     window = (
         lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
     )
     for name in table.trailing:
-        inputs[f"trailing_{name}"] = _open_window(connection, lake, TABLES[name], window)
+        inputs[f"trailing_{name}"] = _open_window(lake, TABLES[name], window)
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
         try:
-            _reconcile(connection, table, made, inputs)
+            _reconcile(connection, table, made, {name: inputs[name] for name in _RECONCILED_WITH})
         except ContractError:
             _look_for_changes(lake, connection, table, shift_date, rules)
             raise
@@ -219,6 +221,7 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
 
 
 _RECONCILED = {"daily_cogs": "cogs", "ingredient_usage": "total_cost"}
+_RECONCILED_WITH = (RECEIPTS.name, STOCK_OPERATIONS.name)
 _DEDUCTED = """
     select stock_operations.venue_id, sum(total_cost)
     from stock_operations
@@ -261,8 +264,8 @@ def _look_for_changes(
             )
 
 
-def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str) -> object:
-    """A partition as DuckDB can register it, left packed so that DuckDB reads what it needs within its bounds.
+def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
+    """A partition as `registered` takes it, left packed so that DuckDB reads what it needs within its bounds.
 
     Raises ComputeError while it is not materialized.
     """
@@ -274,31 +277,47 @@ def open_partition(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Tab
     if not isinstance(source, Path):
         return source
     if _PATTERN.isdisjoint(str(source)):
-        return connection.read_parquet(str(source), hive_partitioning=False)
+        return f"from read_parquet({_quoted(source)}, hive_partitioning = false)"
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
 
 
 @contextmanager
 def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, object]) -> Iterator[None]:
-    """The inputs as views of their names, while the block lasts."""
-    for name, rows in inputs.items():
-        connection.register(name, rows)
+    """The inputs as views of their names, while the block lasts.
+
+    They are selects, which take DuckDB least time, Arrow tables, or anything else that it can register.
+    """
+    done: list[str] = []
     try:
+        for name, rows in inputs.items():
+            if isinstance(rows, str):
+                connection.execute(f"create temp view {name} as {rows}")
+            else:
+                connection.register(name, rows)
+            done.append(name)
         yield
     finally:
-        for name in inputs:
-            connection.unregister(name)
+        for name in done:
+            if isinstance(inputs[name], str):
+                connection.execute(f"drop view {name}")
+            else:
+                connection.unregister(name)
 
 
-def _open_window(connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, window: Sequence[str]) -> object:
+def _quoted(path: Path) -> str:
+    text = str(path).replace("'", "''")
+    return f"'{text}'"
+
+
+def _open_window(lake: Lake, table: Table, window: Sequence[str]) -> object:
     """Partitions as one relation, each row with its shift date, left in their files like those of the date itself."""
-    paths = [str(lake.path(table, shift_date)) for shift_date in window] if lake.folder is not None else []
-    if paths and _PATTERN.isdisjoint(paths[0]):
+    paths = [lake.path(table, shift_date) for shift_date in window] if lake.folder is not None else []
+    if paths and _PATTERN.isdisjoint(str(paths[0])):
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.
-        files = connection.read_parquet(paths, hive_partitioning=False, filename=True)
-        return files.project(
-            "* exclude (filename), cast(split_part(filename, 'shift_date=', -1)[:10] as date) as shift_date"
-        )
+        return f"""
+            from read_parquet([{", ".join(map(_quoted, paths))}], hive_partitioning = false, filename = true)
+            select * exclude (filename), cast(split_part(filename, 'shift_date=', -1)[:10] as date) as shift_date
+        """
     dated = [table.schema.empty_table().append_column("shift_date", pa.array([], type=pa.date32()))]
     for shift_date, rows in lake.read_each(table, window):
         if isinstance(rows, LakeError):

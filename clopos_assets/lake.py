@@ -24,7 +24,7 @@ from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store,
 from clopos_assets.storage.errors import unwritable
 from clopos_assets.tables import ContractError, Table
 from clopos_assets.tables.encoding import encoding_of
-from clopos_assets.tables.shape import has_shape, in_shape, lacking
+from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "Lake", "LakeError"]
 
@@ -117,22 +117,19 @@ class Lake:
 
         Columns that the file lacks, because an older version wrote it, are NULL; `take_older` tells of them.
         """
-        try:
-            file = self._open(table, shift_date)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(table, shift_date, error) from error
-        return None if file is None else self._rows(table, shift_date, file, columns)
+        partition = self.partition(table, shift_date, columns)
+        return None if partition is None else partition.rows
 
-    def has_shape(self, table: Table, shift_date: str) -> bool:
-        """Whether the partition is materialized with exactly the declared columns, as this version writes it."""
+    def partition(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> Partition | None:
+        """The rows as `read` gives them with the notes beside them, from one reading; None as there."""
         try:
             file = self._open(table, shift_date)
             if file is None:
-                return False
-            with file:
-                return has_shape(table, file.schema_arrow)
+                return None
+            notes, is_as_declared = _notes_of(file), has_shape(table, file.schema_arrow)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
+        return Partition(self._rows(table, shift_date, file, columns), notes, is_as_declared)
 
     def take_older(self) -> list[str]:
         """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
@@ -156,14 +153,9 @@ class Lake:
             if file is None:
                 return {}
             with file:
-                metadata = file.metadata.metadata or {}
+                return _notes_of(file)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
-        return {
-            key.removeprefix(_NOTES).decode(): value.decode()
-            for key, value in metadata.items()
-            if key.startswith(_NOTES)
-        }
 
     def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
         """`notes` of many, as `read_each`."""
@@ -391,6 +383,13 @@ def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | Non
         return False
     first = bisect_left(wanted, known[1][0])
     return first < len(wanted) and wanted[first] <= known[1][1]
+
+
+def _notes_of(file: pq.ParquetFile) -> dict[str, str]:
+    metadata = file.metadata.metadata or {}
+    return {
+        key.removeprefix(_NOTES).decode(): value.decode() for key, value in metadata.items() if key.startswith(_NOTES)
+    }
 
 
 def _name(table: Table, shift_date: str) -> str:

@@ -49,7 +49,8 @@ class Day:
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
     not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
     not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal`
-    are receipts whose stored operations hold personal data, and `handled` says how.
+    are receipts whose stored operations hold personal data, and `handled` says how. `is_older`: the file has not the
+    declared shape.
     """
 
     shift_date: str
@@ -60,6 +61,7 @@ class Day:
     untold_before: set[int] = field(default_factory=set)
     personal: set[int] = field(default_factory=set)
     handled: Handled = field(default_factory=Handled)
+    is_older: bool = False
     rows: list[Row] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
@@ -72,31 +74,35 @@ class Day:
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Day":
         """What the lake has. Raises IngestError while the receipts are not materialized."""
-        receipts = lake.read(RECEIPTS, shift_date, ["id", "venue_id", "status", "deleted_at", "closed_at"])
+        receipts = lake.partition(RECEIPTS, shift_date, ["id", "venue_id", "status", "deleted_at", "closed_at"])
         lines = lake.read(RECEIPT_PRODUCTS, shift_date, ["receipt_id"])
         if receipts is None or lines is None:
             raise IngestError(
                 f"the receipts of shift date {shift_date} are not materialized: materialize receipts first"
             )
-        versions = read_versions(lake, RECEIPTS, shift_date)
+        versions = read_versions(receipts.notes)
         with_lines = set(lines.column("receipt_id").to_pylist())
         closed = {
             row["id"]: ClosedReceipt(
                 row["id"], row["venue_id"], row["closed_at"], row["id"] in with_lines, versions.get(row["id"], b"")
             )
-            for row in receipts.to_pylist()
+            for row in receipts.rows.to_pylist()
             if row["status"] == 2 and row["deleted_at"] is None
         }
-        stored = lake.read(STOCK_OPERATIONS, shift_date)
+        ids = set(receipts.rows.column("id").to_pylist())
+        stored = lake.partition(STOCK_OPERATIONS, shift_date)
+        if stored is None:
+            return cls(shift_date, closed, ids, None, {})
         return cls(
             shift_date,
             closed,
-            set(receipts.column("id").to_pylist()),
-            stored,
-            read_versions(lake, STOCK_OPERATIONS, shift_date),
-            read_untold(lake, STOCK_OPERATIONS, shift_date),
-            personal_in(stored),
-            Handled.load(lake, STOCK_OPERATIONS, shift_date),
+            ids,
+            stored.rows,
+            read_versions(stored.notes),
+            read_untold(stored.notes),
+            personal_in(stored.rows),
+            Handled.read(stored.notes),
+            is_older=not stored.has_shape,
         )
 
     @property
@@ -177,10 +183,8 @@ def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: Close
     return list(rows.values())
 
 
-def personal_in(operations: pa.Table | None) -> set[int]:
+def personal_in(operations: pa.Table) -> set[int]:
     """Receipts whose operations hold personal data, in fields that the documents do not name."""
-    if operations is None:
-        return set()
     told = operations.select(["receipt_id", "extra"]).filter(pc.is_valid(operations.column("extra"))).to_pylist()
     return {row["receipt_id"] for row in told if names_personal(row["extra"])}
 

@@ -20,7 +20,7 @@ from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, 
 from clopos_assets.ingest.venues import read_known_until, read_venues, write_known_until, write_venues
 from clopos_assets.ingest.versions import Versions, read_versions, write_versions
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError, Table
+from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
@@ -38,10 +38,10 @@ class Handled(msgspec.Struct, frozen=True):
     other: frozenset[int] = frozenset()
 
     @classmethod
-    def load(cls, lake: Lake, table: Table, shift_date: str) -> "Handled":
-        """What the partition notes; one without the note is from before there was a choice, or has none to tell of."""
+    def read(cls, notes: Mapping[str, str]) -> "Handled":
+        """What a partition's notes say; one without is from before there was a choice, or has none to tell of."""
         try:
-            return msgspec.json.decode(lake.notes(table, shift_date).get(PERSONAL_DATA, "{}"), type=cls)
+            return msgspec.json.decode(notes.get(PERSONAL_DATA, "{}"), type=cls)
         except msgspec.DecodeError:
             return cls("unknown")
 
@@ -78,21 +78,24 @@ class Stored:
     @classmethod
     def load(cls, lake: Lake, shift_date: str) -> "Stored":
         """Read a partition's ids and versions; an empty one while it is not materialized."""
-        rows = lake.read(RECEIPTS, shift_date, ["id", "venue_id"])
-        if rows is None:
+        receipts = lake.partition(RECEIPTS, shift_date, ["id", "venue_id"])
+        if receipts is None:
             return cls({}, {}, exists=False)
-        ids, venues = (rows.column(name).to_pylist() for name in ("id", "venue_id"))
+        lines = lake.partition(RECEIPT_PRODUCTS, shift_date, [])
+        ids, venues = (receipts.rows.column(name).to_pylist() for name in ("id", "venue_id"))
         stored = dict(zip(ids, venues, strict=True))
-        of_lines = read_versions(lake, RECEIPT_PRODUCTS, shift_date)
-        of_receipts = read_versions(lake, RECEIPTS, shift_date)
-        versions = {i: version for i, version in of_receipts.items() if of_lines.get(i) == version}
-        notes = lake.notes(RECEIPTS, shift_date)
-        stray = of_lines.keys() - stored.keys()
-        handled = Handled.load(lake, RECEIPTS, shift_date)
-        is_older = not all(lake.has_shape(table, shift_date) for table in (RECEIPTS, RECEIPT_PRODUCTS))
-        lacks_lines = is_older and not lake.has(RECEIPT_PRODUCTS, shift_date)
-        known_until, read_for = read_known_until(notes), read_venues(notes)
-        return cls(stored, versions, True, stray, known_until, handled, is_older, read_for, lacks_lines)
+        of_lines = {} if lines is None else read_versions(lines.notes)
+        return cls(
+            stored,
+            {i: version for i, version in read_versions(receipts.notes).items() if of_lines.get(i) == version},
+            exists=True,
+            stray=of_lines.keys() - stored.keys(),
+            known_until=read_known_until(receipts.notes),
+            handled=Handled.read(receipts.notes),
+            is_older=not receipts.has_shape or lines is None or not lines.has_shape,
+            read_for=read_venues(receipts.notes),
+            lacks_lines=lines is None,
+        )
 
 
 @dataclass

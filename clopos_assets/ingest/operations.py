@@ -76,8 +76,9 @@ def _outside(lake: Lake, shift_dates: Sequence[str]) -> set[str]:
     new: set[int] = set()
     for shift_date in shift_dates:
         with suppress(LakeError):  # told when the date itself is made
-            have = read_versions(lake, STOCK_OPERATIONS, shift_date).keys()
-            receipts = Stored.load(lake, shift_date).venues.keys()
+            have = read_versions(lake.notes(STOCK_OPERATIONS, shift_date)).keys()
+            rows = lake.read(RECEIPTS, shift_date, ["id"])
+            receipts = set() if rows is None else set(rows.column("id").to_pylist())
             gone |= have - receipts
             new |= receipts - have
     destinations = lake.find(RECEIPTS, "id", gone).keys()
@@ -303,7 +304,7 @@ class _Making:
             day.stored is None
             or (versions, untold, handled) != (day.versions, day.untold_before, day.handled)
             or rows.sort_by("id") != day.stored.sort_by("id")
-            or not self._lake.has_shape(STOCK_OPERATIONS, day.shift_date)
+            or day.is_older
         ):
             notes = write_versions(versions) | write_untold(untold)
             if handled != Handled():

@@ -12,9 +12,6 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from clopos_assets.lake import Lake
-from clopos_assets.tables import Table
-
 Version = bytes
 Versions = dict[int, Version]
 
@@ -39,9 +36,9 @@ def write_untold(receipt_ids: Iterable[int]) -> dict[str, str]:
     return {_UNTOLD: text} if text else {}
 
 
-def read_untold(lake: Lake, table: Table, shift_date: str) -> set[int]:
-    """The receipts noted with a partition as not told."""
-    return {int(part) for part in lake.notes(table, shift_date).get(_UNTOLD, "").split(",") if part.isdecimal()}
+def read_untold(notes: Mapping[str, str]) -> set[int]:
+    """The receipts that a partition's notes name as not told."""
+    return {int(part) for part in notes.get(_UNTOLD, "").split(",") if part.isdecimal()}
 
 
 def write_versions(versions: Mapping[int, Version]) -> dict[str, str]:
@@ -50,9 +47,9 @@ def write_versions(versions: Mapping[int, Version]) -> dict[str, str]:
     return {_NOTE: base64.b64encode(zlib.compress(packed)).decode()}
 
 
-def read_versions(lake: Lake, table: Table, shift_date: str) -> Versions:
-    """The versions filed with a partition; a receipt without one counts as changed."""
-    note = lake.notes(table, shift_date).get(_NOTE)
+def read_versions(notes: Mapping[str, str]) -> Versions:
+    """The versions in a partition's notes; a receipt without one counts as changed."""
+    note = notes.get(_NOTE)
     if note is None:
         return {}
     try:

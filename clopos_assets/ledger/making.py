@@ -201,8 +201,8 @@ class _Making:
 
     def _stands(self, shift_date: str, rows: pa.Table) -> bool:
         try:
-            stored = self._lake.read(STOCK_LEDGER, shift_date)
-            return bool(stored == rows) and self._lake.has_shape(STOCK_LEDGER, shift_date)
+            stored = self._lake.partition(STOCK_LEDGER, shift_date)
+            return stored is not None and stored.has_shape and bool(stored.rows == rows)
         except LakeError:
             return False  # it can't be read: a reason to write it again
 

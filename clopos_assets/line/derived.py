@@ -27,6 +27,7 @@ from clopos_assets.tables import (
     ContractError,
     Table,
 )
+from clopos_assets.tables.shape import Partition
 
 _FAILURES = (ComputeError, ContractError, LakeError, duckdb.Error)
 _Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
@@ -65,23 +66,23 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = rows_of(connection, shift_date)
                     before = _standing(access, table, shift_date)
-                    if before != rows or not access.lake.has_shape(table, shift_date):
+                    if before is None or before.rows != rows or not before.has_shape:
                         access.lake.replace(table, shift_date, rows, {})
                     elif shift_date not in run.asked:
                         continue  # nothing has happened here that is worth telling
                 figures = figures_of(connection, access.lake, table, shift_date, rows, access.rules)
                 if table is DAILY_COGS and before is not None:
-                    figures |= _change_of_cost(before, rows)
+                    figures |= _change_of_cost(before.rows, rows)
                 made.add(table, shift_date, figures)
             except _FAILURES as error:
                 made.fail(shift_date, str(error).splitlines()[0])
     return made
 
 
-def _standing(access: Access, table: Table, shift_date: str) -> pa.Table | None:
+def _standing(access: Access, table: Table, shift_date: str) -> Partition | None:
     """What the partition holds; None where it is not made, or damaged and to be written anew."""
     try:
-        return access.lake.read(table, shift_date)
+        return access.lake.partition(table, shift_date)
     except LakeError:
         return None
 

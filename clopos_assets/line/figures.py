@@ -131,7 +131,7 @@ def _ask(
 ) -> Facts:
     """The one row of a query over partitions of a shift date, by column; what is NULL left out."""
     values = {name: value for name, value in rules.values(shift_date).items() if f"${name}" in query}
-    inputs = {table.name: open_partition(connection, lake, table, shift_date) for table in tables}
+    inputs = {table.name: open_partition(lake, table, shift_date) for table in tables}
     with registered(connection, inputs):
         result = connection.execute(query, values)
         names = [column[0] for column in result.description or []]

@@ -4,11 +4,23 @@ What a newer version may do to a declaration: add a column that may be NULL, reo
 Older files are then read as if they had been written so, and get the new shape when their shift date is made again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from clopos_assets.tables.columns import ContractError, Table
+
+
+@dataclass(frozen=True)
+class Partition:
+    """What one version of a partition holds: rows as declared, the notes beside them, and whether its file has exactly
+    the declared columns, as this version writes it.
+    """
+
+    rows: pa.Table
+    notes: Mapping[str, str]
+    has_shape: bool
 
 
 def has_shape(table: Table, schema: pa.Schema) -> bool:

@@ -166,7 +166,7 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         handle(shop, "drop")
         shop.venue_ids = (1,)
         shop.make(DAY)
-        assert Handled.load(shop.lake, RECEIPTS, DAY) == Handled("drop", frozenset({2}))
+        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop", frozenset({2}))
         assert (row(shop, 1)["address"], row(shop, 2)["address"]) == (None, "Nizami küçəsi 5")
         stamp = shop.lake.stamp(RECEIPTS, DAY)
         shop.make(DAY)
@@ -174,7 +174,7 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         shop.venue_ids = (1, 2)
         shop.make(DAY)
         assert row(shop, 2)["address"] is None
-        assert Handled.load(shop.lake, RECEIPTS, DAY) == Handled("drop")
+        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop")
 
 
 def test_another_secret_writes_other_hashes(delivered: Shop) -> None:

@@ -42,4 +42,4 @@ class Spending:
 
     def _read(self) -> dict[str, dict[int, bytes]]:
         days = self._lake.dates(STOCK_OPERATIONS)
-        return {day: read_versions(self._lake, STOCK_OPERATIONS, day) for day in days}
+        return {day: read_versions(self._lake.notes(STOCK_OPERATIONS, day)) for day in days}
