@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import grpc
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 600
 
@@ -54,6 +58,16 @@ def wait_for(address: str) -> None:
             return
 
 
+def answers(port: int) -> bool:
+    """Whether a code location serves at a port of this machine, as `dagster api grpc-health-check` asks it."""
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            answer = HealthStub(channel).Check(HealthCheckRequest(service="DagsterApi"), timeout=30)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == HealthCheckResponse.SERVING)
+
+
 @dataclass
 class Home:
     """A Dagster home and lake of their own, with the settings of a running sandbox."""
@@ -70,9 +84,16 @@ class Home:
         return self.dagster("asset", "materialize", "-m", "clopos_assets.definitions", "--select", "*", *arguments)
 
 
+def new_home(path: Path, settings: Mapping[str, str]) -> Home:
+    """A home as the repository has it, in a folder that is not there yet."""
+    path.mkdir(parents=True)
+    (path / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
+    return Home(path, environment(DAGSTER_HOME=str(path), **settings))
+
+
 @contextmanager
-def sandbox_home(path: Path, *arguments: str) -> Iterator[Home]:
-    """A sandbox process, and a home whose settings are those it prints."""
+def sandbox_process(*arguments: str) -> Iterator[dict[str, str]]:
+    """A sandbox in a process of its own, and the settings that it prints."""
     command = [sys.executable, "-m", "clopos_assets", "sandbox", "--port", "0", *arguments]
     with subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True) as sandbox:
         try:
@@ -84,8 +105,6 @@ def sandbox_home(path: Path, *arguments: str) -> Iterator[Home]:
                 name, _, value = line.removeprefix("export ").strip().partition("=")
                 settings[name] = value
             assert settings, "the sandbox printed no settings"
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "dagster.yaml").write_text((ROOT / "dagster_home" / "dagster.yaml").read_text())
-            yield Home(path, environment(DAGSTER_HOME=str(path), **settings))
+            yield settings
         finally:
             sandbox.terminate()

@@ -21,7 +21,7 @@ import pytest
 from clopos_assets.automation import JOB
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES
-from tests.system.processes import ROOT, SECONDS, Home, free_port, run, sandbox_home
+from tests.system.processes import ROOT, SECONDS, Home, answers, free_port, new_home, run, sandbox_process
 
 pytestmark = pytest.mark.system
 HISTORY = ("--start-date", "2026-01-01", "--now", "2026-01-25T12:00", "--receipts-per-day", "40")
@@ -38,22 +38,30 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.get_uri(driver="psycopg2")
 
 
+@pytest.fixture(scope="module")
+def settings() -> Iterator[dict[str, str]]:
+    """Of a sandbox that nobody changes anything of."""
+    with sandbox_process(*HISTORY, "--requests-per-minute", "100000") as settings:
+        yield settings | CALENDAR
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
-def home(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(
+    request: pytest.FixtureRequest, tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Home:
     """A home as the repository has it, but with one place in the queue, so that runs have to wait for each other."""
-    with sandbox_home(tmp_path / "home", *HISTORY, "--requests-per-minute", "100000") as home:
-        config = ROOT / "dagster_home" / ("dagster.yaml" if request.param == "sqlite" else "postgres/dagster.yaml")
-        text = config.read_text()
-        assert "max_concurrent_runs: 4" in text
-        (home.path / "dagster.yaml").write_text(text.replace("max_concurrent_runs: 4", "max_concurrent_runs: 1"))
-        home.env |= CALENDAR
-        if request.param == "postgres":
-            home.env["DAGSTER_POSTGRES_URL"] = request.getfixturevalue("postgres")
-            home.env["DAGSTER_COMPUTE_LOGS"] = str(home.path / "logs")
-        for name, value in home.env.items():
-            if name.startswith("DAGSTER_"):
-                monkeypatch.setenv(name, value)
-        yield home
+    home = new_home(tmp_path / "home", settings)
+    config = ROOT / "dagster_home" / ("dagster.yaml" if request.param == "sqlite" else "postgres/dagster.yaml")
+    text = config.read_text()
+    assert "max_concurrent_runs: 4" in text
+    (home.path / "dagster.yaml").write_text(text.replace("max_concurrent_runs: 4", "max_concurrent_runs: 1"))
+    if request.param == "postgres":
+        home.env["DAGSTER_POSTGRES_URL"] = request.getfixturevalue("postgres")
+        home.env["DAGSTER_COMPUTE_LOGS"] = str(home.path / "logs")
+    for name, value in home.env.items():
+        if name.startswith("DAGSTER_"):
+            monkeypatch.setenv(name, value)
+    return home
 
 
 @contextmanager
@@ -82,13 +90,6 @@ def deployed(home: Home) -> Iterator[Path]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(timeout=30)
-
-
-def answers(port: int) -> bool:
-    return (
-        run(["dagster", "api", "grpc-health-check", "-p", str(port), "-h", "127.0.0.1"], dict(os.environ)).returncode
-        == 0
-    )
 
 
 def wait_until(is_so: Callable[[], bool], what: str) -> None:
@@ -120,8 +121,8 @@ def test_a_killed_run_worker_frees_its_place(home: Home, request: pytest.Fixture
     kind = request.node.callspec.params["home"]
     assert ("PostgreSQL, database postgres at" if kind == "postgres" else "SQLite in") in doctor.stdout
     with dg.DagsterInstance.get() as instance, deployed(home) as workspace:
-        launch(home, workspace, "2026-01-04", "2026-01-14")
-        launch(home, workspace, "2026-01-15", "2026-01-16")
+        launch(home, workspace, "2026-01-04", "2026-01-09")
+        launch(home, workspace, "2026-01-10", "2026-01-10")
 
         def worker() -> int | None:
             first = by_range(instance)["2026-01-04", False]
@@ -129,7 +130,7 @@ def test_a_killed_run_worker_frees_its_place(home: Home, request: pytest.Fixture
             return next((int(found[1]) for found in events if found), None)
 
         wait_until(lambda: worker() is not None, "the first run is under way")
-        assert by_range(instance)["2026-01-15", False].status is dg.DagsterRunStatus.QUEUED
+        assert by_range(instance)["2026-01-10", False].status is dg.DagsterRunStatus.QUEUED
         pid = worker()
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -142,8 +143,8 @@ def test_a_killed_run_worker_frees_its_place(home: Home, request: pytest.Fixture
         assert {key: each.status.value for key, each in by_range(instance).items()} == {
             ("2026-01-04", False): "FAILURE",
             ("2026-01-04", True): "SUCCESS",
-            ("2026-01-15", False): "SUCCESS",
+            ("2026-01-10", False): "SUCCESS",
         }
     lake = Lake(home.path / "lake")
     for table in TABLES.values():
-        assert lake.dates(table) == [f"2026-01-{day:02}" for day in range(4, 17)], table.name
+        assert lake.dates(table) == [f"2026-01-{day:02}" for day in range(4, 11)], table.name

@@ -34,8 +34,7 @@ from tests.ingest.shop import days_from
 from tests.lake.places import Place
 from tests.lake.s3 import ENVIRONMENT, new_bucket, s3_server
 from tests.simulation.oracles import differences_of, expected_tables
-from tests.system.processes import ROOT, SECONDS, environment, free_port, run, wait_for
-from tests.system.test_homes import answers
+from tests.system.processes import ROOT, SECONDS, answers, environment, free_port, run, wait_for
 
 pytestmark = pytest.mark.system
 DAYS = days_from("2026-01-19", 3)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.system.processes import ROOT, Home, free_port, sandbox_home, wait_for
+from tests.system.processes import ROOT, Home, free_port, new_home, sandbox_process, wait_for
 
 pytestmark = pytest.mark.system
 CHROMIUM = "/usr/bin/chromium"
@@ -27,7 +27,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("ui") / "home"
     # The UI plots the latest partitions, and the calendar ends today.
     history = ("--start-date", str(TODAY - timedelta(days=14)), "--receipts-per-day", "10")
-    with sandbox_home(folder, *history, "--requests-per-minute", "100000") as home:
+    with sandbox_process(*history, "--requests-per-minute", "100000") as settings:
+        home = new_home(folder, settings)
         made = home.materialize("--partition-range", f"{TODAY - timedelta(days=7)}...{LAST}")
         assert made.returncode == 0, made.stderr[-3000:]
         with webserver(home) as address:
