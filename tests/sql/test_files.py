@@ -8,11 +8,12 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clopos_assets.compute import ComputeError, Rules, compute, query_of, select
+from clopos_assets.compute import ComputeError, Rules, compute, open_partition, query_of, select
 from clopos_assets.lake import Lake
 from clopos_assets.tables import (
     FINDING_HISTORY,
     LINE_COGS,
+    RAW,
     RECEIPTS,
     STOCK_OPERATIONS,
     TABLES,
@@ -143,14 +144,24 @@ def test_a_result_in_other_columns_is_refused(connection: duckdb.DuckDBPyConnect
         select(connection, table, empty_inputs(table))
 
 
-def test_a_select_leaves_nothing_behind(connection: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize("as_text", [False, True])
+def test_a_select_leaves_nothing_behind(connection: duckdb.DuckDBPyConnection, tmp_path: Path, as_text: bool) -> None:
     def views() -> list[tuple[str, ...]]:
         return connection.execute("select view_name from duckdb_views() where not internal").fetchall()
 
+    inputs: dict[str, object] = dict(empty_inputs(LINE_COGS))
+    if as_text:
+        lake = Lake(tmp_path)
+        for table in RAW:
+            lake.replace(table, "2026-01-19", table.schema.empty_table(), {})
+            inputs[table.name] = open_partition(lake, table, "2026-01-19")
+            assert isinstance(inputs[table.name], str)
     before = views()
-    select(connection, LINE_COGS, empty_inputs(LINE_COGS))
+    select(connection, LINE_COGS, inputs)
     with pytest.raises(ContractError):
-        select(connection, Table("line_cogs", "cost", "", (), "", (), ()), empty_inputs(LINE_COGS))
+        select(connection, Table("line_cogs", "cost", "", (), "", (), ()), inputs)
+    with pytest.raises(duckdb.Error):
+        select(connection, LINE_COGS, inputs | {"stock_operations": "from read_parquet('/nowhere')"})
     assert views() == before
     with pytest.raises(duckdb.CatalogException):
         connection.execute("select * from stock_operations")
