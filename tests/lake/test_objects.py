@@ -13,8 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from clopos_assets.ingest.day import Day as Loaded
+from clopos_assets.ingest.filing import Stored
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import STOCK_OPERATIONS, ContractError
+from clopos_assets.tables import RAW, STOCK_OPERATIONS, ContractError
 from tests.lake.places import Place
 from tests.lake.relay import refusing_server, relay
 from tests.lake.s3 import SECRET
@@ -51,6 +53,7 @@ def test_each_question_is_one_request(place: Place, lake: Lake, asked: Callable[
     questions: list[tuple[Callable[[], object], dict[str, int]]] = [
         (lambda: lake.read(STOCK_OPERATIONS, DAY), {"GET": 1}),
         (lambda: lake.read(STOCK_OPERATIONS, "2020-01-01"), {"GET": 1}),
+        (lambda: lake.partition(STOCK_OPERATIONS, DAY), {"GET": 1}),
         (lambda: lake.notes(STOCK_OPERATIONS, DAY), {"GET": 1}),
         (lambda: lake.source(STOCK_OPERATIONS, DAY), {"GET": 1}),
         (lambda: lake.has(STOCK_OPERATIONS, DAY), {"HEAD": 1}),
@@ -74,6 +77,18 @@ def test_each_question_is_one_request(place: Place, lake: Lake, asked: Callable[
     asked()
     lake.unstage("operations", DAY)
     assert asked() == {"GET": 1, "POST": 1}, "which lists them, and removes them together"
+
+
+def test_what_a_shift_date_holds_is_one_request_a_table(
+    place: Place, lake: Lake, asked: Callable[[], Counter[str]]
+) -> None:
+    for table in RAW:
+        lake.replace(table, DAY, table.schema.empty_table(), {})
+    asked()
+    assert Stored.load(lake, DAY).exists
+    assert asked() == {"GET": 2}, "receipts and their lines"
+    assert Loaded.load(lake, DAY).stored is not None
+    assert asked() == {"GET": 3}, "and stock operations"
 
 
 def test_ids_are_sought_where_they_can_be(place: Place, lake: Lake, asked: Callable[[], Counter[str]]) -> None:
