@@ -91,6 +91,11 @@ class Clopos:
         return self._dialect.receipts_hold_operations
 
     @property
+    def shows_deleted(self) -> bool:
+        """Whether a deleted receipt stays where it was, marked as deleted (v1), and is not gone."""
+        return self._dialect.shows_deleted
+
+    @property
     def requests(self) -> int:
         """Requests sent that count against the quota: repeats are in, authentications are not."""
         return self._requests

@@ -25,8 +25,8 @@ class Dialect:
 
     `credentials` are the fields of a request for a token, by their names in Connection; `venue_id` among them means
     that a token is good for one venue, and that every request names its venue. `windows` are the quota's windows as
-    multiples of the first one's requests and seconds. A server that asks for a longer wait than
-    `longest_wait_seconds` is not waited for.
+    multiples of the first one's requests and seconds. `shows_deleted`: a deleted receipt stays, in the list and by id,
+    with `deleted_at`. A server that asks for a longer wait than `longest_wait_seconds` is not waited for.
     """
 
     version: str
@@ -37,6 +37,7 @@ class Dialect:
     receipt_query: str
     operations_path: str
     receipts_hold_operations: bool
+    shows_deleted: bool
     rate_limit_headers: str
     windows: tuple[tuple[int, int], ...]
     longest_wait_seconds: float
@@ -130,6 +131,7 @@ V2 = Dialect(
     receipt_query=f"?{_LINES}",
     operations_path="/receipts/{id}/stock-operations",
     receipts_hold_operations=False,
+    shows_deleted=False,
     rate_limit_headers="RateLimit-",
     windows=((1, 1),),
     longest_wait_seconds=600.0,
@@ -147,6 +149,7 @@ V1 = Dialect(
     receipt_query="",
     operations_path="/receipts/{id}",
     receipts_hold_operations=True,
+    shows_deleted=True,
     rate_limit_headers="X-RateLimit-",
     # 100 a minute and 1,000 an hour.
     windows=((1, 1), (10, 60)),

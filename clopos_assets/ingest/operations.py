@@ -267,7 +267,7 @@ class _Making:
         before = self._clopos.requests
         plan = Plan(day.shift_date, Stored.load(self._lake, day.shift_date))
         for receipt in day.absent:
-            found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id)
+            found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id, receipt.version)
             if found is None:
                 plan.leaving[receipt.receipt_id] = None
             elif found.version == receipt.version and not self._clopos.receipts_hold_operations:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.ingest.venues import venues_to_read
-from clopos_assets.ingest.versions import staged_as
+from clopos_assets.ingest.versions import Version, staged_as
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
@@ -47,6 +47,11 @@ class _Listed:
     waited_seconds: float = 0.0
     venues: frozenset[int] | None = None
     known_until: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def leaves_operations_out(self) -> bool:
+        """Whether it is seen to tell no stock operations of any receipt, be there none."""
+        return bool(self.entries) and all(entry.operations is None for entry in self.entries.values())
 
 
 async def make_receipts(
@@ -197,10 +202,13 @@ async def _plan(
     }
     asked = missing | {i: venue for i, venue in (left | waiting).items() if i not in listed.entries}
     before, waited = clopos.requests, clopos.waited_seconds
+    without = bool(asked) and listed.leaves_operations_out
     for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
         for receipt_id, found in zip(
             [receipt_id for receipt_id, _ in part],
-            await ask_all(ask_receipt(clopos, scope, *one) for one in part),
+            await ask_all(
+                ask_receipt(clopos, scope, *one, stored.versions.get(one[0]), listed_without=without) for one in part
+            ),
             strict=True,
         ):
             if found is not None and found.shift_date == shift_date:
@@ -253,27 +261,47 @@ def _parts(items: Sequence[tuple[int, int]], size: int) -> Iterable[Sequence[tup
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-async def ask_receipt(clopos: Clopos, scope: Scope, receipt_id: int, venue_id: int) -> Entry | None:
+async def ask_receipt(
+    clopos: Clopos,
+    scope: Scope,
+    receipt_id: int,
+    venue_id: int,
+    stored: Version | None,
+    *,
+    listed_without: bool = False,
+) -> Entry | None:
     """What the API says of one receipt by its id: its entry, or None where it is no more.
 
-    Raises IngestError where the receipt can't be read.
+    `stored` is the version that the lake has of it. A list may leave out the operations that the answer by id holds
+    (`listed_without`, where it is seen to do so): they are then no part of the version, or it would change with the way
+    in which the receipt was read. Raises IngestError where the receipt can't be read.
     """
     # Always by its own venue: under another it would answer 404, as if it were no more.
     fetched_at = scope.clock()
     item = await clopos.get_receipt(receipt_id, venue_id)
     if item is None:
         return None
-    batch = read_batch(
-        [item],
-        asked_venue=venue_id,
-        window=(scope.days_before, scope.days_after),
-        privacy=scope.privacy,
-        fetched_at=fetched_at,
-        brings_operations=clopos.receipts_hold_operations,
-    )
-    if batch.bad:
-        raise IngestError(str(batch.bad[0]))
-    entry = batch.entries[0]
+
+    def read(*, brings_operations: bool) -> Entry:
+        batch = read_batch(
+            [item],
+            asked_venue=venue_id,
+            window=(scope.days_before, scope.days_after),
+            privacy=scope.privacy,
+            fetched_at=fetched_at,
+            brings_operations=brings_operations,
+        )
+        if batch.bad:
+            raise IngestError(str(batch.bad[0]))
+        return batch.entries[0]
+
+    entry = read(brings_operations=clopos.receipts_hold_operations)
     if entry.receipt_id != receipt_id:
         raise IngestError(f"receipt {receipt_id} was asked for, and receipt {entry.receipt_id} answered")
-    return None if batch.receipts.column("deleted_at")[0].is_valid else entry
+    if entry.batch.receipts.column("deleted_at")[0].is_valid and not clopos.shows_deleted:
+        return None
+    if entry.operations is not None:
+        as_listed = read(brings_operations=False)
+        if listed_without or as_listed.version == stored:
+            return replace(as_listed, operations=entry.operations)
+    return entry

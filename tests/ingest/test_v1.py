@@ -1,6 +1,6 @@
 """Brands on v1: operations come with the receipts, and the tables are those of v2."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -254,3 +254,44 @@ def test_the_same_world_gives_the_same_rows_under_both_versions(tmp_path: Path) 
     one = rows_of(shops["v1"], RECEIPTS, days[0])[0]
     assert one["total_cost"] is not None
     assert rows_of(shops["v2"], RECEIPTS, days[0])[0]["total_cost"] is None
+
+
+def sold_before(shop: Shop, receipt_id: int) -> None:
+    """A receipt of the 19th, opened days before: only the list of a range from then on shows it."""
+    shop.sell(receipt_id, DAYS[0], created_at="2026-01-12 12:00:00")
+
+
+RANGE = days_from("2026-01-12", 8)
+
+
+def test_a_deleted_receipt_that_the_list_does_not_show_stays_too(shop: Shop) -> None:
+    sold_before(shop, 9)
+    well_made(shop, *RANGE)
+    shop.world.delete_receipt(9)
+    for days, asked in ((DAYS[:1], {"v1 list": 1, "v1 by id": 1}), (RANGE, {"v1 list": 1}), (DAYS[:1], None)):
+        well_made(shop, *days)
+        assert asked in (None, shop.asked())
+        assert {row["id"]: row["deleted_at"] for row in rows_of(shop, RECEIPTS, DAYS[0])} == {1: None, 2: None, 9: NOW}
+        assert shop.ids(STOCK_OPERATIONS, DAYS[0]) == [100, 200]
+
+
+@pytest.mark.parametrize("first", [RANGE, DAYS[:1]])
+def test_a_receipt_is_the_same_in_a_list_without_operations_and_by_id(
+    tmp_path: Path, shop: Shop, first: Sequence[str]
+) -> None:
+    sold_before(shop, 9)
+    shop.lake.wait_for(DAYS[0], 9, 1)
+    with reopened(tmp_path, shop.world, "by id") as told_by_id:
+        well_made(told_by_id, *first)
+        assert told_by_id.ids(STOCK_OPERATIONS, DAYS[0]) == [100, 200, 900]
+        before = told_by_id.lake.stamps(RECEIPTS), told_by_id.lake.stamps(STOCK_OPERATIONS)
+        told_by_id.asked()
+        for days, by_id in ((DAYS[:1], {"v1 by id": 1}), (RANGE, {}), (DAYS[:1], {"v1 by id": 1})):
+            made, _ = told_by_id.make(*days)
+            assert made.facts["receipts"][DAYS[0]]["receipts_changed"] == 0
+            if first == RANGE or days == DAYS[:1]:
+                assert told_by_id.asked() == {"v1 list": 1} | by_id
+                assert (told_by_id.lake.stamps(RECEIPTS), told_by_id.lake.stamps(STOCK_OPERATIONS)) == before
+            else:
+                before = told_by_id.lake.stamps(RECEIPTS), told_by_id.lake.stamps(STOCK_OPERATIONS)
+                told_by_id.asked()

@@ -51,7 +51,8 @@ def test_a_change_that_a_restored_lake_lost_is_made_again(watched: Watched, is_r
     assert (watched.run_asked(), total()) == ([True], [Decimal(99)])
     watched.tick()
     shutil.rmtree(root)
-    shutil.copytree(backup, root)
+    # As files of now: with their old times and by chance their old numbers they could not be told from those before.
+    shutil.copytree(backup, root, copy_function=shutil.copy)
     assert total() != [Decimal(99)]
     if is_reset:
         watched.cursor = None

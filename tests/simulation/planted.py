@@ -9,9 +9,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 
-from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.listing import Item
-from clopos_assets.ingest import Scope
 from clopos_assets.ingest import receipts as ingest_receipts
 from clopos_assets.ingest.answers import Entry
 from clopos_assets.ingest.day import ClosedReceipt, Day
@@ -49,7 +47,7 @@ def _start_at_the_present() -> AbstractContextManager[object]:
 
 
 def _drop_what_a_page_skipped() -> AbstractContextManager[object]:
-    async def ask(_clopos: Clopos, _scope: Scope, _receipt_id: int, _venue_id: int) -> Entry | None:
+    async def ask(*_: object, **__: object) -> Entry | None:
         return None
 
     return patch.object(ingest_receipts, "ask_receipt", ask)
