@@ -15,12 +15,14 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clopos_assets.demo import DemoError, DemoOptions, run_demo
+from clopos_assets.demo import DemoError, DemoOptions, port_is_taken, run_demo
 from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import SettingsError
 
 _UNBROKEN = 1000
+_YEARS = range(1970, 9001)
+"""Of which a sandbox can play a history: as with the start date of the settings, there is room before and after."""
 
 
 class ApiVersion(StrEnum):
@@ -79,6 +81,9 @@ def sandbox(
     ] = ApiVersion.V2,
 ) -> None:
     """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
+    for option, said in (("--start-date", start_date), ("--now", now)):
+        if said is not None and said.year not in _YEARS:
+            raise DemoError(f"{option} {said.date()} is outside of the years {_YEARS[0]} to {_YEARS[-1]}")
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
     if begin > (now.date() if now is not None else _days_ago(0, None)):
         raise DemoError(f"--start-date {begin} is in the future of the sandbox's clock: name an earlier day")
@@ -100,9 +105,7 @@ def sandbox(
             on_ready=show,
         )
     except OSError as error:
-        raise DemoError(
-            f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port"
-        ) from None
+        raise port_is_taken(port, error) from None
 
 
 @app.command()

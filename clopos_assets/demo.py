@@ -23,6 +23,7 @@ from clopos_assets.assembly import build_definitions
 from clopos_assets.automation import JOB, shift_dates
 from clopos_assets.lake import Lake
 from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, LiveHistory, Sandbox
+from clopos_assets.sandbox.server import listen
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS
 
@@ -62,8 +63,11 @@ class _Restaurant(msgspec.Struct, frozen=True):
 def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None) -> None:
     """Make the last shift dates and print their cost; then serve the UI, where a port is given.
 
-    Raises DemoError, one line, where the folder belongs to another restaurant or a shift date was not made.
+    Raises DemoError, one line, where the folder belongs to another restaurant or to something else, the port is taken,
+    or a shift date was not made.
     """
+    if ui_port is not None:
+        _look_for_port(ui_port)
     restaurant = _restaurant(options)
     history = History(
         HistoryOptions(
@@ -110,16 +114,34 @@ def _restaurant(options: DemoOptions) -> _Restaurant:
                     "or name another folder with --home"
                 )
             return restaurant
+        if "?" in str(options.home):
+            raise DemoError(f"{options.home} holds a ?, with which Dagster finds no file: name another with --home")
+        # What is there may be a Dagster home, whose settings would be overwritten.
+        if options.home.is_dir() and any(options.home.iterdir()):
+            raise DemoError(f"{options.home} holds something else than a demo: name another folder with --home")
         start_date = today - timedelta(days=options.days + _WARM_UP_DAYS)
         restaurant = _Restaurant(start_date, options.venues, options.receipts_per_day, options.seed)
         options.home.mkdir(parents=True, exist_ok=True)
-        (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
         remembered.write_bytes(msgspec.json.encode(restaurant))
+        (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
     except OSError as error:
         raise DemoError(f"{options.home} can't be used ({error.strerror}): name another folder with --home") from None
     except msgspec.DecodeError:
         raise DemoError(f"{remembered} is not of this demo: name another folder with --home") from None
     return restaurant
+
+
+def _look_for_port(port: int) -> None:
+    """Raise DemoError where the UI could not be served, before anything is made."""
+    try:
+        listen(port).close()
+    except OSError as error:
+        raise port_is_taken(port, error) from None
+
+
+def port_is_taken(port: int, error: OSError) -> DemoError:
+    """What to say where a port of this machine can't be served."""
+    return DemoError(f"port {port} of 127.0.0.1 can't be served ({error.strerror}): name another with --port")
 
 
 @contextmanager

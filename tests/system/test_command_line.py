@@ -1,11 +1,13 @@
 """Dagster's command line on a sandbox process: a partition, a range, refusals."""
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from clopos_assets.cli import main
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_OPERATIONS, TABLES
 from tests.system.processes import ROOT, Home, environment, new_home, run, sandbox_process
@@ -107,3 +109,14 @@ def test_the_sandboxs_port_is_taken() -> None:
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
     assert "--port" in ended.stderr
+
+
+@pytest.mark.parametrize(("option", "said"), [("--now", "0001-01-01T00:00"), ("--start-date", "9999-12-31")])
+def test_a_sandbox_of_another_age(
+    option: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["clopos-assets", "sandbox", option, said])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"clopos-assets: {option} {said[:10]} is outside of the years 1970 to 9000\n"

@@ -62,11 +62,30 @@ def test_another_restaurant_needs_another_folder(home: Path) -> None:
     assert "--home" in other.stderr
 
 
-def test_a_home_that_can_not_be_written(tmp_path: Path) -> None:
+def test_a_home_that_can_not_be_used(tmp_path: Path) -> None:
+    """A file, a Dagster home of somebody's, and a name that Dagster's database can't have."""
     (tmp_path / "file").write_text("")
-    ended = run(["clopos_assets", "demo", "--home", str(tmp_path / "file")], environment())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("run_queue: {}")
+    for name in ("file", "home", "what?"):
+        ended = run(["clopos_assets", "demo", "--home", str(tmp_path / name)], environment())
+        assert ended.returncode == 2, name
+        assert ended.stderr.count("\n") == 1
+        assert f"{tmp_path / name} " in ended.stderr
+        assert "--home" in ended.stderr
+    assert (tmp_path / "home" / "dagster.yaml").read_text() == "run_queue: {}"
+
+
+def test_a_port_of_the_ui_that_is_taken(home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = run(["clopos_assets", "demo", "--home", str(home), *SIZE, "--ui", "--port", port], environment())
     assert ended.returncode == 2
-    assert ended.stderr.count("\n") == 1
+    assert ended.stderr == f"clopos-assets: port {port} of 127.0.0.1 can't be served (Address already in use): " + (
+        "name another with --port\n"
+    )
 
 
 def test_the_users_own_settings_do_not_reach_the_demo(home: Path) -> None:
