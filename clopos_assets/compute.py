@@ -199,8 +199,26 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     its trailing inputs as far as they are materialized.
 
     Raises ComputeError where an input is not materialized, or where another run has changed what an input was computed
-    from and the two do not go together any more.
+    from and the two do not go together any more; LakeError where one can't be read.
     """
+    try:
+        return _compute(lake, connection, table, shift_date, rules)
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error:
+        # DuckDB names no file. The lake does, if one is damaged; else it was replaced while DuckDB read it.
+        for name in table.inputs:
+            lake.read(TABLES[name], shift_date)
+        for name in table.trailing:
+            for _, rows in lake.read_each(TABLES[name], rules.window(shift_date)):
+                if isinstance(rows, LakeError):
+                    raise rows from None
+    return _compute(lake, connection, table, shift_date, rules)
+
+
+def _compute(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules
+) -> pa.Table:
     inputs: dict[str, object] = {}
     for name in table.inputs:
         inputs[name] = open_partition(lake, TABLES[name], shift_date)

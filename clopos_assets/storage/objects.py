@@ -163,6 +163,9 @@ _UNREACHABLE = (
     "the object store does not answer",
     "see whether AWS_ENDPOINT_URL and AWS_DEFAULT_REGION are right and the network is up",
 )
+_FAILING = ("the object store is overloaded or fails", "wait until it is well")
+_EXPIRED = ("the credentials have expired", "set new ones in the AWS_* variables")
+_ELSEWHERE = ("the bucket is in another region", "set AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL, to where it is")
 _NO_CREDENTIALS = ("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
 _MALFORMED = (
     "AWS_ENDPOINT_URL, AWS_DEFAULT_REGION or another AWS_* variable is malformed",
@@ -174,6 +177,20 @@ _REMEDIES = {
     "NoCredentialsError": _NO_CREDENTIALS,
     "PartialCredentialsError": _NO_CREDENTIALS,
     **dict.fromkeys(("Endpoint", "EndpointResolutionError"), _MALFORMED),
+    **dict.fromkeys(("ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"), _EXPIRED),
+    **dict.fromkeys(("AuthorizationHeaderMalformed", "PermanentRedirect", "301"), _ELSEWHERE),
+    **dict.fromkeys(
+        ("SlowDown", "ServiceUnavailable", "InternalError", "TooManyRequests", "429", "500", "502", "503", "504"),
+        _FAILING,
+    ),
+    "RequestTimeTooSkewed": ("this machine's clock is wrong", "set it right"),
+    **dict.fromkeys(
+        ("SSLError", "ClientConnectorCertificateError", "ClientConnectorSSLError"),
+        (
+            "TLS fails",
+            "see whether AWS_ENDPOINT_URL begins with the right one of https:// and http://, and AWS_CA_BUNDLE",
+        ),
+    ),
     "ProfileNotFound": ("AWS_PROFILE names no profile", "set it right"),
     **dict.fromkeys(
         (
@@ -182,7 +199,6 @@ _REMEDIES = {
             "Forbidden",
             "InvalidAccessKeyId",
             "SignatureDoesNotMatch",
-            "ExpiredToken",
             "InvalidToken",
             "AllAccessDisabled",
             "AccountProblem",

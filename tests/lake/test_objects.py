@@ -58,6 +58,7 @@ def test_each_question_is_one_request(place: Place, lake: Lake, asked: Callable[
         (lambda: lake.source(STOCK_OPERATIONS, DAY), {"GET": 1}),
         (lambda: lake.has(STOCK_OPERATIONS, DAY), {"HEAD": 1}),
         (lambda: lake.has(STOCK_OPERATIONS, "2020-01-01"), {"HEAD": 1}),
+        (lambda: lake.has_each([STOCK_OPERATIONS], days), {"GET": 1}),
         (lambda: lake.stamps(STOCK_OPERATIONS), {"GET": 1}),
         (lambda: lake.dates(STOCK_OPERATIONS), {"GET": 1}),
         (lambda: lake.marks(), {"GET": 1}),
@@ -245,9 +246,11 @@ def errors_of(lake: Lake) -> list[LakeError]:
         (403, "AccessDenied", "access denied"),
         (403, "InvalidAccessKeyId", "access denied"),
         (403, "SignatureDoesNotMatch", "access denied"),
-        (400, "ExpiredToken", "access denied"),
+        (400, "ExpiredToken", "the credentials have expired"),
+        (400, "AuthorizationHeaderMalformed", "the bucket is in another region"),
         (400, "SomethingElse", "SomethingElse"),
-        (500, "InternalError", "InternalError"),
+        (500, "InternalError", "the object store is overloaded or fails"),
+        (503, "SlowDown", "the object store is overloaded or fails"),
     ],
 )
 @pytest.mark.usefixtures("bucket")

@@ -3,18 +3,21 @@
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
+import clopos_assets.compute
 from clopos_assets.compute import ComputeError, Rules, compute, open_partition, query_of, select
-from clopos_assets.lake import Lake
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import (
     FINDING_HISTORY,
     LINE_COGS,
     RAW,
     RECEIPTS,
+    RECIPE_OBSERVED,
     STOCK_OPERATIONS,
     TABLES,
     Column,
@@ -22,6 +25,7 @@ from clopos_assets.tables import (
     Kind,
     Table,
 )
+from tests.lake.sample import DAY, OTHER_DAY, operations
 from tests.sql.day import Day, line, receipt
 
 VALUES = Rules().values("2026-01-19")
@@ -175,3 +179,48 @@ def test_a_missing_input_is_named(connection: duckdb.DuckDBPyConnection, tmp_pat
     assert str(caught.value) == (
         "receipt_products of shift date 2026-01-19 is not materialized: materialize it first, or together"
     )
+
+
+@pytest.fixture
+def day_and_window(tmp_path: Path) -> Lake:
+    """What `recipe_observed` is made from, of a date and of the one before."""
+    lake = Lake(tmp_path)
+    for table in (*RAW, LINE_COGS):
+        lake.replace(table, OTHER_DAY, table.schema.empty_table(), {})
+    lake.replace(STOCK_OPERATIONS, OTHER_DAY, operations(300), {})
+    lake.replace(RECIPE_OBSERVED, DAY, RECIPE_OBSERVED.schema.empty_table(), {})
+    return lake
+
+
+@pytest.mark.parametrize(("table", "shift_date"), [(STOCK_OPERATIONS, OTHER_DAY), (RECIPE_OBSERVED, DAY)])
+def test_a_damaged_input_is_named(
+    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, table: Table, shift_date: str
+) -> None:
+    path = day_and_window.path(table, shift_date)
+    whole = path.read_bytes()
+    if table is STOCK_OPERATIONS:  # within its pages, which no look at the footer shows
+        path.write_bytes(whole[:4] + bytes(len(whole) // 3 - 4) + whole[len(whole) // 3 :])
+    else:
+        path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(LakeError) as caught:
+        compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
+    told = str(caught.value)
+    assert told.startswith(f"{path} can't be read (")
+    assert told.endswith("): remove it and make the shift date again")
+
+
+def test_an_input_that_is_replaced_while_it_is_read_is_read_again(
+    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
+    tries: list[str] = []
+
+    def disturbed(*arguments: Any, **more: Any) -> pa.Table:
+        tries.append("once")
+        if len(tries) == 1:
+            raise duckdb.InvalidInputException("No magic bytes found at end of file")
+        return select(*arguments, **more)
+
+    monkeypatch.setattr(clopos_assets.compute, "select", disturbed)
+    assert compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()) == expected
+    assert len(tries) == 2
