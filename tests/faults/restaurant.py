@@ -29,8 +29,10 @@ RAW_NAMES = frozenset(table.name for table in RAW)
 
 VERSIONS: tuple[ApiVersion, ...] = ("v2", "v1")
 ATTEMPTS = 4
-TIMEOUT_SECONDS = 0.4
+TIMEOUT_SECONDS = 1.2
 """Where answers are slow. Elsewhere nothing is to be read into a machine that has much else to do."""
+DRIP_SECONDS = 5.0
+"""How long a drip takes: longer than it is waited for."""
 PATIENCE_SECONDS = 30.0
 SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
