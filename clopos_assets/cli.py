@@ -18,11 +18,9 @@ from rich.console import Console
 from clopos_assets.demo import DemoError, DemoOptions, port_is_taken, run_demo
 from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
-from clopos_assets.settings import SettingsError
+from clopos_assets.settings import FIRST_DAY, LAST_DAY, SettingsError
 
 _UNBROKEN = 1000
-_YEARS = range(1970, 9001)
-"""Of which a sandbox can play a history: as with the start date of the settings, there is room before and after."""
 
 
 class ApiVersion(StrEnum):
@@ -82,8 +80,8 @@ def sandbox(
 ) -> None:
     """Run a Clopos on this machine until interrupted, and print the settings to export for it."""
     for option, said in (("--start-date", start_date), ("--now", now)):
-        if said is not None and said.year not in _YEARS:
-            raise DemoError(f"{option} {said.date()} is outside of the years {_YEARS[0]} to {_YEARS[-1]}")
+        if said is not None and not FIRST_DAY <= said.date() < LAST_DAY:
+            raise DemoError(f"{option} {said.date()} is outside of the years {FIRST_DAY.year} to {LAST_DAY.year - 1}")
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
     if begin > (now.date() if now is not None else _days_ago(0, None)):
         raise DemoError(f"--start-date {begin} is in the future of the sandbox's clock: name an earlier day")

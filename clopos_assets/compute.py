@@ -6,7 +6,7 @@ The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named a
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -129,9 +129,8 @@ def _is_large(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mappi
     That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
     the first of them is handed over.
     """
-    if len(table.key) > 1 or table.schema.field(table.key[0]).type != pa.int64():
-        return False
-    if STOCK_OPERATIONS.name not in inputs:
+    is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
+    if not is_by_id or STOCK_OPERATIONS.name not in inputs:
         return False
     ((operations,),) = connection.execute("select count(*) from stock_operations").fetchall()
     return bool(operations > _LARGE)
@@ -305,21 +304,15 @@ def registered(connection: duckdb.DuckDBPyConnection, inputs: Mapping[str, objec
 
     They are selects, which take DuckDB least time, Arrow tables, or anything else that it can register.
     """
-    done: list[str] = []
-    try:
+    with ExitStack() as views:
         for name, rows in inputs.items():
             if isinstance(rows, str):
                 connection.execute(f"create temp view {name} as {rows}")
+                views.callback(connection.execute, f"drop view {name}")
             else:
                 connection.register(name, rows)
-            done.append(name)
+                views.callback(connection.unregister, name)
         yield
-    finally:
-        for name in done:
-            if isinstance(inputs[name], str):
-                connection.execute(f"drop view {name}")
-            else:
-                connection.unregister(name)
 
 
 def _quoted(path: Path) -> str:

@@ -69,6 +69,7 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
     if ui_port is not None:
         _look_for_port(ui_port)
     restaurant = _restaurant(options)
+    (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
     history = History(
         HistoryOptions(
             start_date=restaurant.start_date,
@@ -123,7 +124,6 @@ def _restaurant(options: DemoOptions) -> _Restaurant:
         restaurant = _Restaurant(start_date, options.venues, options.receipts_per_day, options.seed)
         options.home.mkdir(parents=True, exist_ok=True)
         remembered.write_bytes(msgspec.json.encode(restaurant))
-        (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
     except OSError as error:
         raise DemoError(f"{options.home} can't be used ({error.strerror}): name another folder with --home") from None
     except msgspec.DecodeError:

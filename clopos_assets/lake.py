@@ -86,13 +86,12 @@ class Lake:
         """Whether the partition was materialized, be it with no rows."""
         return self.store.stamp(_name(table, shift_date)) is not None
 
-    def has_each(self, tables: Iterable[Table], shift_dates: Sequence[str]) -> list[str]:
+    def has_each(self, tables: Sequence[Table], shift_dates: Sequence[str]) -> list[str]:
         """Those of the shift dates of which all the tables are materialized, in their order."""
         if self.folder is None:  # a list of an object store costs less than a question for each date
             made = [self.stamps(table).keys() for table in tables]
             return [shift_date for shift_date in shift_dates if all(shift_date in of for of in made)]
-        of = list(tables)
-        return [shift_date for shift_date in shift_dates if all(self.has(table, shift_date) for table in of)]
+        return [shift_date for shift_date in shift_dates if all(self.has(table, shift_date) for table in tables)]
 
     def dates(self, table: Table) -> list[str]:
         """Materialized shift dates, ascending."""
@@ -126,12 +125,9 @@ class Lake:
         """The rows as `read` gives them with the notes beside them, from one reading; None as there."""
         try:
             file = self._open(table, shift_date)
-            if file is None:
-                return None
-            notes, is_as_declared = _notes_of(file), has_shape(table, file.schema_arrow)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
-        return Partition(self._rows(table, shift_date, file, columns), notes, is_as_declared)
+        return None if file is None else self._take(table, shift_date, file, columns)
 
     def take_older(self) -> list[str]:
         """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
@@ -306,11 +302,12 @@ class Lake:
             fragment = _PARQUET.make_fragment(pa.BufferReader(body))
             if has_shape(table, fragment.physical_schema):
                 return ds.FileSystemDataset([fragment], table.schema, _PARQUET)
-            return self._rows(table, shift_date, pq.ParquetFile(pa.BufferReader(body)), None)
+            return self._take(table, shift_date, pq.ParquetFile(pa.BufferReader(body)), None).rows
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
 
-    def _rows(self, table: Table, shift_date: str, file: pq.ParquetFile, columns: Sequence[str] | None) -> pa.Table:
+    def _take(self, table: Table, shift_date: str, file: pq.ParquetFile, columns: Sequence[str] | None) -> Partition:
+        """What an open file holds; it is closed then."""
         with file:
             try:
                 names = table.names if columns is None else tuple(columns)
@@ -318,11 +315,12 @@ class Lake:
                 # Without any column, Arrow would not know how many rows there are.
                 rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
+                partition = Partition(shaped, _notes_of(file), has_shape(table, file.schema_arrow))
             except (OSError, pa.ArrowException, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
         if lacks:
             self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
-        return shaped
+        return partition
 
     def _open(self, table: Table, shift_date: str) -> pq.ParquetFile | None:
         name = _name(table, shift_date)

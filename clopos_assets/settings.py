@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -24,6 +24,10 @@ _OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[\w.+&;,:!'()$=-]+)*/
 CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
 CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
 """What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
+
+
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 1, 1)
+"""Between which a calendar may begin, the latter exclusive: there is room before and after."""
 
 
 class SettingsError(Exception):
@@ -142,8 +146,8 @@ class Settings(BaseSettings):
     )
     start_date: Annotated[date, BeforeValidator(_read_date)] = Field(
         date(2025, 1, 1),
-        ge=date(1970, 1, 1),
-        lt=date(9000, 1, 1),
+        ge=FIRST_DAY,
+        lt=LAST_DAY,
         description="a date as YYYY-MM-DD, such as 2025-01-01",
     )
     timezone: Annotated[ZoneInfo, BeforeValidator(_read_zone)] = Field(
@@ -202,13 +206,13 @@ class Settings(BaseSettings):
         return {"requests_per_window": 100, **given} if given.get("api_version") == "v1" else given
 
     @classmethod
-    def read(cls, **given: Any) -> "Settings":  # noqa: ANN401 - each field checks its own type
+    def read(cls, **given: object) -> "Settings":
         """The settings of this process; `given` wins over the environment.
 
         Raises SettingsError, one line for all that is wrong.
         """
         try:
-            settings = cls(**given)
+            settings = cls.model_validate(given)
         except ValidationError as error:
             wrong = {str(detail["loc"][0]) for detail in error.errors()}
             raise SettingsError("; ".join(_describe(name, given) for name in sorted(wrong))) from None

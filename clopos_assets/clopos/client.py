@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import decode_json, encode_json
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError
 from clopos_assets.clopos.listing import Item, Listing, Page, read_id, read_listing, read_objects, read_page
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 from clopos_assets.clopos.quota import Priority, Quota
@@ -50,8 +50,8 @@ class Clopos:
     """A client, to be used as an async context manager. Quota, tokens and patience may be shared with others.
 
     `on_wait` is told, in seconds and words, of each pause before another try, and of each wait of a request for the
-    quota that lasts a second or more. All reads raise CloposRefused and CloposAnswerError (final) and
-    CloposUnavailable (a later run may succeed).
+    quota that lasts a second or more. All reads raise CloposRefusedError and CloposAnswerError (final) and
+    CloposUnavailableError (a later run may succeed).
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Clopos:
 
         try:
             return await self._read_listing(fetch, convert, name, tally)
-        except CloposRefused as error:
+        except CloposRefusedError as error:
             self._take_smaller_pages(error)
         return await self._read_listing(fetch, convert, name, tally)
 
@@ -150,11 +150,11 @@ class Clopos:
 
         try:
             return await ask()
-        except CloposRefused as error:
+        except CloposRefusedError as error:
             self._take_smaller_pages(error)
         return await ask()
 
-    def _take_smaller_pages(self, error: CloposRefused) -> None:
+    def _take_smaller_pages(self, error: CloposRefusedError) -> None:
         """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again."""
         if error.parameter != "limit" or self._page_size <= _USUAL_PAGE:
             raise error
@@ -234,7 +234,7 @@ class Clopos:
     ) -> Reply:
         """The good answer to a GET, or its absence; tried again, within bounds, where that may help."""
         if venue_id is None and self._dialect.needs_venue:
-            raise CloposRefused(
+            raise CloposRefusedError(
                 f"{name}: {self._dialect.version} of the API takes one venue at a time: name the venues by id in "
                 "CLOPOS_VENUE_IDS, such as 1,2"
             )
@@ -277,7 +277,7 @@ class Clopos:
                 if self._tokens.was_accepted(token):
                     # Not the credentials: this one was good for others, and has ended since.
                     raise TryAgainError(reply.verdict.text)
-                raise CloposRefused(
+                raise CloposRefusedError(
                     f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
                     f"belongs to {self._dialect.variables}"
                 )

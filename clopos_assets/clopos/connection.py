@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from clopos_assets.clopos.dialect import V2, Dialect
-from clopos_assets.clopos.errors import CloposRefused
+from clopos_assets.clopos.errors import CloposRefusedError
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Connection:
     `max_body_bytes` bound an answer, and `max_receipt_bytes` one about a single receipt, of which `max_in_flight` may
     come at once.
 
-    Raises CloposRefused for an address that would show the credentials to others.
+    Raises CloposRefusedError for an address that would show the credentials to others.
     """
 
     base_url: str
@@ -71,17 +71,17 @@ def _check_address(base_url: str) -> None:
         url = urlsplit(base_url)
         port_is_fine = url.port is None or url.port > 0
     except ValueError:
-        raise CloposRefused(f"CLOPOS_BASE_URL is not an address: {advice}") from None
+        raise CloposRefusedError(f"CLOPOS_BASE_URL is not an address: {advice}") from None
     if url.scheme not in ("http", "https") or not url.hostname or not port_is_fine:
-        raise CloposRefused(f"CLOPOS_BASE_URL is not an http address: {advice}")
+        raise CloposRefusedError(f"CLOPOS_BASE_URL is not an http address: {advice}")
     if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise CloposRefused(f"CLOPOS_BASE_URL holds a user, a query or a fragment: {advice}")
+        raise CloposRefusedError(f"CLOPOS_BASE_URL holds a user, a query or a fragment: {advice}")
     if not base_url.isprintable() or " " in base_url:
-        raise CloposRefused(f"CLOPOS_BASE_URL holds blanks or control characters: {advice}")
+        raise CloposRefusedError(f"CLOPOS_BASE_URL holds blanks or control characters: {advice}")
     if url.path.rstrip("/").rpartition("/")[2] in ("v1", "v2"):
-        raise CloposRefused(f"CLOPOS_BASE_URL ends with a version, which CLOPOS_API_VERSION sets: {advice}")
+        raise CloposRefusedError(f"CLOPOS_BASE_URL ends with a version, which CLOPOS_API_VERSION sets: {advice}")
     if url.scheme == "http" and not _is_loopback(url):
-        raise CloposRefused(
+        raise CloposRefusedError(
             f"CLOPOS_BASE_URL would send the credentials to {url.hostname} unencrypted: use https (http is for "
             "this machine only)"
         )

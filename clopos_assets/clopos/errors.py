@@ -11,7 +11,7 @@ class CloposError(Exception):
     retry_helps: bool = False
 
 
-class CloposRefused(CloposError):  # noqa: N818 - says what Clopos did; the base is the error
+class CloposRefusedError(CloposError):
     """Clopos says no and will say no again: credentials, permission, a bad parameter, an unknown venue, a redirect.
 
     `parameter` is the query parameter that Clopos names, where it names one.
@@ -22,7 +22,7 @@ class CloposRefused(CloposError):  # noqa: N818 - says what Clopos did; the base
         self.parameter = parameter
 
 
-class CloposUnavailable(CloposError):  # noqa: N818 - says how Clopos is; the base is the error
+class CloposUnavailableError(CloposError):
     """Given up after a bounded number of tries or a bounded wait; a later run may succeed."""
 
     retry_helps = True

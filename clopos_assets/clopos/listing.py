@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
 
 from clopos_assets.clopos.decode import encode_json
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
 
 T = TypeVar("T")
 Item = dict[str, object]
@@ -103,7 +103,7 @@ async def read_listing(
     made of a reading that has to start again is dropped. Whole means: the same total on every page and as many
     ids. A row deleted and another inserted between the same two answers keep the total and cannot be seen so.
 
-    `count_requests` says how many requests `fetch` has sent so far. Raises CloposUnavailable after five restarts,
+    `count_requests` says how many requests `fetch` has sent so far. Raises CloposUnavailableError after five restarts,
     and what `fetch` and `convert` raise.
     """
     reading: _Reading[T] | None = None
@@ -112,7 +112,7 @@ async def read_listing(
         _log.warning("%s: %s; reading the list again from its first page", name, _reason(state))
 
     def give_up(state: RetryCallState) -> None:
-        raise CloposUnavailable(
+        raise CloposUnavailableError(
             f"{name}: the list was read {state.attempt_number} times and is never whole, the last time: "
             f"{_reason(state)}; run again later"
         ) from None

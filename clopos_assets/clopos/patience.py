@@ -12,7 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_exponential_jitter
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 
 _log = logging.getLogger(__name__)
 
@@ -84,9 +84,9 @@ class Patience:
             return bool(self._last) and self._spent + under_way + more_seconds > self.seconds
 
     def check(self) -> None:
-        """Raises CloposUnavailable, before anything is sent, once the run has failed for long enough."""
+        """Raises CloposUnavailableError, before anything is sent, once the run has failed for long enough."""
         if self.is_over():
-            raise CloposUnavailable(self.describe())
+            raise CloposUnavailableError(self.describe())
 
     def describe(self) -> str:
         """The one line to end a run with."""
@@ -104,8 +104,8 @@ def tries(
 ) -> AsyncRetrying:
     """Tries of the request called `name`: a body that raises TryAgainError is run again after a jittered pause.
 
-    Raises CloposUnavailable after `connection.attempts`, where the pause asked for is longer than the version of the
-    API makes likely, and where the run's `patience` is over.
+    Raises CloposUnavailableError after `connection.attempts`, where the pause asked for is longer than the version of
+    the API makes likely, and where the run's `patience` is over.
     """
     patience = patience if patience is not None else Patience()
     patience.check()
@@ -153,8 +153,8 @@ def tries(
         is_last = count >= connection.attempts or failure.wait_seconds > connection.dialect.longest_wait_seconds
         if not is_last or patience.is_over():
             patience.end()
-            raise CloposUnavailable(patience.describe()) from None
-        raise CloposUnavailable(
+            raise CloposUnavailableError(patience.describe()) from None
+        raise CloposUnavailableError(
             f"{name}: given up after {count} {'try' if count == 1 else 'tries'}, the last: {failure}; run again later"
         ) from None
 

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.store import decode_state, machine_seconds
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -82,7 +82,7 @@ class PostgresStore:
                         # Its text may name the address, and that is nobody's business.
                         cause = type(getattr(error, "orig", None) or error).__name__
                 time.sleep(_PAUSE_SECONDS)
-        raise CloposUnavailable(
+        raise CloposUnavailableError(
             f"Dagster's PostgreSQL database, where processes share the request quota, can't be used ({cause}): "
             f"see that it runs and that its user may create and write the table {TABLE}, and run again"
         )

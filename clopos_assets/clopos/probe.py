@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.listing import Item, read_objects
 from clopos_assets.clopos.reply import read_reply, refusal
 from clopos_assets.clopos.token import authenticate
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS = 10.0
 
 
 class Probe:
-    """An async context manager. Each question raises CloposRefused, CloposAnswerError or CloposUnavailable.
+    """An async context manager. Each question raises CloposRefusedError, CloposAnswerError or CloposUnavailableError.
 
     After `authenticate` come the others, which count against the brand's quota, one request each. `rate_limit` is
     what the last answer said of the quota.
@@ -66,12 +66,12 @@ class Probe:
         try:
             answer = await self._wire.send(Request("GET", target, name, headers))
         except NoAnswerError as error:
-            raise CloposUnavailable(f"{name}: {error}; try again later") from None
+            raise CloposUnavailableError(f"{name}: {error}; try again later") from None
         self.rate_limit = RateLimit.read(self._dialect.read_headers(answer.headers))
         secrets = (self._connection.client_secret, self._token)
         reply = read_reply(answer, secrets=secrets, dialect=self._dialect, venue_id=venue_id)
         if reply.verdict.kind is Kind.OK:
             return read_objects(reply.read(), name)
         if reply.verdict.kind is Kind.RETRY:
-            raise CloposUnavailable(f"{name}: {reply.verdict.text}; try again later")
+            raise CloposUnavailableError(f"{name}: {reply.verdict.text}; try again later")
         raise refusal(name, reply.verdict)

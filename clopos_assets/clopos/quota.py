@@ -15,7 +15,7 @@ from math import inf
 from threading import Lock
 from typing import TypeVar
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.store import MemoryStore, Store
 from clopos_assets.clopos.window import Lease, RateLimit, Wait, Window, WindowState
 
@@ -169,8 +169,8 @@ class Quota:
     ) -> AsyncIterator[Slot]:
         """A place in the window, waited for; `on_wait` is told, once, of a wait of a second or more.
 
-        While urgent requests wait, ordinary ones get a fifth of the slots. Raises CloposUnavailable where nobody got
-        a place for five windows, or would, and where the store fails; a later run may succeed.
+        While urgent requests wait, ordinary ones get a fifth of the slots. Raises CloposUnavailableError where nobody
+        got a place for five windows, or would, and where the store fails; a later run may succeed.
         """
         slot = Slot(await self._reserve(on_wait, priority), self._clock)
         try:
@@ -181,7 +181,7 @@ class Quota:
     async def _end(self, slot: Slot) -> None:
         try:
             await self._change(slot.end)
-        except CloposUnavailable as error:
+        except CloposUnavailableError as error:
             # The answer is here and worth keeping; the slot's lease ends by itself.
             _log.warning("a slot of the request quota was not given back: %s", error)
 
@@ -239,7 +239,7 @@ class Quota:
 
     def _refuse_endless_wait(self, seconds: float) -> None:
         if seconds > self._bound_seconds:
-            raise CloposUnavailable(
+            raise CloposUnavailableError(
                 f"Clopos' request quota stays used up: {seconds:.0f} s of waiting would exceed "
                 f"{self._bound_seconds:.0f} s; run again later, and see which other integrations of the brand spend it"
             )

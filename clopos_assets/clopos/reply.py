@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from clopos_assets.clopos.decode import decode_json
 from clopos_assets.clopos.dialect import Dialect
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError
 from clopos_assets.clopos.verdict import Verdict, judge
 from clopos_assets.clopos.window import read_seconds
 from clopos_assets.clopos.wire import Answer
@@ -58,7 +58,7 @@ def read_reply(
 def refusal(name: str, verdict: Verdict) -> CloposError:
     """The error of a final verdict on the request called `name`."""
     message = f"{name}: {verdict.text}"
-    return CloposAnswerError(message) if verdict.undocumented else CloposRefused(message, verdict.parameter)
+    return CloposAnswerError(message) if verdict.undocumented else CloposRefusedError(message, verdict.parameter)
 
 
 def _without_secrets(envelope: object, secrets: Collection[str]) -> object:

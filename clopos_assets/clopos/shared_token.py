@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.store import Store
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _CLAIM_SECONDS = 10.0
 _CLAIMED_AGAIN_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 900.0
 _KINDS: dict[str, type[CloposError]] = {
-    kind.__name__: kind for kind in (CloposRefused, CloposUnavailable, CloposAnswerError)
+    kind.__name__: kind for kind in (CloposRefusedError, CloposUnavailableError, CloposAnswerError)
 }
 
 
@@ -99,7 +99,7 @@ class SharedToken:
         """The token and for how many seconds to use it; `ask` is called where there is none but the `refused` one.
 
         One asks at a time. Those that wait for it share its failure, and a refusal stands for ten seconds.
-        Raises what `ask` raises, and CloposUnavailable where no authentication of another's ends.
+        Raises what `ask` raises, and CloposUnavailableError where no authentication of another's ends.
         """
         give_up_at = self._clock() + _LONGEST_WAIT_SECONDS
         since: int | None = None
@@ -115,7 +115,7 @@ class SharedToken:
                     raise outcome
                 case _Claimed():
                     return await self._authenticate(ask, outcome)
-        raise CloposUnavailable("POST /v2/auth: another's authentication does not end; run again later")
+        raise CloposUnavailableError("POST /v2/auth: another's authentication does not end; run again later")
 
     async def _authenticate(self, ask: Callable[[], Awaitable[Grant]], claim: _Claimed) -> tuple[str, float]:
         begun = self._clock()
@@ -144,7 +144,7 @@ class SharedToken:
     async def _claim_again_and_again(self, claim: _Claimed) -> None:
         for _ in range(int(_LONGEST_WAIT_SECONDS / _CLAIMED_AGAIN_SECONDS)):
             await asyncio.sleep(_CLAIMED_AGAIN_SECONDS)
-            with suppress(CloposUnavailable):  # then another one may authenticate, too, which does no harm
+            with suppress(CloposUnavailableError):  # then another one may authenticate, too, which does no harm
                 await self._change(partial(_claim_again, claim=claim))
 
     async def _change(self, turn: Callable[[TokenState, float], T]) -> T:
@@ -161,7 +161,7 @@ def _claim(state: TokenState, now: float, *, refused: str, since: int | None) ->
         return _Found(state.token, state.renew_at - now)
     if state.failure is not None and (now < state.refused_until or (since is not None and since != state.rounds)):
         kind, text = state.failure
-        return _KINDS.get(kind, CloposUnavailable)(text)
+        return _KINDS.get(kind, CloposUnavailableError)(text)
     if now < state.claimed_until:
         return _Busy(state.rounds)
     state.claimed_until = now + _CLAIM_SECONDS

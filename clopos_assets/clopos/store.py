@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Store(Protocol):
 
         `turn` gets the state, new where there is none or where what is stored is damaged, and the time in seconds
         of the store's clock, which never goes back, counts from anywhere and is the same for all that share the
-        store. It must be quick, and may be run again. Raises CloposUnavailable where the store can't be used.
+        store. It must be quick, and may be run again. Raises CloposUnavailableError where the store can't be used.
         """
         ...
 
@@ -95,7 +95,7 @@ class FileStore:
         try:
             while (file := self._open_locked(name)) is None:
                 if time.monotonic() > give_up:
-                    raise CloposUnavailable(
+                    raise CloposUnavailableError(
                         f"{self.folder / name} stays locked by another process; see what holds it, and run again"
                     )
                 await asyncio.sleep(_LOCK_POLL_SECONDS)
@@ -106,7 +106,7 @@ class FileStore:
             finally:
                 os.close(file)
         except OSError as error:
-            raise CloposUnavailable(
+            raise CloposUnavailableError(
                 f"{self.folder}, where processes share the request quota, can't be used ({error.strerror}): "
                 "allow this user to read and write there, and run again"
             ) from None

@@ -73,7 +73,7 @@ class TokenCache:
         `ask` is called where there is none, by one caller at a time.
         Who waits for another's authentication shares its failure, and a refusal stands for ten seconds, so that
         wrong credentials are not sent again for every request under way. Raises what `ask` raises, and
-        CloposUnavailable where another's authentication does not end or the store can't be used.
+        CloposUnavailableError where another's authentication does not end or the store can't be used.
         """
         account = self._find(connection, venue_id)
         with self._lock:
@@ -133,7 +133,7 @@ async def authenticate(
 
     Unanswered and overloaded are tried again, within bounds.
 
-    Raises CloposRefused for credentials that Clopos does not take, CloposUnavailable, CloposAnswerError. Not
+    Raises CloposRefusedError for credentials that Clopos does not take, CloposUnavailableError, CloposAnswerError. Not
     counted against the quota of the brand.
     """
     request = Request(

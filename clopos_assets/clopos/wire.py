@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposRefused
+from clopos_assets.clopos.errors import CloposRefusedError
 
 
 class NoAnswerError(Exception):
@@ -133,9 +133,9 @@ def _find_proxy(connection: Connection) -> URL | None:
     except ValueError:
         is_address = False
     if not is_address or proxy.scheme not in ("http", "https", "socks4", "socks5", "socks5h"):
-        raise CloposRefused("HTTPS_PROXY is not an address such as http://proxy.example:3128") from None
+        raise CloposRefusedError("HTTPS_PROXY is not an address such as http://proxy.example:3128") from None
     if proxy.scheme not in ("http", "https"):
-        raise CloposRefused("HTTPS_PROXY names a SOCKS proxy: only http and https proxies are supported")
+        raise CloposRefusedError("HTTPS_PROXY names a SOCKS proxy: only http and https proxies are supported")
     return proxy
 
 

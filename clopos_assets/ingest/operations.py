@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow.compute as pc
 
 from clopos_assets.clopos.client import Clopos, read_stock_operations
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_operations
 from clopos_assets.ingest.filing import Filing, Handled, Plan, Stored
 from clopos_assets.ingest.listed import staged_operations, unstage_operations
@@ -204,7 +204,7 @@ class _Making:
                 except (CloposError, IngestError) as error:
                     day.failed[receipt.receipt_id] = str(error)
                     # An answer that can't be read says nothing of the next one; no answer does.
-                    unanswered += isinstance(error, CloposRefused | CloposUnavailable)
+                    unanswered += isinstance(error, CloposRefusedError | CloposUnavailableError)
                 self._asked += 1
                 self._progress("receipts asked for stock operations", self._asked, self._to_ask)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TypeVar
 
 import pyarrow.compute as pc
@@ -48,9 +49,9 @@ class _Listed:
     venues: frozenset[int] | None = None
     known_until: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def leaves_operations_out(self) -> bool:
-        """Whether it is seen to tell no stock operations of any receipt, be there none."""
+        """Whether it tells of no receipt's stock operations, not even that there are none."""
         return bool(self.entries) and all(entry.operations is None for entry in self.entries.values())
 
 
@@ -202,12 +203,14 @@ async def _plan(
     }
     asked = missing | {i: venue for i, venue in (left | waiting).items() if i not in listed.entries}
     before, waited = clopos.requests, clopos.waited_seconds
-    without = bool(asked) and listed.leaves_operations_out
     for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
         for receipt_id, found in zip(
             [receipt_id for receipt_id, _ in part],
             await ask_all(
-                ask_receipt(clopos, scope, *one, stored.versions.get(one[0]), listed_without=without) for one in part
+                ask_receipt(
+                    clopos, scope, *one, stored.versions.get(one[0]), listed_without=listed.leaves_operations_out
+                )
+                for one in part
             ),
             strict=True,
         ):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 
 T = TypeVar("T")
 
@@ -30,9 +30,11 @@ class Budget:
         """A request waits, for the quota or for its next try."""
         self._waited_for = f"; the last wait: {reason}"
 
-    def no_answer(self) -> CloposUnavailable:
+    def no_answer(self) -> CloposUnavailableError:
         """Why nothing was read."""
-        return CloposUnavailable(f"no page came within {self.seconds:g} s{self._waited_for}; the next look tries again")
+        return CloposUnavailableError(
+            f"no page came within {self.seconds:g} s{self._waited_for}; the next look tries again"
+        )
 
     async def page(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """The answer, counted as a page; None where the budget is spent first."""

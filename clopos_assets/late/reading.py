@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page, read_id
 from clopos_assets.late.state import Reading, Unread
 from clopos_assets.tables.values import RowError, read_time
@@ -57,7 +57,7 @@ async def read_changes(fetch: Fetch, reading: Reading, settled: str, pages: int)
     readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
     in the list: what is later, or from a till whose clock is ahead, is read again next time.
 
-    Raises CloposAnswerError where the list is not in order, CloposUnavailable where it changes too fast.
+    Raises CloposAnswerError where the list is not in order, CloposUnavailableError where it changes too fast.
     """
     unread = reading.unread
     head = await _walk(fetch if unread is None else _at_most(max(1, pages // 2), fetch), (0, 0), reading.newest, 0)
@@ -104,7 +104,7 @@ async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int) -
             reason = str(error)
             continue
         return walk
-    raise CloposUnavailable(
+    raise CloposUnavailableError(
         f"the receipts changed last were listed {_WALKS} times, and each time the list changed meanwhile ({reason}); "
         "the next look tries again"
     )

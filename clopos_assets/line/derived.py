@@ -62,7 +62,7 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
     with connect() as connection:
         for shift_date in sorted(shift_dates):
             try:
-                # Held while inputs are read, so that an older reading never overwrites a newer.
+                # Held while inputs are read, so that an older reading never overwrites a newer, nor is told of it.
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = rows_of(connection, shift_date)
                     before = _standing(access, table, shift_date)
@@ -70,7 +70,7 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                         access.lake.replace(table, shift_date, rows, {})
                     elif shift_date not in run.asked:
                         continue  # nothing has happened here that is worth telling
-                figures = figures_of(connection, access.lake, table, shift_date, rows, access.rules)
+                    figures = figures_of(connection, access.lake, table, shift_date, rows, access.rules)
                 if table is DAILY_COGS and before is not None:
                     figures |= _change_of_cost(before.rows, rows)
                 made.add(table, shift_date, figures)

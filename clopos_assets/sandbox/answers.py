@@ -14,7 +14,7 @@ from clopos_assets.sandbox.world import Json, World, encode, stamp
 
 
 @dataclass(slots=True, eq=False)
-class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+class RefusedError(Exception):
     """An answer with `success: false`; `error` is left out where the documents show none."""
 
     status: int
@@ -41,7 +41,7 @@ def succeed(world: World, data: object, more: Json | None = None) -> Response:
 
 def too_many(verdict: Verdict, prefix: str = "RateLimit-") -> Response:
     message = f"Rate limit of {verdict.limit} requests exceeded, try again in {verdict.reset} seconds"
-    response = Refusal(429, "Too Many Requests", message).response()
+    response = RefusedError(429, "Too Many Requests", message).response()
     response.headers.update(verdict.headers(prefix))
     return response
 
@@ -64,4 +64,4 @@ async def answer_http_error(_: Request, problem: Exception) -> Response:
     assert isinstance(problem, HTTPException)
     error = {404: "not_found", 405: "method_not_allowed"}.get(problem.status_code, "error")
     message = "Route not found" if problem.status_code == 404 else str(problem.detail)
-    return Refusal(problem.status_code, error, message).response()
+    return RefusedError(problem.status_code, error, message).response()

@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from clopos_assets.sandbox.answers import (
     NO_RECEIPT,
-    Refusal,
+    RefusedError,
     address_of,
     answer_http_error,
     respond,
@@ -33,10 +33,10 @@ from clopos_assets.sandbox.api_v1 import ApiV1
 from clopos_assets.sandbox.faults import Faults
 from clopos_assets.sandbox.limits import Limits, tightest
 from clopos_assets.sandbox.listing import Listing
-from clopos_assets.sandbox.query import SORTS, InvalidParameter, read_id, read_list_query, read_relations
+from clopos_assets.sandbox.query import SORTS, InvalidParameterError, read_id, read_list_query, read_relations
 from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.requests import RequestLog
-from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
+from clopos_assets.sandbox.tokens import ExpiredTokenError, InvalidTokenError, Tokens
 from clopos_assets.sandbox.world import Json, World
 
 ROOT: Final = "/open-api"
@@ -151,7 +151,7 @@ class _Api:
             return too_many(verdict)
         try:
             response = self._issue_token(await request.body())
-        except Refusal as refusal:
+        except RefusedError as refusal:
             response = refusal.response()
         response.headers.update(verdict.headers())
         return response
@@ -165,16 +165,16 @@ class _Api:
         values = sent if isinstance(sent, dict) else {}
         if not all(isinstance(values.get(name), str) and values[name] for name in names):
             missing = "Missing client_id, client_secret, brand, or integrator_id"
-            raise Refusal(400, missing, "All four fields are required")
+            raise RefusedError(400, missing, "All four fields are required")
         known, access = self._world.credentials, self._world.access
         if values["integrator_id"] != known.integrator_id or not access.integrator_active:
-            raise Refusal(400, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+            raise RefusedError(400, "Invalid integrator_id", "The integrator is unknown or was deactivated")
         if any(values[name] != getattr(known, name) for name in ("client_id", "client_secret", "brand")):
-            raise Refusal(401, None, "Invalid client credentials")
+            raise RefusedError(401, None, "Invalid client credentials")
         if not access.client_enabled:
-            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise RefusedError(401, "Client is disabled", "The Open API module is switched off for this client")
         if access.integrator_is_test and not access.brand_is_test:
-            raise Refusal(200, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+            raise RefusedError(200, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
         token, expires_at = self._tokens.issue(
             brand=known.brand, integrator_id=known.integrator_id, venue_id=self._world.main_venue_id()
         )
@@ -205,9 +205,9 @@ class _Api:
                     response = handler(request, self._venue_of(request, claims))
                 else:
                     response = too_many(verdict)
-            except InvalidParameter as problem:
-                response = Refusal(400, "invalid_parameter", str(problem)).response()
-            except Refusal as refusal:
+            except InvalidParameterError as problem:
+                response = RefusedError(400, "invalid_parameter", str(problem)).response()
+            except RefusedError as refusal:
                 response = refusal.response()
             if response.status_code >= 400:
                 self._limits.count_failure(address)
@@ -219,23 +219,23 @@ class _Api:
 
     def _check_token(self, token: str | None) -> dict[str, Any]:
         if not token:
-            raise Refusal(401, "unauthorized", "Missing authentication headers")
+            raise RefusedError(401, "unauthorized", "Missing authentication headers")
         try:
             claims = self._tokens.check(token)
-        except TokenInvalid:
-            raise Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
-        except TokenExpired as expired:
+        except InvalidTokenError:
+            raise RefusedError(401, "Invalid token", "The token is malformed or its signature is wrong") from None
+        except ExpiredTokenError as expired:
             more = {"expires_at": expired.expires_at}
-            raise Refusal(401, "Token expired", "Authenticate again", more) from None
+            raise RefusedError(401, "Token expired", "Authenticate again", more) from None
         access, known = self._world.access, self._world.credentials
         if claims["brand"] != known.brand:
-            raise Refusal(401, "Invalid token", "The token belongs to another brand")
+            raise RefusedError(401, "Invalid token", "The token belongs to another brand")
         if claims["integrator_id"] != known.integrator_id or not access.integrator_active:
-            raise Refusal(401, "Invalid integrator_id", "The integrator is unknown or was deactivated")
+            raise RefusedError(401, "Invalid integrator_id", "The integrator is unknown or was deactivated")
         if not access.client_enabled:
-            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise RefusedError(401, "Client is disabled", "The Open API module is switched off for this client")
         if access.integrator_is_test and not access.brand_is_test:
-            raise Refusal(401, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
+            raise RefusedError(401, TEST_MODE_MISMATCH, TEST_MODE_MISMATCH)
         return claims
 
     def _venue_of(self, request: Request, claims: dict[str, Any]) -> int:
@@ -246,7 +246,7 @@ class _Api:
         if sent not in known:
             status = self._quirks.unknown_venue_status
             error = {401: "unauthorized", 403: "forbidden"}.get(status, "not_found")
-            raise Refusal(status, error, "Venue not found")
+            raise RefusedError(status, error, "Venue not found")
         return known[sent]
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
@@ -276,11 +276,11 @@ class _Api:
         try:
             receipt = self._world.get_receipt(receipt_id)
         except LookupError:
-            raise Refusal(*NO_RECEIPT) from None
+            raise RefusedError(*NO_RECEIPT) from None
         if int(receipt["venue_id"]) != venue_id:
-            raise Refusal(*NO_RECEIPT)
+            raise RefusedError(*NO_RECEIPT)
         return receipt
 
     def _check_permission(self) -> None:
         if not self._world.access.may_read_receipts:
-            raise Refusal(403, "forbidden", "The staff user of this client may not read receipts")
+            raise RefusedError(403, "forbidden", "The staff user of this client may not read receipts")

@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from clopos_assets.sandbox.answers import NO_RECEIPT, Refusal, address_of, send, succeed, too_many
+from clopos_assets.sandbox.answers import NO_RECEIPT, RefusedError, address_of, send, succeed, too_many
 from clopos_assets.sandbox.limits import Limits, Verdict
 from clopos_assets.sandbox.listing import Listing
-from clopos_assets.sandbox.query import LINES, MODIFIERS, SORTS, InvalidParameter, read_id, read_list_query
+from clopos_assets.sandbox.query import LINES, MODIFIERS, SORTS, InvalidParameterError, read_id, read_list_query
 from clopos_assets.sandbox.query_v1 import translate
 from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.shape_v1 import is_of_v1, shape_receipt
-from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
+from clopos_assets.sandbox.tokens import ExpiredTokenError, InvalidTokenError, Tokens
 from clopos_assets.sandbox.world import Json, World
 
 PREFIX: Final = "X-RateLimit-"
@@ -57,7 +57,7 @@ class ApiV1:
             return self._refuse_more(verdict)
         try:
             return self._issue_token(await request.body())
-        except Refusal as refusal:
+        except RefusedError as refusal:
             return refusal.response()
 
     def _issue_token(self, body: bytes) -> Response:
@@ -69,15 +69,15 @@ class ApiV1:
         values = {name: str(sent[name]) for name in names if sent.get(name)} if isinstance(sent, dict) else {}
         if len(values) < len(names):
             missing = "Missing client_id, client_secret, brand, or venue_id"
-            raise Refusal(400, missing, "All four fields are required")
+            raise RefusedError(400, missing, "All four fields are required")
         known = self._world.credentials
         if any(values[name] != getattr(known, name) for name in names[:3]):
-            raise Refusal(401, None, "Invalid client credentials")
+            raise RefusedError(401, None, "Invalid client credentials")
         if not self._world.access.client_enabled:
-            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise RefusedError(401, "Client is disabled", "The Open API module is switched off for this client")
         venues = {str(number): number for number in self._world.venue_ids()}
         if values["venue_id"] not in venues:
-            raise Refusal(400, "Invalid venue_id", "The brand has no such venue")
+            raise RefusedError(400, "Invalid venue_id", "The brand has no such venue")
         token, expires_at = self._tokens.issue(
             brand=known.brand, integrator_id=_NO_INTEGRATOR, venue_id=venues[values["venue_id"]]
         )
@@ -102,11 +102,11 @@ class ApiV1:
                     return self._refuse_more(verdict)
                 headers = self._tell(verdict)
                 if not self._world.access.may_read_receipts:
-                    raise Refusal(403, "forbidden", "The staff user of this client may not read receipts")
+                    raise RefusedError(403, "forbidden", "The staff user of this client may not read receipts")
                 response = handler(request, claims["venue_id"])
-            except InvalidParameter as problem:
-                response = Refusal(400, "invalid_parameter", str(problem)).response()
-            except Refusal as refusal:
+            except InvalidParameterError as problem:
+                response = RefusedError(400, "invalid_parameter", str(problem)).response()
+            except RefusedError as refusal:
                 response = refusal.response()
             response.headers.update(headers)
             return response
@@ -116,22 +116,22 @@ class ApiV1:
     def _check(self, request: Request) -> dict[str, Any]:
         token, brand, venue = (request.headers.get(name) for name in ("x-token", "x-brand", "x-venue"))
         if not token or not brand or not venue:
-            raise Refusal(401, "unauthorized", "Missing authentication headers")
+            raise RefusedError(401, "unauthorized", "Missing authentication headers")
         try:
             claims = self._tokens.check(token)
-        except TokenInvalid:
-            raise Refusal(401, "Invalid token", "The token is malformed or its signature is wrong") from None
-        except TokenExpired as expired:
+        except InvalidTokenError:
+            raise RefusedError(401, "Invalid token", "The token is malformed or its signature is wrong") from None
+        except ExpiredTokenError as expired:
             more = {"expires_at": expired.expires_at}
-            raise Refusal(401, "Token expired", "Authenticate again", more) from None
+            raise RefusedError(401, "Token expired", "Authenticate again", more) from None
         if claims["integrator_id"] != _NO_INTEGRATOR:
-            raise Refusal(401, "Invalid token", "The token belongs to v2")
+            raise RefusedError(401, "Invalid token", "The token belongs to v2")
         if not self._world.access.client_enabled:
-            raise Refusal(401, "Client is disabled", "The Open API module is switched off for this client")
+            raise RefusedError(401, "Client is disabled", "The Open API module is switched off for this client")
         if claims["brand"] != brand:
-            raise Refusal(401, "unauthorized", "The token belongs to another brand")
+            raise RefusedError(401, "unauthorized", "The token belongs to another brand")
         if str(claims["venue_id"]) != venue:
-            raise Refusal(401, "unauthorized", "The token belongs to another venue")
+            raise RefusedError(401, "unauthorized", "The token belongs to another venue")
         return claims
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
@@ -148,9 +148,9 @@ class ApiV1:
             try:
                 receipt = self._world.get_any_receipt(receipt_id)
             except LookupError:
-                raise Refusal(*NO_RECEIPT) from None
+                raise RefusedError(*NO_RECEIPT) from None
             if int(receipt["venue_id"]) != venue_id:
-                raise Refusal(*NO_RECEIPT)
+                raise RefusedError(*NO_RECEIPT)
             return succeed(self._world, self._shape(receipt, by_id=True))
 
     def _shape(self, receipt: Json, *, by_id: bool) -> Json:

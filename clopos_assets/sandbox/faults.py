@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
-from random import Random
 from threading import Lock
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from clopos_assets.sandbox.answers import Refusal
+from clopos_assets.sandbox.answers import RefusedError
+from clopos_assets.sandbox.chance import seeded
 from clopos_assets.sandbox.limits import Verdict
 from clopos_assets.sandbox.tokens import Tokens
 from clopos_assets.sandbox.wire import Closed, CutOff, Drip, Reset, Stall
@@ -114,7 +114,7 @@ class _Standing:
         self.came[target] += 1
         if self.matched <= plan.spared or (plan.times is not None and self.met >= plan.times):
             return None
-        chance = Random(f"{plan.seed} {target} {self.came[target]}")  # noqa: S311 - reproducible, nobody's secret
+        chance = seeded(plan.seed, target, self.came[target])
         if chance.random() >= plan.share:
             return None
         self.met += 1
@@ -215,7 +215,7 @@ def _named(name: str) -> Fault:
 
 
 def _too_many(fault: Fault, seconds: float, is_v2: bool) -> Response:
-    response = Refusal(429, "Too Many Requests", "Rate limit exceeded, try again later").response()
+    response = RefusedError(429, "Too Many Requests", "Rate limit exceeded, try again later").response()
     if fault is Fault.LIMIT:
         prefix, limit = ("RateLimit-", 300) if is_v2 else ("X-RateLimit-", 100)
         response.headers.update(Verdict(False, limit, 0, 0).headers(prefix))
@@ -243,13 +243,13 @@ def _damage(fault: Fault, true: Response, seconds: float | None) -> Response:
 def _answer_instead(fault: Fault, seconds: float | None) -> Response:
     match fault:
         case Fault.SERVER_ERROR:
-            return Refusal(500, "server_error", "Something went wrong").response()
+            return RefusedError(500, "server_error", "Something went wrong").response()
         case Fault.BAD_GATEWAY:
             return Response("<html><h1>502 Bad Gateway</h1></html>", 502, media_type="text/html")
         case Fault.UNAVAILABLE:
             return Response(b"", 503, {} if seconds is None else {"Retry-After": f"{seconds:g}"})
         case Fault.GATEWAY_TIMEOUT:
-            return Refusal(504, "gateway_timeout", "The upstream did not answer in time").response()
+            return RefusedError(504, "gateway_timeout", "The upstream did not answer in time").response()
         case Fault.HTML:
             return Response("<html><h1>Maintenance</h1></html>", 200, media_type="text/html")
         case Fault.EMPTY:

@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 _KEY = re.compile(r"(\w+)((?:\[\d*\])*)", re.ASCII)
 
 
-class InvalidParameter(Exception):  # noqa: N818 - named after the vendor's slug `invalid_parameter`
+class InvalidParameterError(Exception):
     """A parameter that the API refuses with 400; the text is the answer's `message`."""
 
 
@@ -54,13 +54,13 @@ def read_list_query(text: str, *, refuse_large_limit: bool = False) -> ListQuery
     values = _read(text)
     limit = _positive(values, "limit", DEFAULT_LIMIT)
     if limit > MAX_LIMIT and refuse_large_limit:
-        raise InvalidParameter(f"limit must be {MAX_LIMIT} at most")
+        raise InvalidParameterError(f"limit must be {MAX_LIMIT} at most")
     sort = values.get(("sort", "0"), "created_at")
     if sort not in SORTS:
-        raise InvalidParameter(f"sort[0] must be one of: {', '.join(SORTS)}")
+        raise InvalidParameterError(f"sort[0] must be one of: {', '.join(SORTS)}")
     direction = values.get(("sort", "1"), "-1")
     if direction not in {"1", "-1"}:
-        raise InvalidParameter("sort[1] must be 1 or -1")
+        raise InvalidParameterError("sort[1] must be 1 or -1")
     return ListQuery(
         page=_positive(values, "page", 1),
         limit=min(limit, MAX_LIMIT),
@@ -81,7 +81,7 @@ def read_relations(text: str) -> frozenset[str]:
 def read_id(text: str) -> int:
     """Reads a receipt id from the path."""
     if not _NUMBER.fullmatch(text):
-        raise InvalidParameter("id must be a number")
+        raise InvalidParameterError("id must be a number")
     return int(text)
 
 
@@ -112,7 +112,7 @@ def _positive(values: dict[tuple[str, ...], str], name: str, default: int) -> in
     if text is None:
         return default
     if not _NUMBER.fullmatch(text) or int(text) < 1:
-        raise InvalidParameter(f"{name} must be a positive integer")
+        raise InvalidParameterError(f"{name} must be a positive integer")
     return int(text)
 
 
@@ -125,14 +125,14 @@ def _day(values: dict[tuple[str, ...], str], index: str) -> date | None:
             return date.fromisoformat(text)
     except ValueError:
         pass
-    raise InvalidParameter(f"date[{index}] must be a date in the format YYYY-MM-DD")
+    raise InvalidParameterError(f"date[{index}] must be a date in the format YYYY-MM-DD")
 
 
 def _relations(values: dict[tuple[str, ...], str]) -> frozenset[str]:
     asked = [value for key, value in values.items() if key[0] == "with" and len(key) == 2]
     for name in asked:
         if name not in RELATIONS:
-            raise InvalidParameter(f"with may ask for: {', '.join(sorted(RELATIONS))}")
+            raise InvalidParameterError(f"with may ask for: {', '.join(sorted(RELATIONS))}")
     return frozenset(asked)
 
 
@@ -142,7 +142,7 @@ def _filters(values: dict[tuple[str, ...], str]) -> tuple[tuple[str, str], ...]:
     for number in numbers:
         field, value = values.get(("filters", number, "0")), values.get(("filters", number, "1"))
         if field is None or value is None:
-            raise InvalidParameter(f"filters[{number}] must have a field [0] and a value [1]")
+            raise InvalidParameterError(f"filters[{number}] must have a field [0] and a value [1]")
         if field in FILTERS:
             pairs.append((field, value))
     return tuple(pairs)

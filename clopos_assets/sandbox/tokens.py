@@ -16,11 +16,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-class TokenInvalid(Exception):  # noqa: N818 - named after the vendor's answer "Invalid token"
+class InvalidTokenError(Exception):
     """No token of this server: malformed, wrongly signed or taken back."""
 
 
-class TokenExpired(Exception):  # noqa: N818 - named after the vendor's answer "Token expired"
+class ExpiredTokenError(Exception):
     """A token of this server past its end; `expires_at` is ISO 8601 in UTC, as in the vendor's error body."""
 
     def __init__(self, expires_at: str) -> None:
@@ -59,15 +59,15 @@ class Tokens:
         return f"{head}.{body}.{_sign(f'{head}.{body}')}", now + self.lifetime
 
     def check(self, token: str) -> dict[str, Any]:
-        """Gives the claims, or raises `TokenInvalid` or `TokenExpired` (from its `exp` on)."""
+        """Gives the claims, or raises `InvalidTokenError` or `ExpiredTokenError` (from its `exp` on)."""
         signed, _, signature = token.rpartition(".")
         if not signed or not hmac.compare_digest(_sign(signed).encode(), signature.encode()):
-            raise TokenInvalid
+            raise InvalidTokenError
         claims = _decode(signed.rpartition(".")[2])
         if claims["serial"] <= self._revoked_through:
-            raise TokenInvalid
+            raise InvalidTokenError
         if claims["serial"] <= self._expired_through or self._clock() >= claims["exp"]:
-            raise TokenExpired(datetime.fromtimestamp(claims["exp"], UTC).isoformat().replace("+00:00", "Z"))
+            raise ExpiredTokenError(datetime.fromtimestamp(claims["exp"], UTC).isoformat().replace("+00:00", "Z"))
         return claims
 
     def revoke_all(self) -> None:

@@ -54,7 +54,6 @@ def in_shape(table: Table, rows: pa.Table, names: Sequence[str]) -> pa.Table:
             raise ContractError(f"its column {field.name} has NULLs, which it may not have")
         try:
             columns.append(column.cast(field.type))
-        # Values that do not fit, and types that have no way from one to the other.
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a value does not fit; there is no such cast
             raise ContractError(f"its column {field.name} is {column.type}, declared is {field.type}") from None
     return pa.Table.from_arrays(columns, schema=declared)

@@ -31,6 +31,15 @@ async def list_ids(clopos: Clopos, venue_id: int | None = None) -> Listing[list[
     )
 
 
+def numbers_of(listing: Listing[list[object]]) -> list[int]:
+    """The ids that came, in their order: all of them numbers."""
+    numbers = []
+    for number in (number for part in listing.parts for number in part):
+        assert isinstance(number, int)
+        numbers.append(number)
+    return numbers
+
+
 async def get_fifth(clopos: Clopos) -> Item | None:
     return await clopos.get_receipt(5, None)
 

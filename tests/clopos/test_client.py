@@ -6,10 +6,20 @@ from decimal import Decimal
 import pytest
 
 from clopos_assets.clopos.client import Clopos, StockAnswer, read_stock_operations
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item
 
-from .asking import FIRST, LAST, always, get_fifth, get_fifth_operations, list_ids, refuse, run_with
+from .asking import (
+    FIRST,
+    LAST,
+    always,
+    get_fifth,
+    get_fifth_operations,
+    list_ids,
+    numbers_of,
+    refuse,
+    run_with,
+)
 from .brand import NOT_FOUND, RATE, TOKEN, Brand, make_receipts
 from .server import Asked, Reply, reply_json
 
@@ -87,7 +97,7 @@ def test_venues_in_pages() -> None:
 
 def test_pages_cut_down_silently_are_read_whole() -> None:
     listing, server = run_with(Brand(make_receipts(120), largest_page=50), list_ids)
-    assert sorted(number for part in listing.parts for number in part) == list(range(1, 121))  # type: ignore[type-var]  # ids are ints
+    assert sorted(numbers_of(listing)) == list(range(1, 121))
     assert (listing.requests, listing.restarts, server.count("/receipts")) == (3, 0, 3)
 
 
@@ -107,7 +117,7 @@ def test_a_refused_page_size_falls_back_to_the_default_for_good() -> None:
 
 def test_a_page_size_refused_throughout_is_final() -> None:
     brand = Brand(intervene=always(refuse("invalid_parameter", 400, "limit is wrong")))
-    with pytest.raises(CloposRefused, match="limit is wrong"):
+    with pytest.raises(CloposRefusedError, match="limit is wrong"):
         run_with(brand, list_ids)
 
 
@@ -134,7 +144,9 @@ def test_a_list_that_never_stands_still_is_given_up() -> None:
         return None
 
     brand.intervene = intervene
-    with pytest.raises(CloposUnavailable, match=r"GET /v2/receipts \(2026-01-17 to 2026-01-20\): the list was read 6"):
+    with pytest.raises(
+        CloposUnavailableError, match=r"GET /v2/receipts \(2026-01-17 to 2026-01-20\): the list was read 6"
+    ):
         run_with(brand, list_ids)
 
 
@@ -154,7 +166,7 @@ def test_lists_not_as_documented(envelope: Item) -> None:
 
 def test_an_unknown_venue_is_named() -> None:
     brand = Brand(intervene=always(refuse("forbidden", 403)))
-    with pytest.raises(CloposRefused, match=r"venue 7\): HTTP 403 \"forbidden\".*venue 7 in CLOPOS_VENUE_IDS"):
+    with pytest.raises(CloposRefusedError, match=r"venue 7\): HTTP 403 \"forbidden\".*venue 7 in CLOPOS_VENUE_IDS"):
         run_with(brand, lambda clopos: list_ids(clopos, 7))
 
 
@@ -178,7 +190,7 @@ def test_absent_is_an_answer() -> None:
 
 def test_a_page_of_html_is_not_absence() -> None:
     brand = Brand(intervene=always(Reply(404, b"<html>nginx</html>", "text/html")))
-    with pytest.raises(CloposRefused, match="CLOPOS_BASE_URL"):
+    with pytest.raises(CloposRefusedError, match="CLOPOS_BASE_URL"):
         run_with(brand, get_fifth)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
@@ -58,7 +58,7 @@ def test_a_fault_is_tried_again(reply: Reply, caplog: pytest.LogCaptureFixture) 
 
 def test_slow_drips_are_given_up() -> None:
     brand = Brand(intervene=always(Reply(body=b"x" * 1000, fault="drip")))
-    with pytest.raises(CloposUnavailable, match=r"given up after 2 tries, the last: no whole answer within 0.3 s"):
+    with pytest.raises(CloposUnavailableError, match=r"given up after 2 tries, the last: no whole answer within 0.3 s"):
         run_with(brand, get_fifth, attempts=2, timeout_seconds=0.3)
 
 
@@ -70,7 +70,9 @@ def test_faults_end() -> None:
             async with connect(server) as clopos:
                 await clopos.get_receipt(5, 7)
 
-        with pytest.raises(CloposUnavailable, match=r"GET /v2/receipts/5 \(venue 7\): given up after 4 tries.*502"):
+        with pytest.raises(
+            CloposUnavailableError, match=r"GET /v2/receipts/5 \(venue 7\): given up after 4 tries.*502"
+        ):
             asyncio.run(run())
         assert server.count("/receipts/5") == 4
 
@@ -89,7 +91,7 @@ def test_a_retry_after_is_the_least_wait() -> None:
 
 def test_an_endless_retry_after_is_not_waited_for() -> None:
     brand = Brand(intervene=always(Reply(503, headers={"Retry-After": "86400"})))
-    with pytest.raises(CloposUnavailable, match="given up after 1 try"):
+    with pytest.raises(CloposUnavailableError, match="given up after 1 try"):
         run_with(brand, get_fifth)
 
 
@@ -100,7 +102,7 @@ def test_answers_beyond_measure_are_not_read_and_tried_again() -> None:
     assert server.count("/receipts/5") == 2
     brand = Brand(intervene=always(Reply(body=b" " * 3000)))
     with pytest.raises(
-        CloposUnavailable, match=r"GET /v2/receipts/5: given up after 4 tries, the last: .* 2,000 bytes.*run again"
+        CloposUnavailableError, match=r"GET /v2/receipts/5: given up after 4 tries, the last: .* 2,000 bytes.*run again"
     ):
         run_with(brand, get_fifth, max_body_bytes=2000)
 
@@ -116,7 +118,7 @@ def test_the_answer_about_one_receipt_is_bounded_more_tightly_than_a_page() -> N
                 assert (await list_ids(clopos)).total == 5
                 await get_fifth(clopos)
 
-        with pytest.raises(CloposUnavailable, match="the answer is larger than 8,388,608 bytes"):
+        with pytest.raises(CloposUnavailableError, match="the answer is larger than 8,388,608 bytes"):
             asyncio.run(run())
 
 
@@ -130,7 +132,7 @@ def test_redirects_are_not_followed(status: int) -> None:
         location = f"http://localhost:{elsewhere.port}/open-api/v2/receipts/5?token=hidden"
         brand = Brand(intervene=always(Reply(status, headers={"Location": location})))
         with pytest.raises(
-            CloposRefused, match=f"HTTP {status} redirects to localhost, which is not followed"
+            CloposRefusedError, match=f"HTTP {status} redirects to localhost, which is not followed"
         ) as caught:
             run_with(brand, get_fifth)
         assert elsewhere.asked == []
@@ -189,7 +191,7 @@ def test_a_token_refused_when_new_is_final(words: str) -> None:
             async with connect(server) as clopos:
                 await get_fifth(clopos)
 
-        with pytest.raises(CloposRefused, match=f"{words}.*just issued"):
+        with pytest.raises(CloposRefusedError, match=f"{words}.*just issued"):
             asyncio.run(run())
         assert (server.count("/auth"), server.count("/receipts/5")) == (2, 2)
 
@@ -226,14 +228,14 @@ def test_wrong_credentials_are_sent_once() -> None:
                 return list(outcomes)
 
         outcomes = asyncio.run(run())
-        assert all(isinstance(outcome, CloposRefused) for outcome in outcomes)
+        assert all(isinstance(outcome, CloposRefusedError) for outcome in outcomes)
         assert "CLOPOS_CLIENT_SECRET" in str(outcomes[0])
         assert [asked.path for asked in server.asked] == ["/open-api/v2/auth"]
 
 
 @pytest.mark.parametrize(
     ("kind", "retry_helps"),
-    [(CloposError, False), (CloposRefused, False), (CloposAnswerError, False), (CloposUnavailable, True)],
+    [(CloposError, False), (CloposRefusedError, False), (CloposAnswerError, False), (CloposUnavailableError, True)],
 )
 def test_errors_say_whether_a_retry_helps(kind: type[CloposError], retry_helps: bool) -> None:
     assert kind("x").retry_helps is retry_helps

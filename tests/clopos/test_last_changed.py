@@ -3,7 +3,7 @@
 import pytest
 
 from clopos_assets.clopos.client import Clopos
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError
 from clopos_assets.clopos.listing import Page
 
 from .asking import always, refuse, run_with
@@ -45,7 +45,7 @@ def test_pages_are_smaller_where_large_ones_are_refused() -> None:
 
 def test_a_refusal_of_something_else_is_final() -> None:
     brand = Brand(intervene=always(refuse("invalid_parameter", 400, "sort[0] is unknown")))
-    with pytest.raises(CloposRefused, match=r"GET /v2/receipts \(last changed, page 2, venue 7\).*sort\[0\]"):
+    with pytest.raises(CloposRefusedError, match=r"GET /v2/receipts \(last changed, page 2, venue 7\).*sort\[0\]"):
         run_with(brand, second_page)
 
 

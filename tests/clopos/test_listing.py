@@ -8,8 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Listing, Page, read_listing, read_page
+from tests.clopos.asking import numbers_of
 
 
 @dataclass
@@ -57,7 +58,7 @@ def _read(source: _Source, concurrency: int = 1) -> Listing[list[object]]:
 def test_pages_come_in_order_and_once(count: int, concurrency: int) -> None:
     source = _Source(_rows(*range(1, count + 1)))
     listing = _read(source, concurrency)
-    assert [number for part in listing.parts for number in part] == list(range(1, count + 1))
+    assert numbers_of(listing) == list(range(1, count + 1))
     pages = max((count + 1) // 2, 1)
     assert sorted(source.asked) == list(range(1, pages + 1))
     assert (listing.total, listing.requests, listing.restarts, listing.conflicts) == (count, pages, 0, {})
@@ -66,7 +67,7 @@ def test_pages_come_in_order_and_once(count: int, concurrency: int) -> None:
 def test_pages_that_shrink_are_read_to_the_end() -> None:
     source = _Source(_rows(*range(1, 8)), size=lambda answer: 3 if answer == 0 else 2)
     listing = _read(source)
-    assert sorted(n for part in listing.parts for n in part) == list(range(1, 8))  # type: ignore[type-var]  # ids are ints
+    assert sorted(numbers_of(listing)) == list(range(1, 8))
     assert listing.restarts == 0
 
 
@@ -74,7 +75,9 @@ def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
     async def fetch(number: int) -> Page:
         return Page(_rows(1, 2), 4)
 
-    with pytest.raises(CloposUnavailable, match=r"the list: the list was read 6 times .* 2 of 4 items came; run again"):
+    with pytest.raises(
+        CloposUnavailableError, match=r"the list: the list was read 6 times .* 2 of 4 items came; run again"
+    ):
         asyncio.run(
             read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0, count_requests=lambda: 0)
         )
@@ -83,7 +86,7 @@ def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
 def test_an_empty_first_page_of_a_list_that_promises_more_starts_again() -> None:
     source = _Source(_rows(1), total=lambda count: 5)
     source.rows = []
-    with pytest.raises(CloposUnavailable, match="first page is empty and 5 items are promised"):
+    with pytest.raises(CloposUnavailableError, match="first page is empty and 5 items are promised"):
         _read(source)
     assert source.asked == [1] * 6
 
@@ -119,7 +122,7 @@ def test_a_row_that_moved_to_another_page_is_one_row() -> None:
     listing = asyncio.run(
         read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0, count_requests=lambda: 3)
     )
-    assert sorted(n for part in listing.parts for n in part) == [1, 2, 3, 4]  # type: ignore[type-var]  # ids are ints
+    assert sorted(numbers_of(listing)) == [1, 2, 3, 4]
     assert listing.restarts == 0
 
 
@@ -229,10 +232,10 @@ def test_a_listing_is_the_list_at_some_moment_or_an_error(
     )
     try:
         listing = _read(source, concurrency)
-    except CloposUnavailable:
+    except CloposUnavailableError:
         # Only pages of changing sizes, or a change in each reading, may defeat six readings.
         assert not is_steady or len(changes) >= 6
         return
-    ids = [number for part in listing.parts for number in part]
+    ids = numbers_of(listing)
     assert len(ids) == len(set(ids)) == listing.total
     assert set(ids) in moments

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 
 from .brand import Brand, connect, make_receipts
@@ -41,7 +41,7 @@ def test_time_of_requests_counts_once_and_time_between_them_does_not() -> None:
         assert not patience.is_over()
         clock.now += 1
         assert patience.is_over()
-    with pytest.raises(CloposUnavailable) as caught:
+    with pytest.raises(CloposUnavailableError) as caught:
         patience.check()
     assert str(caught.value) == LINE
 
@@ -79,11 +79,11 @@ def test_no_pause_leads_beyond_the_bound() -> None:
                     _spend(clock, patience, 600)
                     raise TryAgainError("HTTP 503", 301)
 
-    with pytest.raises(CloposUnavailable) as caught:
+    with pytest.raises(CloposUnavailableError) as caught:
         asyncio.run(run())
     assert str(caught.value) == LINE
     assert clock.now == 600
-    with pytest.raises(CloposUnavailable):
+    with pytest.raises(CloposUnavailableError):
         patience.check()
 
 
@@ -103,7 +103,7 @@ def test_once_it_is_over_nothing_is_sent_for_any_request_of_the_run() -> None:
 
     with Server(brand.answer) as server:
         outcomes = asyncio.run(run(server))
-    assert {type(outcome) for outcome in outcomes} == {CloposUnavailable}
+    assert {type(outcome) for outcome in outcomes} == {CloposUnavailableError}
     assert all("used up; the last: GET /v2/receipts/1" in str(outcome) for outcome in outcomes)
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from clopos_assets.clopos import postgres as postgres_module
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.postgres import TABLE, PostgresStore
 
 from .askers import Task, refusals, run_all, served
@@ -100,7 +100,7 @@ def test_a_lost_connection_is_made_again(url: str) -> None:
 
 def test_a_database_that_is_not_there_is_one_line_without_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres_module, "_PAUSE_SECONDS", 0.0)
-    with pytest.raises(CloposUnavailable) as caught:
+    with pytest.raises(CloposUnavailableError) as caught:
         _change(PostgresStore("postgresql://somebody:s3cret@127.0.0.1:9/dagster"))
     assert "can't be used (OperationalError)" in str(caught.value)
     assert "s3cret" not in str(caught.value)

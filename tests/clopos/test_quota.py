@@ -8,7 +8,7 @@ from collections import deque
 
 import pytest
 
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.quota import Quota
 
 from .brand import Brand, connect
@@ -56,7 +56,7 @@ def test_waits_are_bounded() -> None:
         async with quota.slot():
             raise AssertionError("there is no slot")
 
-    with pytest.raises(CloposUnavailable, match="3600 s of waiting would exceed 300 s"):
+    with pytest.raises(CloposUnavailableError, match="3600 s of waiting would exceed 300 s"):
         asyncio.run(run())
     assert clock.now == 0.0
 
@@ -71,7 +71,7 @@ def test_a_window_that_never_opens_ends_the_wait() -> None:
                 raise AssertionError("the only slot is held")
             held.cancel()
 
-    with pytest.raises(CloposUnavailable, match="run again later"):
+    with pytest.raises(CloposUnavailableError, match="run again later"):
         asyncio.run(run())
     assert 290 < clock.now <= 300
 

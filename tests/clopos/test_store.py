@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from clopos_assets.clopos import store as store_module
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.store import FileStore, MemoryStore, Store, hashed
 
 
@@ -143,7 +143,7 @@ def test_a_turn_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CloposUnavailable, match=r"can't be used \(Not a directory\): allow this user"):
+    with pytest.raises(CloposUnavailableError, match=r"can't be used \(Not a directory\): allow this user"):
         _change(FileStore(tmp_path / "file"))
 
 
@@ -158,7 +158,7 @@ def test_a_state_that_nobody_uses_goes_when_another_one_comes(tmp_path: Path) ->
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "count").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(CloposUnavailable, match="can't be used"):
+    with pytest.raises(CloposUnavailableError, match="can't be used"):
         _change(FileStore(tmp_path))
     assert not (tmp_path / "elsewhere").exists()
 
@@ -177,7 +177,7 @@ def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(
         finally:
             os.close(file)
 
-    with pytest.raises(CloposUnavailable, match="stays locked by another process"):
+    with pytest.raises(CloposUnavailableError, match="stays locked by another process"):
         asyncio.run(run())
 
 

@@ -9,7 +9,7 @@ from email.utils import formatdate
 import pytest
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.wire import Wire
 
@@ -96,7 +96,7 @@ def test_tasks_and_threads_authenticate_once() -> None:
     assert desk.asked == 1
 
 
-@pytest.mark.parametrize("failure", [CloposRefused("no"), CloposUnavailable("not now")])
+@pytest.mark.parametrize("failure", [CloposRefusedError("no"), CloposUnavailableError("not now")])
 def test_who_waits_shares_the_failure(failure: CloposError) -> None:
     desk = _Desk(failure=failure)
     tokens = TokenCache(clock=desk.clock)
@@ -110,10 +110,10 @@ def test_who_waits_shares_the_failure(failure: CloposError) -> None:
 
 
 def test_a_refusal_stands_for_ten_seconds() -> None:
-    desk = _Desk(failure=CloposRefused("no"))
+    desk = _Desk(failure=CloposRefusedError("no"))
     tokens = TokenCache(clock=desk.clock)
     for _ in range(3):
-        with pytest.raises(CloposRefused, match="no"):
+        with pytest.raises(CloposRefusedError, match="no"):
             asyncio.run(tokens.get(_connection(), desk.ask))
     assert desk.asked == 1
     desk.now += 10
@@ -228,7 +228,7 @@ def test_a_429_without_a_reset_waits_out_the_minute() -> None:
 
 
 def test_faults_end() -> None:
-    with pytest.raises(CloposUnavailable, match=r"POST /v2/auth: given up after 3 tries, the last: HTTP 503"):
+    with pytest.raises(CloposUnavailableError, match=r"POST /v2/auth: given up after 3 tries, the last: HTTP 503"):
         _authenticate([Reply(503)] * 3)
 
 
@@ -237,20 +237,20 @@ def test_faults_end() -> None:
     [
         (
             reply_json({"success": False, "error": "unauthorized", "message": "Invalid client credentials"}, 401),
-            CloposRefused,
+            CloposRefusedError,
             "Invalid client credentials.*CLOPOS_CLIENT_SECRET",
         ),
         (
             reply_json({"success": False, "error": "Invalid integrator_id"}, 400),
-            CloposRefused,
+            CloposRefusedError,
             "Invalid integrator_id.*CLOPOS_INTEGRATOR_ID",
         ),
         (
             reply_json({"success": False, "error": "Test integrator on a production brand"}),
-            CloposRefused,
+            CloposRefusedError,
             "production brand.*CLOPOS_BRAND",
         ),
-        (reply_json({"success": False, "error": "Invalid token"}, 401), CloposRefused, "Invalid token"),
+        (reply_json({"success": False, "error": "Invalid token"}, 401), CloposRefusedError, "Invalid token"),
         (reply_json({"success": True, "data": {}}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": "two\r\nlines"}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": 5}), CloposAnswerError, "no usable token"),

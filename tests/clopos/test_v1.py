@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 
 from clopos_assets.clopos.client import Clopos, Connection, StockAnswer, read_stock_operations
 from clopos_assets.clopos.dialect import V1, V2
-from clopos_assets.clopos.errors import CloposAnswerError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.patience import TryAgainError, tries
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
@@ -157,7 +157,7 @@ def test_operations_that_are_no_list_of_objects(operations: object) -> None:
 @pytest.mark.parametrize("work", [lambda clopos: list_ids(clopos, None), Clopos.list_venues])
 def test_a_venue_must_be_named(work: Callable[[Clopos], Awaitable[object]]) -> None:
     with served(world()) as sandbox:
-        with pytest.raises(CloposRefused, match=r"name the venues by id in CLOPOS_VENUE_IDS, such as 1,2$"):
+        with pytest.raises(CloposRefusedError, match=r"name the venues by id in CLOPOS_VENUE_IDS, such as 1,2$"):
             run(sandbox, work)
         assert sandbox.requests.total() == 0
 
@@ -165,7 +165,7 @@ def test_a_venue_must_be_named(work: Callable[[Clopos], Awaitable[object]]) -> N
 def test_a_venue_of_others_is_named() -> None:
     with (
         served(world()) as sandbox,
-        pytest.raises(CloposRefused, match=r"^POST /auth: .*check that venue 9 in CLOPOS_VENUE_IDS"),
+        pytest.raises(CloposRefusedError, match=r"^POST /auth: .*check that venue 9 in CLOPOS_VENUE_IDS"),
     ):
         run(sandbox, lambda clopos: list_ids(clopos, 9))
 
@@ -173,11 +173,11 @@ def test_a_venue_of_others_is_named() -> None:
 def test_no_integrator_is_advised() -> None:
     with served(world()) as sandbox:
         sandbox.world.access.client_enabled = False
-        with pytest.raises(CloposRefused) as caught:
+        with pytest.raises(CloposRefusedError) as caught:
             run(sandbox, list_ids)
     assert "INTEGRATOR" not in str(caught.value)
     body = reply_json({"success": False, "message": "no"}, 401)
-    with pytest.raises(CloposRefused, match=r"check CLOPOS_CLIENT_ID, .*, CLOPOS_BRAND and CLOPOS_VENUE_IDS"):
+    with pytest.raises(CloposRefusedError, match=r"check CLOPOS_CLIENT_ID, .*, CLOPOS_BRAND and CLOPOS_VENUE_IDS"):
         run_with(Brand(intervene=lambda asked: body), list_ids, dialect=V1)
 
 
@@ -228,6 +228,6 @@ def test_an_hour_of_quota_is_waited_for_and_no_longer(
                 raise TryAgainError("HTTP 429", seconds, is_quota=True)
 
     monkeypatch.setattr("clopos_assets.clopos.patience.asyncio.sleep", sleep)
-    with pytest.raises(CloposUnavailable, match=f"given up after {count}"):
+    with pytest.raises(CloposUnavailableError, match=f"given up after {count}"):
         asyncio.run(ask())
     assert [each for each in slept if each] == [3600.0] * (count - 1)

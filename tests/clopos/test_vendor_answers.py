@@ -14,7 +14,7 @@ import pytest
 from clopos_assets.clopos.client import read_stock_operations
 from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.dialect import V1
-from clopos_assets.clopos.errors import CloposRefused
+from clopos_assets.clopos.errors import CloposRefusedError
 from clopos_assets.clopos.verdict import Kind, judge
 
 from .brand import Brand, connect
@@ -74,7 +74,7 @@ def test_errors(example: str, status: int, message: str) -> None:
         async with connect(server) as clopos:
             await clopos.get_receipt(1, None)
 
-    with Server(_brand(example, status).answer) as server, pytest.raises(CloposRefused, match=message):
+    with Server(_brand(example, status).answer) as server, pytest.raises(CloposRefusedError, match=message):
         asyncio.run(run())
 
 

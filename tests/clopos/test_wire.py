@@ -7,7 +7,7 @@ import pytest
 from yarl import URL
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.errors import CloposRefused
+from clopos_assets.clopos.errors import CloposRefusedError
 from clopos_assets.clopos.wire import Answer, NoAnswerError, Request, Wire, _find_proxy
 
 from .brand import SECRET
@@ -151,7 +151,7 @@ def test_addresses(url: str) -> None:
     ],
 )
 def test_addresses_that_are_refused(url: str, message: str) -> None:
-    with pytest.raises(CloposRefused, match=message) as caught:
+    with pytest.raises(CloposRefusedError, match=message) as caught:
         _connection(url)
     assert "CLOPOS_BASE_URL" in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -192,7 +192,7 @@ def test_the_proxy_of_the_environment(
 )
 def test_proxies_that_are_refused(environment: pytest.MonkeyPatch, address: str, message: str) -> None:
     environment.setenv("HTTPS_PROXY", address)
-    with pytest.raises(CloposRefused, match=message) as caught:
+    with pytest.raises(CloposRefusedError, match=message) as caught:
         Wire(_connection("https://api.example"))
     assert SECRET not in str(caught.value)
 

@@ -31,8 +31,6 @@ VERSIONS: tuple[ApiVersion, ...] = ("v2", "v1")
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 1.2
 """Where answers are slow. Elsewhere nothing is to be read into a machine that has much else to do."""
-DRIP_SECONDS = 5.0
-"""How long a drip takes: longer than it is waited for."""
 PATIENCE_SECONDS = 30.0
 SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
@@ -74,6 +72,11 @@ def morning_after(number: int) -> datetime:
 
 QUIRKS = Quirks(refuse_large_limit=True, v1_operations="by id")
 """Pages of 50, and operations by id alone under v1."""
+
+
+def seconds_of(fault: Fault) -> float:
+    """What a fault's plan says of seconds: a drip is slower than it is waited for, all else soon over."""
+    return 4 * TIMEOUT_SECONDS if fault is Fault.DRIP else 0.05
 
 
 @contextmanager

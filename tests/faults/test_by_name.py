@@ -9,7 +9,7 @@ import pytest
 
 from clopos_assets.clopos.patience import Patience
 from clopos_assets.sandbox import Fault
-from tests.faults.restaurant import DAYS, DRIP_SECONDS, LIMITS, TOKENS, Truth, hasty
+from tests.faults.restaurant import DAYS, LIMITS, TIMEOUT_SECONDS, TOKENS, Truth, hasty, seconds_of
 
 _TOO_MANY = r'HTTP 429 "Too Many Requests: Rate limit exceeded|Clopos\' request quota stays used up'
 CAUSES: dict[Fault, str] = {
@@ -27,8 +27,8 @@ CAUSES: dict[Fault, str] = {
     Fault.HUGE_GZIP: r"the answer is larger than 1,048,576 bytes",
     Fault.BROKEN_GZIP: r"the answer could not be decompressed",
     Fault.CUT_OFF: r"the answer was cut off",
-    Fault.DRIP: r"no whole answer within 1.2 s",
-    Fault.STALL: r"no whole answer within 1.2 s",
+    Fault.DRIP: f"no whole answer within {TIMEOUT_SECONDS} s",
+    Fault.STALL: f"no whole answer within {TIMEOUT_SECONDS} s",
     Fault.CLOSED: r"the server closed the connection without an answer",
     Fault.RESET: r"Connection reset by peer|the connection broke|the server closed the connection",
     Fault.TOKEN_EXPIRED: r'HTTP 401 "Token expired: Authenticate again"',
@@ -55,7 +55,7 @@ def test_what_stays_ends_in_one_line_and_the_next_run_asks_for_the_rest(
 ) -> None:
     spared = 0 if where == "list" else 6
     path = "/receipts" if where == "list" else truth.operations
-    truth.sandbox.faults.plan(fault, path, spared=spared, seconds=DRIP_SECONDS if fault is Fault.DRIP else 0.05)
+    truth.sandbox.faults.plan(fault, path, spared=spared, seconds=seconds_of(fault))
     site = truth.site(tmp_path, fault)
     with hasty(fault, attempts=2):
         bad = site.make()
@@ -93,7 +93,7 @@ def test_a_run_bears_it_for_so_long_however_many_tries_are_left(truth: Truth, tm
 @pytest.mark.parametrize("whole", ["v2"], indirect=True)
 @pytest.mark.parametrize("fault", [*sorted(set(Fault) - TOKENS - LIMITS), Fault.LIMIT_BARE], ids=str)
 def test_where_no_token_is_to_be_had_nothing_is_asked(truth: Truth, fault: Fault, tmp_path: Path) -> None:
-    truth.sandbox.faults.plan(fault, "/auth", seconds=DRIP_SECONDS if fault is Fault.DRIP else 0.05)
+    truth.sandbox.faults.plan(fault, "/auth", seconds=seconds_of(fault))
     site = truth.site(tmp_path, fault)
     with hasty(fault, attempts=2):
         bad = site.make(DAYS[:1])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from clopos_assets.sandbox import Fault
-from tests.faults.restaurant import DRIP_SECONDS, SLOW, TOKENS, Truth
+from tests.faults.restaurant import SLOW, TOKENS, Truth, seconds_of
 
 
 @pytest.mark.parametrize("fault", Fault, ids=str)
@@ -14,8 +14,8 @@ def test_what_happens_a_few_times_leaves_no_trace(truth: Truth, fault: Fault, tm
     # A token that is refused as soon as it was issued is final, and each one here refuses all that are under way.
     times = 1 if fault in TOKENS | SLOW else 2
     for path in ("/auth", "/venues", "/receipts"):
-        faults.plan(fault, path, times=times, seconds=DRIP_SECONDS if fault is Fault.DRIP else 0.05)
-    faults.plan(fault, truth.operations, times=times, spared=5, seconds=DRIP_SECONDS if fault is Fault.DRIP else 0.05)
+        faults.plan(fault, path, times=times, seconds=seconds_of(fault))
+    faults.plan(fault, truth.operations, times=times, spared=5, seconds=seconds_of(fault))
     site = truth.site(tmp_path, fault)
     assert site.make() == {}
     assert site.rows() == truth.rows

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from clopos_assets.clopos import shared_token, store
-from clopos_assets.clopos.errors import CloposUnavailable
+from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.shared_token import Grant, SharedToken
 from clopos_assets.clopos.store import FileStore, MemoryStore, S, T
@@ -122,12 +122,12 @@ def test_who_is_alive_authenticates_alone_however_long_it_takes(monkeypatch: pyt
 
 
 async def authenticate_badly() -> Grant:
-    raise CloposUnavailable("not now")
+    raise CloposUnavailableError("not now")
 
 
 def test_nothing_of_a_claim_outlives_it() -> None:
     async def run() -> None:
-        with pytest.raises(CloposUnavailable, match="not now"):
+        with pytest.raises(CloposUnavailableError, match="not now"):
             await SharedToken(MemoryStore(), "token").get(authenticate_badly, "")
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -163,7 +163,7 @@ def test_a_claim_that_is_written_late_claims_nothing() -> None:
             await shared.is_renewed.wait()
             return await authenticate_badly()
 
-        with pytest.raises(CloposUnavailable, match="not now"):
+        with pytest.raises(CloposUnavailableError, match="not now"):
             await SharedToken(shared, "token").get(renewed_and_refused, "")
         await shared.late[0]()
         token, _ = await SharedToken(shared, "token", sleep=never).get(authenticate, "")

@@ -75,7 +75,7 @@ def refusing_server(status: int, code: str, words: str) -> Iterator[str]:
     """The address of an S3 server that answers everything with one error, which says something it should not."""
     body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{words}</Message></Error>".encode()
 
-    class Refusal(BaseHTTPRequestHandler):
+    class RefusedError(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def _refuse(self) -> None:
@@ -92,7 +92,7 @@ def refusing_server(status: int, code: str, words: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), RefusedError) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from clopos_assets.ingest.day import Day as Loaded
+from clopos_assets.ingest.day import Day
 from clopos_assets.ingest.filing import Stored
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RAW, STOCK_OPERATIONS, ContractError
@@ -88,7 +88,7 @@ def test_what_a_shift_date_holds_is_one_request_a_table(
     asked()
     assert Stored.load(lake, DAY).exists
     assert asked() == {"GET": 2}, "receipts and their lines"
-    assert Loaded.load(lake, DAY).stored is not None
+    assert Day.load(lake, DAY).stored is not None
     assert asked() == {"GET": 3}, "and stock operations"
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefused, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.ingest import Scope
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
@@ -165,7 +165,7 @@ def test_a_venue_that_is_refused_costs_the_others_nothing(chain: Chain) -> None:
 
 def test_where_no_venue_can_be_read_the_reason_is_raised(chain: Chain) -> None:
     chain.refuse(lambda _: True)
-    with pytest.raises(CloposRefused, match="No access"):
+    with pytest.raises(CloposRefusedError, match="No access"):
         chain.look()
 
 
@@ -184,7 +184,7 @@ def test_a_brand_that_names_no_venues(chain: Chain) -> None:
 
 
 def test_no_time_is_no_answer(chain: Chain) -> None:
-    with pytest.raises(CloposUnavailable, match="no page came within 0 s"):
+    with pytest.raises(CloposUnavailableError, match="no page came within 0 s"):
         chain.look(seconds=0)
 
 
@@ -216,7 +216,7 @@ def test_where_the_list_of_venues_takes_all_there_is_every_other_look_goes_witho
 
 def test_a_look_without_the_list_of_venues_that_gets_nothing_leaves_it_at_that(chain: Chain) -> None:
     chain.state = replace(chain.state, is_starved=True)
-    with pytest.raises(CloposUnavailable, match="no page came"):
+    with pytest.raises(CloposUnavailableError, match="no page came"):
         chain.look(seconds=-1)
 
 

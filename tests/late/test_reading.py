@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailable
+from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.late.reading import read_changes
 from clopos_assets.late.state import Reading, Unread
@@ -181,7 +181,7 @@ def test_equal_times_that_never_come_whole_are_given_up() -> None:
     async def fetch(number: int) -> Page:
         return Page([{"id": 1, "updated_at": stamp(9)}, {"id": 2, "updated_at": stamp(9)}], 4)
 
-    with pytest.raises(CloposUnavailable, match="listed 3 times"):
+    with pytest.raises(CloposUnavailableError, match="listed 3 times"):
         asyncio.run(read_changes(fetch, Reading(stamp(9)), NOW, 25))
 
 
@@ -285,7 +285,7 @@ def test_nothing_is_missed(
         moving.asked = []
         try:
             items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW, moving.most_answers))
-        except CloposUnavailable:
+        except CloposUnavailableError:
             return reading
         seen.update((int(str(item["id"])), str(item["updated_at"])) for item in items)
         return reading

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from clopos_assets.sandbox import World
-from clopos_assets.sandbox.tokens import TokenExpired, TokenInvalid, Tokens
+from clopos_assets.sandbox.tokens import ExpiredTokenError, InvalidTokenError, Tokens
 
 from .asking import Asker
 
@@ -122,10 +122,10 @@ def test_a_token_ends_at_its_expires_at() -> None:
     now = expires_at - 0.5
     assert tokens.check(token)["venue_id"] == 1
     now = expires_at
-    with pytest.raises(TokenExpired) as caught:
+    with pytest.raises(ExpiredTokenError) as caught:
         tokens.check(token)
     assert caught.value.expires_at == "2026-01-08T06:05:32Z"
-    with pytest.raises(TokenInvalid):
+    with pytest.raises(InvalidTokenError):
         tokens.check("")
 
 

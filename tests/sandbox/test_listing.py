@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from clopos_assets.sandbox import History, Quirks, Sandbox, World
-from clopos_assets.sandbox.query import InvalidParameter, read_list_query
+from clopos_assets.sandbox.query import InvalidParameterError, read_list_query
 
 from .asking import Asker
 
@@ -292,7 +292,7 @@ def test_letters_are_sent_unescaped(month_asker: Asker) -> None:
 def test_php_indexes() -> None:
     query = read_list_query("date[]=2026-01-01&date[]=2026-01-02&page=2&page=3&filters[][0]=status&x=1&[]=2")
     assert (str(query.first), str(query.last), query.page) == ("2026-01-01", "2026-01-02", 3)
-    with pytest.raises(InvalidParameter, match="page must be a positive integer"):
+    with pytest.raises(InvalidParameterError, match="page must be a positive integer"):
         read_list_query("page=٣")
 
 

@@ -119,4 +119,4 @@ def test_a_sandbox_of_another_age(
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
-    assert capsys.readouterr().err == f"clopos-assets: {option} {said[:10]} is outside of the years 1970 to 9000\n"
+    assert capsys.readouterr().err == f"clopos-assets: {option} {said[:10]} is outside of the years 1970 to 8999\n"
