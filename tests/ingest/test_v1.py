@@ -298,3 +298,15 @@ def test_a_receipt_is_the_same_in_a_list_without_operations_and_by_id(
             well_made(told_by_id, *days)
             assert told_by_id.asked() == asked
             assert {table.name: told_by_id.lake.stamp(table, DAYS[0]) for table in RAW} == before
+
+
+def test_where_no_list_says_how_a_receipt_reads_the_lake_does(tmp_path: Path, shop: Shop) -> None:
+    day = "2026-01-10"
+    shop.sell(9, day, created_at="2026-01-03 12:00:00")
+    with reopened(tmp_path, shop.world, "by id") as told_by_id:
+        well_made(told_by_id, *days_from("2026-01-03", 8))
+        before = {table.name: told_by_id.lake.stamp(table, day) for table in RAW}
+        told_by_id.asked()
+        well_made(told_by_id, day)  # nothing else was created around it
+        assert told_by_id.asked() == {"v1 list": 1, "v1 by id": 1}
+        assert {table.name: told_by_id.lake.stamp(table, day) for table in RAW} == before
