@@ -92,11 +92,9 @@ def select(
         assert relation is not None  # a select always gives one
         if tuple(relation.columns) != table.names:
             raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
-        narrowed = _narrowed(table, relation)
-        if _is_large(connection, table, inputs):
-            narrowed = narrowed.order(f'"{table.key[0]}"')
+        is_large = _is_large(connection, table, inputs)
         try:
-            return _rows_of(table, narrowed)
+            return _rows_of(table, _in_less_memory(table, relation) if is_large else relation)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             message = str(error).splitlines()[0]
         with suppress(duckdb.OutOfRangeException, duckdb.ConversionException):
@@ -104,8 +102,11 @@ def select(
         raise _too_large(table, message)
 
 
-def _narrowed(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """The relation with sums and products in columns as wide as declared; other differences stay, to be refused."""
+def _in_less_memory(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """The relation by key, with sums and products in columns as wide as declared.
+
+    Other differences stay, to be refused. DuckDB reads and plans the SQL once more for it.
+    """
     widths = {f"DECIMAL({digits},{SCALE})" for digits in range(PRECISION, 39)} | {"HUGEINT"}
     columns = (
         f'cast("{column.name}" as {column.sql_type}) as "{column.name}"'
@@ -113,7 +114,7 @@ def _narrowed(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBP
         else f'"{column.name}"'
         for column, kind in zip(table.columns, relation.types, strict=True)
     )
-    return relation.project(", ".join(columns))
+    return relation.project(", ".join(columns)).order(f'"{table.key[0]}"')
 
 
 def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
@@ -124,7 +125,7 @@ def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
 
 def _is_large(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> bool:
-    """Whether rows that are one by one those of an input had better be sorted by DuckDB.
+    """Whether rows that are one by one those of an input had better be narrowed and sorted by DuckDB.
 
     That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
     the first of them is handed over.
