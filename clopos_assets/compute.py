@@ -28,6 +28,7 @@ _BATCH_ROWS = 64 * 1024
 """Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
 _LARGE = 2_000_000
 """Operations of a shift date from which on memory counts for more than time."""
+_KEPT = "rows_made"
 _PATTERN = frozenset("*?[]{}")
 
 # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
@@ -88,18 +89,41 @@ def select(
     query = query_of(table)
     bound = {name: value for name, value in (values or {}).items() if f"${name}" in query}
     with registered(connection, inputs):
-        relation = connection.sql(query, params=bound) if bound else connection.sql(query)
-        assert relation is not None  # a select always gives one
-        if tuple(relation.columns) != table.names:
-            raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
-        is_large = _is_large(connection, table, inputs)
         try:
-            return _rows_of(table, _in_less_memory(table, relation) if is_large else relation)
+            with _made(connection, table, query, bound) as relation:
+                return _rows_of(table, relation)
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
             message = str(error).splitlines()[0]
         with suppress(duckdb.OutOfRangeException, duckdb.ConversionException):
-            _rows_of(table, relation)  # wider columns may hold it, and so tell which row it is of
+            _rows_of(table, _query(connection, query, bound))  # wider columns may tell which row it is of
         raise _too_large(table, message)
+
+
+@contextmanager
+def _made(
+    connection: duckdb.DuckDBPyConnection, table: Table, query: str, bound: Mapping[str, object]
+) -> Iterator[duckdb.DuckDBPyRelation]:
+    """What the SQL makes, while the block lasts.
+
+    DuckDB reads and plans a query twice to hand its rows over as they come, and once to keep them first. Rows that are
+    one by one those of an input may be many, and are not kept.
+    """
+    is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
+    if is_by_id:
+        relation = _query(connection, query, bound)
+        yield _in_less_memory(table, relation) if _is_large(connection) else relation
+        return
+    connection.execute(f"create temp table {_KEPT} as {query}", bound or None)
+    try:
+        yield connection.table(_KEPT)
+    finally:
+        connection.execute(f"drop table {_KEPT}")
+
+
+def _query(connection: duckdb.DuckDBPyConnection, query: str, bound: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
+    relation = connection.sql(query, params=bound) if bound else connection.sql(query)
+    assert relation is not None  # a select always gives one
+    return relation
 
 
 def _in_less_memory(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
@@ -119,20 +143,19 @@ def _in_less_memory(table: Table, relation: duckdb.DuckDBPyRelation) -> duckdb.D
 
 def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
     """The rows in order of the key, in the declared types."""
+    if tuple(relation.columns) != table.names:
+        raise ContractError(f"{table.name}: its SQL gives {relation.columns}, declared are {table.names}")
     result = relation.to_arrow_table(_BATCH_ROWS)
     columns = [_cast(table, result, field) for field in table.schema]
     return _in_order(pa.Table.from_arrays(columns, schema=table.schema), table.key)
 
 
-def _is_large(connection: duckdb.DuckDBPyConnection, table: Table, inputs: Mapping[str, object]) -> bool:
+def _is_large(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether rows that are one by one those of an input had better be narrowed and sorted by DuckDB.
 
     That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
     the first of them is handed over.
     """
-    is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
-    if not is_by_id or STOCK_OPERATIONS.name not in inputs:
-        return False
     ((operations,),) = connection.execute("select count(*) from stock_operations").fetchall()
     return bool(operations > _LARGE)
 
