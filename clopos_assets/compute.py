@@ -26,6 +26,8 @@ MEMORY_LIMIT = "576MB"
 """Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
 _BATCH_ROWS = 64 * 1024
 """Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
+_MANY = 100_000
+"""Operations of a shift date from which on handing over rows takes longer than planning."""
 _LARGE = 2_000_000
 """Operations of a shift date from which on memory counts for more than time."""
 _KEPT = "rows_made"
@@ -105,19 +107,26 @@ def _made(
 ) -> Iterator[duckdb.DuckDBPyRelation]:
     """What the SQL makes, while the block lasts.
 
-    DuckDB reads and plans a query twice to hand its rows over as they come, and once to keep them first. Rows that are
-    one by one those of an input may be many, and are not kept.
+    DuckDB reads and plans a query once to keep its rows, and twice to hand them over as they come: where they are one
+    by one those of an input, and many, that takes less time. Of very many it takes less memory to have them narrowed
+    and sorted by DuckDB, too: what they are made from is gone before the first of them is handed over.
     """
     is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
-    if is_by_id:
+    operations = _count_operations(connection) if is_by_id else 0
+    if operations > _MANY:
         relation = _query(connection, query, bound)
-        yield _in_less_memory(table, relation) if _is_large(connection) else relation
+        yield _in_less_memory(table, relation) if operations > _LARGE else relation
         return
     connection.execute(f"create temp table {_KEPT} as {query}", bound or None)
     try:
         yield connection.table(_KEPT)
     finally:
         connection.execute(f"drop table {_KEPT}")
+
+
+def _count_operations(connection: duckdb.DuckDBPyConnection) -> int:
+    ((operations,),) = connection.execute("select count(*) from stock_operations").fetchall()
+    return int(operations)
 
 
 def _query(connection: duckdb.DuckDBPyConnection, query: str, bound: Mapping[str, object]) -> duckdb.DuckDBPyRelation:
@@ -148,16 +157,6 @@ def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
     result = relation.to_arrow_table(_BATCH_ROWS)
     columns = [_cast(table, result, field) for field in table.schema]
     return _in_order(pa.Table.from_arrays(columns, schema=table.schema), table.key)
-
-
-def _is_large(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether rows that are one by one those of an input had better be narrowed and sorted by DuckDB.
-
-    That takes longer than to look whether they are in order, and less memory: what they are made from is gone before
-    the first of them is handed over.
-    """
-    ((operations,),) = connection.execute("select count(*) from stock_operations").fetchall()
-    return bool(operations > _LARGE)
 
 
 def _in_order(rows: pa.Table, key: Sequence[str]) -> pa.Table:
