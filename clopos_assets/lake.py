@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
@@ -32,7 +31,6 @@ _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _PARTITION = re.compile(rf"{_FOLDER}(\d{{4}}-\d{{2}}-\d{{2}})", re.ASCII)
 _NOTES = b"clopos_assets."
-_PARQUET = ds.ParquetFileFormat()
 _WAITING = re.compile(r"(\d+)\.(\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 T = TypeVar("T")
@@ -284,7 +282,7 @@ class Lake:
         """Forget all that was kept in a folder and below."""
         self.store.remove_folder(name)
 
-    def source(self, table: Table, shift_date: str) -> Path | ds.Dataset | pa.Table | None:
+    def source(self, table: Table, shift_date: str) -> object:
         """The partition for a query engine: its file, or from an object store a dataset over its bytes, still packed.
 
         Its rows where an older version wrote it in another shape; None while it is not materialized.
@@ -299,9 +297,13 @@ class Lake:
             body = self.store.read(name)
             if body is None:
                 return None
-            fragment = _PARQUET.make_fragment(pa.BufferReader(body))
+            # Here and not above: it takes pandas along, which a process that reads no objects does without.
+            import pyarrow.dataset as ds
+
+            packed = ds.ParquetFileFormat()
+            fragment = packed.make_fragment(pa.BufferReader(body))
             if has_shape(table, fragment.physical_schema):
-                return ds.FileSystemDataset([fragment], table.schema, _PARQUET)
+                return ds.FileSystemDataset([fragment], table.schema, packed)
             return self._take(table, shift_date, pq.ParquetFile(pa.BufferReader(body)), None).rows
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(table, shift_date, error) from error
