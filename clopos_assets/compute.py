@@ -117,7 +117,7 @@ def _made(
         relation = _query(connection, query, bound)
         yield _in_less_memory(table, relation) if operations > _LARGE else relation
         return
-    connection.execute(f"create temp table {_KEPT} as {query}", bound or None)
+    connection.execute(f"create or replace temp table {_KEPT} as {query}", bound or None)
     try:
         yield connection.table(_KEPT)
     finally:

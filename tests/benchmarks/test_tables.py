@@ -17,6 +17,7 @@ from tests.benchmarks.tables import (
     days_of,
     file_inputs,
     inputs_of,
+    main,
     make_lake,
     measure,
     measure_days,
@@ -38,10 +39,24 @@ def test_every_table_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_many_shift_dates_are_measured(tmp_path: Path) -> None:
     days = days_of(120, 40)
     assert days == ["2026-01-30", "2026-01-31", "2026-02-01"]
-    file_inputs(Lake(tmp_path), 40, days)
+    file_inputs(tmp_path, 40, days)
     figures = {table.name: measure_days(tmp_path, 1, table, days) for table in MEASURED}
     assert 9 <= figures["line_cogs"].rows <= 120
     assert all(figure.summed.passed > 0 for figure in figures.values())
+
+
+def test_the_command_measures_a_large_date_and_many_ordinary_ones(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sizes = "--operations 100 --in-days 80 --per-day 40 --repeats 1 --tables line_cogs"
+    monkeypatch.setattr("sys.argv", ["tables", *sizes.split()])
+    main()
+    told = capfd.readouterr().out
+    assert [line.split(";")[0] for line in told.splitlines() if " operations as " in line] == [
+        "100 operations as one shift date",
+        "80 operations as 2 shift dates, made one by one and written",
+    ]
+    assert told.count("line_cogs") == 2
 
 
 def test_several_large_dates_are_measured_together(tmp_path: Path) -> None:
