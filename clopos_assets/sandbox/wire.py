@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _PIECES = 100
 # Longer than any client waits: what is left hanging ends by itself.
@@ -21,10 +21,11 @@ _Addresses = tuple[tuple[str, int], tuple[str, int]]
 _open: dict[_Addresses, asyncio.Transport] = {}
 
 
-class WatchedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # whichever of two classes is installed
+class WatchedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, whose connections the answers of this module can take hold of."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # as asyncio's own loop makes them
         self._addresses = _addresses(transport.get_extra_info("peername"), transport.get_extra_info("sockname"))
         _open[self._addresses] = transport
         super().connection_made(transport)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pytest
 from multidict import CIMultiDict
@@ -17,6 +17,7 @@ from clopos_assets.clopos.patience import TryAgainError, tries
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.sandbox import LimitOptions, Quirks, Sandbox, World
+from clopos_assets.sandbox.quirks import V1Parameters
 
 from .asking import always, run_with
 from .brand import Brand
@@ -119,9 +120,9 @@ def test_an_expired_token_is_renewed_for_its_venue() -> None:
         assert sandbox.requests.count("POST", "/auth") == 2
 
 
-@pytest.mark.parametrize("spelling", ["both", "flat", "brackets", "none"])
-def test_no_receipt_is_lost_to_the_lists_spelling(spelling: str) -> None:
-    quirks = Quirks(v1_parameters=spelling)  # type: ignore[arg-type]  # a text of the parameters above
+@pytest.mark.parametrize("spelling", get_args(V1Parameters))
+def test_no_receipt_is_lost_to_the_lists_spelling(spelling: V1Parameters) -> None:
+    quirks = Quirks(v1_parameters=spelling)
     with served(world(receipts=60), quirks) as sandbox:
         ids = run(sandbox, list_ids)
     assert set(range(100, 160)) <= set(ids)

@@ -1,5 +1,7 @@
 """The status table: one row, one meaning."""
 
+from typing import Any
+
 import pytest
 
 from clopos_assets.clopos.verdict import Kind, Verdict, judge
@@ -87,14 +89,12 @@ _TABLE: list[tuple[int, object, dict[str, object], Kind, tuple[str, ...]]] = [
 ]
 
 
-def _judge(status: int, envelope: object, more: dict[str, object]) -> Verdict:
-    return judge(status, envelope, **more)  # type: ignore[arg-type]  # the table mixes keyword arguments
+def _judge(status: int, envelope: object, more: dict[str, Any]) -> Verdict:
+    return judge(status, envelope, **more)
 
 
 @pytest.mark.parametrize(("status", "envelope", "more", "kind", "names"), _TABLE)
-def test_status_table(
-    status: int, envelope: object, more: dict[str, object], kind: Kind, names: tuple[str, ...]
-) -> None:
+def test_status_table(status: int, envelope: object, more: dict[str, Any], kind: Kind, names: tuple[str, ...]) -> None:
     verdict = _judge(status, envelope, more)
     assert verdict.kind is kind
     for name in names:

@@ -36,7 +36,7 @@ SHORT_WINDOW_SECONDS = 0.1
 """For faults that cost a window. In one that is shorter than an answer takes, requests go one by one."""
 MAX_BODY_BYTES = 1024 * 1024
 
-TOKENS = {Fault.TOKEN_EXPIRED, Fault.TOKEN_INVALID}
+TOKENS = {Fault.EXPIRED, Fault.REVOKED}
 SLOW = {Fault.STALL, Fault.DRIP}
 LIMITS = {Fault.LIMIT, Fault.LIMIT_RETRY_AFTER, Fault.LIMIT_BARE}
 

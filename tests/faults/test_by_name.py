@@ -31,8 +31,8 @@ CAUSES: dict[Fault, str] = {
     Fault.STALL: f"no whole answer within {TIMEOUT_SECONDS} s",
     Fault.CLOSED: r"the server closed the connection without an answer",
     Fault.RESET: r"Connection reset by peer|the connection broke|the server closed the connection",
-    Fault.TOKEN_EXPIRED: r'HTTP 401 "Token expired: Authenticate again"',
-    Fault.TOKEN_INVALID: r'HTTP 401 "Invalid token: ',
+    Fault.EXPIRED: r'HTTP 401 "Token expired: Authenticate again"',
+    Fault.REVOKED: r'HTTP 401 "Invalid token: ',
 }
 
 

@@ -33,7 +33,7 @@ def text_files() -> dict[str, str]:
         timeout=60,
     )
     if listed.returncode:
-        pytest.skip("not a git work tree")
+        pytest.skip("outside of a git work tree nothing says which files are the project's")
     texts = {}
     for name in listed.stdout.decode().split("\0"):
         path = PROJECT / name

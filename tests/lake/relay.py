@@ -2,10 +2,15 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from clopos_assets.sandbox import serve
 
 
 class Relay:
@@ -33,8 +38,8 @@ class Relay:
         for thread in self._threads:
             thread.join()
 
-    def _begin(self, act: object, *args: object) -> None:
-        thread = threading.Thread(target=act, args=args, daemon=True)  # type: ignore[arg-type]  # whatever is called
+    def _begin(self, act: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=act, args=args, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -73,31 +78,11 @@ def relay(target: str, most: int) -> Iterator[Relay]:
 @contextmanager
 def refusing_server(status: int, code: str, words: str) -> Iterator[str]:
     """The address of an S3 server that answers everything with one error, which says something it should not."""
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{words}</Message></Error>".encode()
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{words}</Message></Error>"
 
-    class RefusedError(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+        await Response(body, status, media_type="application/xml")(scope, receive, send)
 
-        def _refuse(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(status)
-            self.send_header("Content-Type", "application/xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _refuse  # noqa: N815 - names of the standard library
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), RefusedError) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve(refuse) as url:
+        yield url.removesuffix(urlsplit(url).path)

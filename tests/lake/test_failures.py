@@ -179,10 +179,10 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path) -> None:
 def test_what_another_run_keeps_while_a_folder_is_removed_is_left(
     folder_lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def meanwhile(path: object, **rest: Any) -> None:
+    def meanwhile(path: str, **rest: Any) -> None:
         monkeypatch.undo()
         folder_lake.stage("kind", DAY, "newer", b"answer")
-        os.rmdir(path, **rest)  # type: ignore[arg-type]  # whatever the folder is named by
+        os.rmdir(path, **rest)
 
     folder_lake.stage("kind", DAY, "older", b"answer")
     monkeypatch.setattr(os, "rmdir", meanwhile)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 import pytest
@@ -92,8 +92,8 @@ def watched(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iter
 
         class Clock(datetime):
             @classmethod
-            def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]  # a plain one is as good
-                return datetime.now(tz) + watched.later
+            def now(cls, tz: tzinfo | None = None) -> Self:
+                return super().now(tz) + watched.later
 
         monkeypatch.setattr("clopos_assets.access.datetime", Clock)
         shop.make("2026-01-19", "2026-01-20")

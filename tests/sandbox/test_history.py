@@ -234,8 +234,8 @@ def test_a_clean_history_has_no_rare_event() -> None:
 
 
 def test_every_rate_can_be_switched_off() -> None:
-    zero = {name: 0.0 for name in vars_of(MONTH) if name.endswith("_rate")}
-    history = played(replace(MONTH, **zero), END)  # type: ignore[arg-type]  # rates are floats all
+    zero: dict[str, Any] = {name: 0.0 for name in vars_of(MONTH) if name.endswith("_rate")}
+    history = played(replace(MONTH, **zero), END)
     for receipt in all_receipts(history):
         assert receipt["receipt_products"]
         assert receipt["total_discount"] == 0

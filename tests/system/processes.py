@@ -1,9 +1,11 @@
 """Real processes of the product: a sandbox, Dagster's command line, the command line of the package."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,6 +58,14 @@ def wait_for(address: str) -> None:
             time.sleep(0.5)
         else:
             return
+
+
+async def until_set(event: threading.Event) -> None:
+    """Wait in an event loop for what another thread sets; bounded."""
+    for _ in range(SECONDS * 20):
+        if event.is_set():
+            return
+        await asyncio.sleep(0.05)
 
 
 def answers(port: int) -> bool:

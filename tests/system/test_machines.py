@@ -4,7 +4,6 @@ Each machine is a process with a home, a working directory and temporary files o
 the settings and the credentials: what needs them runs there, whoever starts it.
 """
 
-import asyncio
 import json
 import os
 import signal
@@ -34,7 +33,7 @@ from tests.ingest.shop import days_from
 from tests.lake.places import Place
 from tests.lake.s3 import ENVIRONMENT, new_bucket, s3_server
 from tests.simulation.oracles import differences_of, expected_tables
-from tests.system.processes import ROOT, SECONDS, answers, environment, free_port, run, wait_for
+from tests.system.processes import ROOT, SECONDS, answers, environment, free_port, run, until_set, wait_for
 
 pytestmark = pytest.mark.system
 DAYS = days_from("2026-01-19", 3)
@@ -251,9 +250,7 @@ class Listings:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         self.begun.set()
-        deadline = time.monotonic() + SECONDS
-        while not self.go_on.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - set from another thread
-            await asyncio.sleep(0.05)
+        await until_set(self.go_on)
         self.under_way -= 1
         return None
 

@@ -1,6 +1,5 @@
 """Real runs of the main job over a lake in a folder: two at once on one shift date, and one that is killed."""
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -30,7 +29,7 @@ from clopos_assets.tables import TABLES
 from tests.faults.sigkill import rows_of
 from tests.ingest.shop import NOW, Shop
 from tests.line.runner import run_through
-from tests.system.processes import ROOT, SECONDS, Home, environment
+from tests.system.processes import ROOT, SECONDS, Home, environment, until_set
 from tests.system.test_machines import Listings
 
 pytestmark = pytest.mark.system
@@ -181,9 +180,7 @@ class Stall:
         self._left -= 1
         if self._left < 0 and not self.go_on.is_set():
             self.held.add(receipt_id)
-            deadline = time.monotonic() + SECONDS
-            while not self.go_on.is_set() and time.monotonic() < deadline:  # noqa: ASYNC110 - set from another thread
-                await asyncio.sleep(0.05)
+            await until_set(self.go_on)
         return None
 
 
