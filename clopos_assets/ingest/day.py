@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.ingest.filing import Handled
 from clopos_assets.ingest.made import IngestError
+from clopos_assets.ingest.stored import Handled
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS

@@ -10,92 +10,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
 from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
-from clopos_assets.ingest.venues import read_known_until, read_venues, write_known_until, write_venues
-from clopos_assets.ingest.versions import Versions, read_versions, write_versions
+from clopos_assets.ingest.stored import Handled, Stored, refuse_other_venue
+from clopos_assets.ingest.venues import write_known_until, write_venues
+from clopos_assets.ingest.versions import write_versions
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
-PERSONAL_DATA = "personal_data"
-"""The note in a file that says how its personal data are stored, as JSON: see `Handled`."""
-
-
-class Handled(msgspec.Struct, frozen=True):
-    """How a partition's personal data are stored, as `Privacy.mark` says it; receipts in `other` are stored in
-    another way, because they were not read since.
-    """
-
-    mark: str = "keep"
-    other: frozenset[int] = frozenset()
-
-    @classmethod
-    def read(cls, notes: Mapping[str, str]) -> "Handled":
-        """What a partition's notes say; one without is from before there was a choice, or has none to tell of."""
-        try:
-            return msgspec.json.decode(notes.get(PERSONAL_DATA, "{}"), type=cls)
-        except msgspec.DecodeError:
-            return cls("unknown")
-
-    def write(self) -> dict[str, str]:
-        """The note to file with a partition."""
-        return {PERSONAL_DATA: msgspec.json.encode(self, order="sorted").decode()}
-
-
-@dataclass
-class Stored:
-    """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
-    known to be true, by venue as far as that was noted. `is_older`: a file has not the declared shape.
-    `read_for` are the venues whose listings it was made from, as far as noted. `lacks_lines`: somebody has removed the
-    file of lines.
-
-    A receipt has a version only where the file of receipts and that of lines agree on it: a crash between the
-    two leaves receipts without, which count as changed, and `stray` lines of receipts that are not there.
-    """
-
-    venues: dict[int, int]
-    versions: Versions
-    exists: bool
-    stray: set[int] = field(default_factory=set)
-    known_until: Mapping[str, str] = field(default_factory=dict)
-    handled: Handled = field(default_factory=Handled)
-    is_older: bool = False
-    read_for: frozenset[int] = frozenset()
-    lacks_lines: bool = False
-
-    def stored_otherwise(self, mark: str) -> set[int]:
-        """Receipts whose personal data are not stored in the way of the mark, or that lack columns."""
-        return set(self.venues) if self.is_older or self.handled.mark != mark else set(self.handled.other)
-
-    @classmethod
-    def load(cls, lake: Lake, shift_date: str) -> "Stored":
-        """Read a partition's ids and versions; an empty one while it is not materialized."""
-        receipts = lake.partition(RECEIPTS, shift_date, ["id", "venue_id"])
-        if receipts is None:
-            return cls({}, {}, exists=False)
-        lines = lake.partition(RECEIPT_PRODUCTS, shift_date, [])
-        ids, venues = (receipts.rows.column(name).to_pylist() for name in ("id", "venue_id"))
-        stored = dict(zip(ids, venues, strict=True))
-        of_lines = {} if lines is None else read_versions(lines.notes)
-        return cls(
-            stored,
-            {i: version for i, version in read_versions(receipts.notes).items() if of_lines.get(i) == version},
-            exists=True,
-            stray=of_lines.keys() - stored.keys(),
-            known_until=read_known_until(receipts.notes),
-            handled=Handled.read(receipts.notes),
-            is_older=not receipts.has_shape or lines is None or not lines.has_shape,
-            read_for=read_venues(receipts.notes),
-            lacks_lines=lines is None,
-        )
 
 
 @dataclass
@@ -130,6 +59,11 @@ class Plan:
             changes=[],
             counts=Counter(),
         )
+
+    def refuse_other_venues(self) -> None:
+        """Refuse to put a receipt in the place of another venue's. Raises IngestError."""
+        for receipt_id in self.entries.keys() & self.stored.venues.keys():
+            refuse_other_venue(self.entries[receipt_id], self.shift_date, self.stored.venues[receipt_id])
 
     def guard(self, *, allow_mass_removal: bool) -> None:
         """Refuse to let a large part of the partition leave at once, or to keep receipts without their lines.
@@ -195,6 +129,9 @@ class Filing:
             plan = self._plans.get(entry.shift_date)
             if plan is not None:
                 plan.entries[entry.receipt_id] = entry
+        claimed = self._claimed_by_another_venue()
+        if claimed:
+            return claimed
         strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
         entering = self._entering([entry for _, entry in strangers])
         sources = self._sources(entering)
@@ -223,6 +160,16 @@ class Filing:
             self._settle(moves)
         return {}
 
+    def _claimed_by_another_venue(self) -> dict[str, str]:
+        """Plans that hold a receipt which stands there as another venue's, and which."""
+        claimed: dict[str, str] = {}
+        for plan in self._plans.values():
+            try:
+                plan.refuse_other_venues()
+            except IngestError as error:
+                claimed[plan.shift_date] = str(error)
+        return claimed
+
     def _settle(self, moves: Sequence[tuple[str, Entry]]) -> None:
         """Drop the notes of receipts that stand where they belong now, or wait there, or are no more."""
         unplaced = {entry.receipt_id for _, entry in moves if entry.shift_date in self._failed}
@@ -240,18 +187,22 @@ class Filing:
         if stored.exists:
             plan = Plan(shift_date, stored, leaving=dict(leaving))
             plan.entries = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
+            plan.refuse_other_venues()
             plan.guard(allow_mass_removal=self._allow)
             self._plans[shift_date] = plan
 
     def _refuse_older(self, shift_date: str, leaving: Mapping[int, str], entering: Mapping[int, Entry]) -> None:
-        """Refuse to take receipts out of a date outside the range where they stand by a newer answer of the API.
+        """Refuse to take receipts out of a date outside the range where they stand by a newer answer of the API, or as
+        another venue's.
 
         While this run read its list, another may have filed what changed meanwhile. Raises IngestError.
         """
-        rows = self._lake.read(RECEIPTS, shift_date, ["id", "updated_at", "fetched_at"]) if leaving else None
+        columns = ["id", "venue_id", "updated_at", "fetched_at"]
+        rows = self._lake.read(RECEIPTS, shift_date, columns) if leaving else None
         for row in [] if rows is None else rows.to_pylist():
             if row["id"] not in leaving:
                 continue
+            refuse_other_venue(entering[row["id"]], shift_date, row["venue_id"])
             updated_at, fetched_at = entering[row["id"]].times
             is_older = updated_at is not None and row["updated_at"] is not None and row["updated_at"] < updated_at
             # Clocks of two machines may differ: what the API itself says is newer, is.

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.client import Clopos, read_stock_operations
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_operations
-from clopos_assets.ingest.filing import Filing, Handled, Plan, Stored
+from clopos_assets.ingest.filing import Filing, Plan
 from clopos_assets.ingest.listed import staged_operations, unstage_operations
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
@@ -28,6 +28,7 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
+from clopos_assets.ingest.stored import Handled, Stored
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError

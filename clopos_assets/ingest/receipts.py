@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
-from clopos_assets.ingest.filing import Filing, Plan, Stored, is_mass_removal, mass_removal_message
+from clopos_assets.ingest.filing import Filing, Plan, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.listed import stage_operations
 from clopos_assets.ingest.made import (
     LOCK_SECONDS,
@@ -23,6 +23,7 @@ from clopos_assets.ingest.made import (
     Scope,
     no_progress,
 )
+from clopos_assets.ingest.stored import Stored, refuse_other_venue
 from clopos_assets.ingest.venues import venues_to_read
 from clopos_assets.ingest.versions import Version, staged_as
 from clopos_assets.lake import Lake, LakeError
@@ -191,6 +192,7 @@ async def _plan(
             plan.entries[receipt_id] = entry
             continue
         if receipt_id in stored.venues:
+            refuse_other_venue(entry, shift_date, stored.venues[receipt_id])
             plan.leaving[receipt_id] = entry.shift_date
         if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)

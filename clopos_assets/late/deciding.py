@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
-from clopos_assets.ingest.filing import Stored
+from clopos_assets.ingest.stored import Stored
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.late.sighting import Sighting
 from clopos_assets.late.state import Asked, Versions

@@ -71,6 +71,26 @@ def test_one_id_twice_in_one_answer_with_different_content(shop: Shop) -> None:
     assert shop.ids(RECEIPTS, "2026-01-20") == [3]
 
 
+@pytest.mark.parametrize(
+    ("now_on", "made_again"),
+    [
+        ("2026-01-19", ["2026-01-19"]),
+        ("2026-01-20", ["2026-01-19", "2026-01-20"]),
+        ("2026-01-20", ["2026-01-20"]),
+        ("2026-01-23", ["2026-01-23"]),
+    ],
+)
+def test_a_receipt_does_not_take_the_place_of_another_venue_s(shop: Shop, now_on: str, made_again: list[str]) -> None:
+    shop.world.venues.append({"id": 2, "name": "Filial 2", "is_main": 0, "media": []})
+    shop.make_receipts(*DAYS)
+    shop.sell(1, now_on, venue_id=2)
+    made = shop.make_receipts(*made_again)
+    words = "receipt 1 stands under 2026-01-19 as one of venue 1, and Clopos lists it for venue 2: ask Clopos"
+    assert made.bad.keys() == set(made_again)
+    assert all(words in reason for reason in made.bad.values()), made.bad
+    assert [shop.ids(RECEIPTS, shift_date) for shift_date in DAYS] == [[1, 2], [3]]
+
+
 def test_identical_repeats_are_one_row(shop: Shop) -> None:
     receipts = [shop.world.receipt(i) for i in (1, 2, 3)]
     shop.answer("/receipts", json.dumps({"success": True, "data": [*receipts, receipts[0]], "total": 3}, default=float))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clopos_assets.ingest.filing import Handled
+from clopos_assets.ingest.stored import Handled
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 from clopos_assets.tables.privacy import Handling, Privacy
 from tests.ingest.shop import Shop, open_shop

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.ingest.day import Day
-from clopos_assets.ingest.filing import Stored
+from clopos_assets.ingest.stored import Stored
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RAW, STOCK_OPERATIONS, ContractError
 from tests.lake.places import Place

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from clopos_assets.ingest.filing import Stored
+from clopos_assets.ingest.stored import Stored
 from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, RunState, Surroundings, decide, names_of
 from clopos_assets.late.sighting import Sighting
 from clopos_assets.late.state import Asked, State, Unread, Versions, read_state, write_state
