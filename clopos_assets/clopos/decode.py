@@ -1,5 +1,6 @@
 """JSON in and out without losing a digit. Nothing here knows receipts."""
 
+import re
 from decimal import Decimal, DecimalException
 
 import msgspec
@@ -7,16 +8,23 @@ import msgspec
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _DEEPEST = 100
 _ENCODER = msgspec.json.Encoder(decimal_format="number", order="sorted")
+# Escapes one by one, so that an escaped backslash before a `u` is none; a pair of surrogates is one of them.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|u(?P<half>[dD][89a-fA-F][\da-fA-F]{2})|.)", re.DOTALL
+)
+_REPLACEMENT = rb"\ufffd"
 
 
 def decode_json(body: bytes) -> object:
     """The value that the text says: whole numbers as `int`, others as `Decimal` of the digits on the wire.
 
+    Half an emoji, as a till leaves it that cuts a text to length, is JSON and no text: it becomes U+FFFD.
+
     Raises ValueError, and nothing else, for text that is malformed, cut off, nested more than 100 deep, or that holds
     a number beyond what Python can keep exactly (an exponent of 19 digits, a whole number of 4,300).
     """
     try:
-        value: object = _DECODER.decode(body)
+        value = _decode(body)
     except RecursionError:
         reason = "nested too deeply"
     except DecimalException:
@@ -29,6 +37,16 @@ def decode_json(body: bytes) -> object:
             return value
         reason = "nested too deeply"
     raise ValueError(f"not JSON: {reason}")
+
+
+def _decode(body: bytes) -> object:
+    try:
+        return _DECODER.decode(body)
+    except msgspec.DecodeError:
+        mended = _ESCAPE.sub(lambda found: found[0] if found["half"] is None else _REPLACEMENT, body)
+        if mended == body:
+            raise
+    return _DECODER.decode(mended)
 
 
 def _is_nested_beyond(depth: int, value: object) -> bool:

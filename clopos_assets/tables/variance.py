@@ -98,13 +98,14 @@ STOCK_GAPS = Table(
         _text("product_name", "Product's name on the operation with the greatest id"),
         _count("gaps", "Gaps: operations whose stock or its value differs from what the previous one left"),
         _decimal("inflow_quantity", "Σ of the quantities that came in", STOCK_UNITS),
-        _decimal("inflow_value", "Σ of the value changes where stock came in"),
+        _decimal("inflow_value", "Σ of the ledger's value changes, as rounded there, where stock came in"),
         _decimal("outflow_quantity", "Σ of the quantities that went out, as a positive number", STOCK_UNITS),
         _decimal("outflow_value", "Σ of the value changes where stock went out, positive where value was lost"),
         _decimal("revaluation", "Σ of the value changes at an unchanged quantity"),
         _ratio(
             "implied_unit_price",
-            "inflow_value / inflow_quantity; NULL where a gap began below 0 or its cost is a guess",
+            "inflow_value, summed before rounding, / inflow_quantity; NULL where a gap began below 0 or its cost is a "
+            "guess",
             PER_STOCK_UNIT,
         ),
     ),

@@ -35,8 +35,25 @@ def test_numbers_and_text_come_exactly(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        (rb'"\ud83c"', "\ufffd"),
+        (rb'"a\uD83C\uDF55b"', "a🍕b"),
+        (rb'"\udf55\ud83c"', "\ufffd\ufffd"),
+        (rb'"\ud83c\ud83c\udf55 \uDFFF"', "\ufffd🍕 \ufffd"),
+        (rb'"\\ud83c \ud83c"', "\\ud83c \ufffd"),
+        (rb'"\ud83c\\udf55"', "\ufffd\\udf55"),
+        (rb'{"\ud83c": [1.10, "\n"]}', {"\ufffd": [Decimal("1.10"), "\n"]}),
+    ],
+)
+def test_half_of_a_pair_is_replaced_and_nothing_else(body: bytes, value: object) -> None:
+    assert decode_json(body) == value
+
+
+@pytest.mark.parametrize(
     "body",
     [
+        rb'{"a": "\ud8", "b": "\ud83c"}',
         b"",
         b"{",
         b'{"data": [1, 2',

@@ -6,6 +6,7 @@
 import argparse
 import asyncio
 import json
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -47,6 +48,7 @@ from tests.faults.cases import Case, cases, every_nasty_place, valid
 from tests.ingest.shop import NOW, ZONE
 from tests.tables.decoding import FETCHED_AT, OPERATION
 
+_HALF = re.compile("[\ud800-\udfff]")
 _EXACT = Context(prec=5000, rounding=ROUND_HALF_EVEN)
 
 
@@ -154,8 +156,17 @@ def _judge_text(body: bytes) -> None:
     except ValueError:
         return
     expected = json.loads(body, parse_float=Decimal, parse_constant=_refuse)
-    assert _shape(value) == _shape(expected)
+    assert _shape(value) == _shape(_without_halves(expected))
     assert decode_json(encode_json(value).encode()) == value
+
+
+def _without_halves(value: object) -> object:
+    """What the standard library makes of half a pair of surrogates, replaced: it is no text."""
+    if isinstance(value, dict):
+        return {_without_halves(name): _without_halves(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_halves(inner) for inner in value]
+    return _HALF.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def _refuse(name: str) -> None:
@@ -253,7 +264,7 @@ def _objects_in(case: Case, body: bytes) -> dict[tuple[str, object], list[dict[s
     """The objects of an answer by table and id."""
     found: dict[tuple[str, object], list[dict[str, Any]]] = {}
     try:
-        envelope = json.loads(body, parse_float=Decimal)
+        envelope = _without_halves(json.loads(body, parse_float=Decimal))
     except (ValueError, RecursionError):
         return found
 
