@@ -6,12 +6,21 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 
 from clopos_assets.access import Access
+from clopos_assets.lake import LakeError
 from clopos_assets.late.deciding import stretches_of
 from clopos_assets.late_sensor import RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
 
 JOB = "shift_date_job"
+PARTITION = "dagster/partition"
+_NOT_ENDED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def shift_dates(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -43,16 +52,28 @@ def automate(
         cron_schedule=f"{settings.shift_end.minute} {settings.shift_end.hour} * * *",
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Makes the shift date whose shift has just ended; skips while there are no credentials.",
+        description="Makes the shift date whose shift has just ended, and those of the last CLOPOS_SWEEP_DAYS that "
+        "were missed: not made, though one before them is. Skips while there are no credentials.",
     )
-    def nightly_shift_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    def nightly_shift_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
         missing = settings.missing_credentials()
         if missing:
             return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
         ended = partitions_def.get_partition_keys(current_time=context.scheduled_execution_time)
         if not ended:
             return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
-        return dg.RunRequest(run_key=ended[-1], partition_key=ended[-1])
+        at = context.scheduled_execution_time
+        try:
+            missed = _missed(access, ended[-settings.sweep_days - 1 : -1])
+        except LakeError as error:
+            context.log.warning(f"which shift dates were missed can't be told: {error}")
+            missed = set()
+        if missed:
+            missed -= _under_way(context.instance)
+        return [
+            dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
+            *(_range_request(f"missed by {at.isoformat()}", stretch) for stretch in stretches_of(missed)),
+        ]
 
     an_hour_later = datetime.combine(date.min, settings.shift_end) + timedelta(hours=1)
 
@@ -76,16 +97,37 @@ def automate(
             return dg.SkipReason(
                 f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep"
             )
-        return [
-            dg.RunRequest(
-                run_key=f"sweep of {at.isoformat()}: {stretch[0]} to {stretch[-1]}",
-                tags={RANGE_START: stretch[0], RANGE_END: stretch[-1]},
-            )
-            for stretch in stretches_of(made)
-        ]
+        return [_range_request(f"sweep of {at.isoformat()}", stretch) for stretch in stretches_of(made)]
 
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly_shift_schedule, trailing_sweep_schedule],
         sensors=[late_sensor(access, JOB, partitions_def, left_behind_by_runs(access))],
     )
+
+
+def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:
+    """One run for shift dates that follow each other."""
+    return dg.RunRequest(
+        run_key=f"{reason}: {stretch[0]} to {stretch[-1]}", tags={RANGE_START: stretch[0], RANGE_END: stretch[-1]}
+    )
+
+
+def _missed(access: Access, recent: Sequence[str]) -> set[str]:
+    """Those of some shift dates that are not made, though one before them is: Clopos was down, or Dagster was.
+
+    Where none is made, nobody has begun yet: first fills of the past are backfills.
+    """
+    made = [shift_date for shift_date in recent if access.lake.has(RECEIPTS, shift_date)]
+    return {shift_date for shift_date in recent if shift_date > made[0]} - set(made) if made else set()
+
+
+def _under_way(instance: dg.DagsterInstance) -> set[str]:
+    """Shift dates that some run is to make and has not ended yet."""
+    dates: set[str] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=_NOT_ENDED)):
+        first, last = run.tags.get(RANGE_START, run.tags.get(PARTITION)), run.tags.get(RANGE_END)
+        if first is not None:
+            days = (date.fromisoformat(last or first) - date.fromisoformat(first)).days
+            dates |= {(date.fromisoformat(first) + timedelta(days=day)).isoformat() for day in range(days + 1)}
+    return dates

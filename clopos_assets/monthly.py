@@ -71,6 +71,11 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
     return copied
 
 
+def has_copies(lake: Lake) -> bool:
+    """Whether months of the lake were ever copied. Raises LakeError where that can't be seen."""
+    return lake.kept(_CATALOG) is not None
+
+
 def _copy(lake: Lake, table: Table, month: str, shift_dates: list[str]) -> int:
     name = f"{FOLDER}/{table.name}/month={month}/part-0.parquet"
     if not shift_dates:

@@ -3,7 +3,7 @@
 What is made, and of which other dates, is the affair of `line`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -35,6 +35,11 @@ def run_step(
     Raises dagster.Failure, one line, where a shift date was not made.
     """
     asked = list(context.partition_keys)
+    if not asked:  # Dagster takes it for a run of nothing that went well
+        raise dg.Failure(
+            "the run's range holds no shift date, for it ends before it begins: name the earlier date first",
+            allow_retries=False,
+        )
     run = _run_of(context, access)
     planned = _planned(context)
     keep_apart(context.instance, access.lake)
@@ -65,7 +70,7 @@ def run_step(
                     yield from _judge(access, maker, then)
         except (LakeError, dg.Failure) as error:
             stopped = f"; of the others not all tables could be made: {error}"
-        raise dg.Failure(describe_failures(made.bad, len(asked)) + stopped, allow_retries=False)
+        raise dg.Failure(describe_failures(made.bad, asked) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
         if table.name in selected:
@@ -106,14 +111,17 @@ def _judge(access: Access, maker: Maker, made: Made) -> Iterator[dg.AssetCheckEv
         yield from judge(access, [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad])
 
 
-def describe_failures(bad: Mapping[str, str], asked: int) -> str:
-    """One line: how many shift dates were not made, which, and why."""
+def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
+    """One line: how many shift dates were not made, of those asked for and besides, which, and why."""
     by_reason: dict[str, list[str]] = {}
     for shift_date, reason in sorted(bad.items()):
         by_reason.setdefault(reason, []).append(shift_date)
     parts = [f"{_dates(days)}: {reason}" for reason, days in by_reason.items()]
     more = f"; and {len(parts) - _NAMED_REASONS} more reasons" if len(parts) > _NAMED_REASONS else ""
-    return f"{len(bad)} of {asked} shift dates not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
+    besides = len(bad.keys() - set(asked))
+    counts = [f"{len(bad) - besides} of {len(asked)} shift dates"] if len(bad) > besides else []
+    counts += [f"{besides} besides the {len(asked)} asked for"] if besides else []
+    return f"{' and '.join(counts)} not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
 
 
 def _dates(days: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.lake import LakeError
-from clopos_assets.monthly import copy_months
+from clopos_assets.monthly import copy_months, has_copies
 from clopos_assets.sharing import keep_apart
 
 JOB = "monthly_compaction_job"
@@ -48,13 +48,14 @@ def monthly_compaction(access: Access) -> dg.Definitions:
         cron_schedule=f"{at.minute} {at.hour} * * *",
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Copies months that have ended, or changed since; skips where the lake is a folder.",
+        description="Copies months that have ended, or changed since; skips where the lake is a folder without copies.",
     )
     def monthly_compaction_schedule() -> dg.RunRequest | dg.SkipReason:
         missing = settings.missing_credentials()
         if missing:
             return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
-        if access.lake.folder is not None:
+        # Copies that are there are kept true: what is dropped or corrected in a table must not live on in them.
+        if access.lake.folder is not None and not has_copies(access.lake):
             return dg.SkipReason(
                 "the files of a folder are quick to read as they are: launch the job if you want copies"
             )

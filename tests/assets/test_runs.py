@@ -10,7 +10,7 @@ import pytest
 
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge
-from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
+from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK, describe_failures
 from clopos_assets.findings import CHECKS
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.lake import Lake, LakeError
@@ -306,6 +306,23 @@ def test_a_lake_that_fails_while_good_dates_are_carried_on_is_told_in_the_same_l
         "free some space, and run again"
     )
     assert "\n" not in reason
+
+
+def test_a_range_that_ends_before_it_begins_is_no_success(project: Project) -> None:
+    reason = failure_of(project.run(*reversed(DAYS)))
+    assert reason == "the run's range holds no shift date, for it ends before it begins: name the earlier date first"
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (["2026-01-19"], "1 of 2 shift dates not made. "),
+        (["2026-01-19", "2026-01-25"], "1 of 2 shift dates and 1 besides the 2 asked for not made. "),
+        (["2026-01-25", "2026-01-26"], "2 besides the 2 asked for not made. "),
+    ],
+)
+def test_dates_that_nobody_asked_for_are_counted_apart(bad: list[str], words: str) -> None:
+    assert describe_failures(dict.fromkeys(bad, "why"), DAYS) == f"{words}{', '.join(bad)}: why"
 
 
 def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) -> None:

@@ -217,6 +217,16 @@ def tick(settings: Settings) -> ScheduleExecutionData:
         return schedule.evaluate_tick(context)
 
 
+def test_copies_in_a_folder_are_kept_true_once_there_are_any(
+    place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in CREDENTIALS:
+        monkeypatch.setenv(f"CLOPOS_{name.upper()}", "given")
+    fill(lake)
+    copy_months(lake, date(2027, 1, 1))
+    assert tick(settings_for(place, monkeypatch)).run_requests
+
+
 def test_the_schedule_is_for_object_stores(place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no credentials: CLOPOS_CLIENT_ID" in (tick(settings_for(place, monkeypatch)).skip_message or "")
     for name in CREDENTIALS:

@@ -1,0 +1,89 @@
+"""The nightly run: the shift that just ended, and what was missed before it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+
+from clopos_assets.assembly import build_definitions
+from clopos_assets.automation import JOB, PARTITION
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.late_sensor import RANGE_END, RANGE_START
+from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS, Table
+from tests.late.conftest import Watched
+
+ZONE = ZoneInfo("Asia/Baku")
+
+
+def nightly(at: str, instance: dg.DagsterInstance, **settings: Any) -> list[str]:
+    """Dates and ranges that the tick scheduled for a local time asks for."""
+    definitions = build_definitions(Settings.read(**settings))
+    schedule = definitions.resolve_schedule_def("nightly_shift_schedule")
+    with dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime.fromisoformat(at).replace(tzinfo=ZONE),
+        repository_def=definitions.get_repository_def(),
+    ) as context:
+        requests = schedule.evaluate_tick(context).run_requests or []
+    assert len({request.run_key for request in requests}) == len(requests)
+    ranges = [f"{request.tags.get(RANGE_START)} to {request.tags.get(RANGE_END)}" for request in requests]
+    return [request.partition_key or dates for request, dates in zip(requests, ranges, strict=True)]
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    home = tmp_path / "home"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as instance:
+        yield instance
+
+
+def test_what_was_missed_is_asked_for_with_the_shift_that_just_ended(
+    watched: Watched, instance: dg.DagsterInstance
+) -> None:
+    """Of the watched lake the 19th and the 20th are made."""
+    assert nightly("2026-01-21 06:00", instance) == ["2026-01-20"]
+    assert nightly("2026-01-22 06:00", instance) == ["2026-01-21"]
+    assert nightly("2026-01-23 06:00", instance) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
+    watched.shop.make("2026-01-23")
+    assert nightly("2026-01-26 06:00", instance) == [
+        "2026-01-25",
+        "2026-01-21 to 2026-01-22",
+        "2026-01-24 to 2026-01-24",
+    ]
+
+
+def test_dates_before_the_first_one_and_long_ago_are_backfills(watched: Watched, instance: dg.DagsterInstance) -> None:
+    assert nightly("2026-01-23 06:00", instance, sweep_days=2) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
+    assert nightly("2026-01-23 06:00", instance, sweep_days=1) == ["2026-01-22"]
+    assert nightly("2026-02-20 06:00", instance) == ["2026-02-19"]
+
+
+@pytest.mark.parametrize(
+    "tags", [{PARTITION: "2026-01-22"}, {RANGE_START: "2026-01-22", RANGE_END: "2026-01-23"}, {"some": "tag"}]
+)
+def test_what_a_run_is_about_to_make_is_not_asked_for_again(
+    watched: Watched, instance: dg.DagsterInstance, tags: dict[str, str]
+) -> None:
+    definitions = build_definitions(Settings.read())
+    instance.create_run_for_job(definitions.resolve_job_def(JOB), tags=tags, status=dg.DagsterRunStatus.STARTED)
+    ended = {PARTITION: "2026-01-21"}
+    instance.create_run_for_job(definitions.resolve_job_def(JOB), tags=ended, status=dg.DagsterRunStatus.FAILURE)
+    missed = "2026-01-21 to 2026-01-22" if tags == {"some": "tag"} else "2026-01-21 to 2026-01-21"
+    assert nightly("2026-01-24 06:00", instance) == ["2026-01-23", missed]
+
+
+def test_a_lake_that_can_not_be_looked_at_does_not_keep_the_night_from_being_asked_for(
+    watched: Watched, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_lake: Lake, _table: Table, _shift_date: str) -> bool:
+        raise LakeError("the lake can't be reached")
+
+    assert watched.shop.ids(RECEIPTS, "2026-01-20")
+    monkeypatch.setattr(Lake, "has", refuse)
+    assert nightly("2026-01-24 06:00", instance) == ["2026-01-23"]
