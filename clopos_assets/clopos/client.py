@@ -9,20 +9,31 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError
-from clopos_assets.clopos.listing import Item, Listing, Page, read_id, read_listing, read_objects, read_page
+from clopos_assets.clopos.listing import (
+    Item,
+    Listing,
+    Page,
+    read_by_days,
+    read_id,
+    read_listing,
+    read_objects,
+    read_page,
+)
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
+from clopos_assets.clopos.question import Question, Tally
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.verdict import Kind, judge
-from clopos_assets.clopos.wire import Answer, NoAnswerError, Request, Wire
+from clopos_assets.clopos.wire import Answer, NoAnswerError, Wire
 
 __all__ = ["Clopos", "Connection", "StockAnswer", "read_stock_operations"]
 
@@ -116,24 +127,25 @@ class Clopos:
         """All receipts created on the days from `created_from` to `created_to`, both inclusive, with their lines.
 
         The days are those of `created_at`, not shift dates. `convert` turns each page's receipts into what is kept
-        of them; see `read_listing`. https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        of them; see `read_listing` and `read_by_days`.
+        https://developer.clopos.com/api-reference/v2/receipts/list-receipts
         """
         if created_from > created_to:
             raise ValueError("created_from is after created_to")
-        name = f"GET {self._dialect.address('/receipts')} ({created_from} to {created_to}{_of_venue(venue_id)})"
-        tally = _Tally()
+        tally = Tally()
 
-        async def fetch(number: int) -> Page:
-            target = self._dialect.list_receipts(
-                page=number, limit=self._page_size, sort="id", direction=1, created=(created_from, created_to)
-            )
-            return read_page((await self._ask(target, name, venue_id, tally)).read(), name)
+        async def list_days(first: date, last: date) -> Listing[T]:
+            name = f"GET {self._dialect.address('/receipts')} ({first} to {last}{_of_venue(venue_id)})"
 
-        try:
-            return await self._read_listing(fetch, convert, name, tally)
-        except CloposRefusedError as error:
-            self._take_smaller_pages(error)
-        return await self._read_listing(fetch, convert, name, tally)
+            async def fetch(number: int) -> Page:
+                target = partial(
+                    self._dialect.list_receipts, page=number, sort="id", direction=1, created=(first, last)
+                )
+                return await self._ask_page(target, name, venue_id, tally)
+
+            return await self._read_listing(fetch, convert, name, tally, can_be_cut=first < last)
+
+        return await read_by_days(list_days, created_from, created_to)
 
     async def list_last_changed(self, page: int, venue_id: int | None) -> Page:
         """One page, counted from 1, of all receipts of the venue with their lines, the one changed last first.
@@ -144,15 +156,16 @@ class Clopos:
         """
         name = f"GET {self._dialect.address('/receipts')} (last changed, page {page}{_of_venue(venue_id)})"
 
-        async def ask() -> Page:
-            target = self._dialect.list_receipts(page=page, limit=self._page_size, sort="updated_at", direction=-1)
-            return read_page((await self._ask(target, name, venue_id)).read(), name)
+        target = partial(self._dialect.list_receipts, page=page, sort="updated_at", direction=-1)
+        return await self._ask_page(target, name, venue_id, Tally())
 
+    async def _ask_page(self, target: Callable[..., str], name: str, venue_id: int | None, tally: Tally) -> Page:
+        """A page; `target` takes the `limit`, which the first refusal makes smaller."""
         try:
-            return await ask()
+            return read_page((await self._ask(target(limit=self._page_size), name, venue_id, tally)).read(), name)
         except CloposRefusedError as error:
             self._take_smaller_pages(error)
-        return await ask()
+        return read_page((await self._ask(target(limit=self._page_size), name, venue_id, tally)).read(), name)
 
     def _take_smaller_pages(self, error: CloposRefusedError) -> None:
         """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again."""
@@ -198,7 +211,7 @@ class Clopos:
         whole = read_page({**envelope, "total": len(read_objects(envelope, name))}, name)
         if envelope.get("total") is None or read_id(envelope["total"]) == whole.total:
             return whole.items
-        tally = _Tally()
+        tally = Tally()
 
         async def fetch(number: int) -> Page:
             page = f"{target}?page={number}&limit={self._page_size}"
@@ -212,7 +225,9 @@ class Clopos:
         fetch: Callable[[int], Awaitable[Page]],
         convert: Callable[[list[Item]], T],
         name: str,
-        tally: "_Tally",
+        tally: Tally,
+        *,
+        can_be_cut: bool = False,
     ) -> Listing[T]:
         return await read_listing(
             fetch,
@@ -221,6 +236,7 @@ class Clopos:
             concurrency=self._connection.max_in_flight,
             pause_seconds=self._connection.backoff_seconds,
             count_requests=lambda: tally.requests,
+            can_be_cut=can_be_cut,
         )
 
     async def _ask(
@@ -228,7 +244,7 @@ class Clopos:
         target: str,
         name: str,
         venue_id: int | None,
-        tally: "_Tally | None" = None,
+        tally: Tally | None = None,
         *,
         one_resource: bool = False,
     ) -> Reply:
@@ -238,7 +254,7 @@ class Clopos:
                 f"{name}: {self._dialect.version} of the API takes one venue at a time: name the venues by id in "
                 "CLOPOS_VENUE_IDS, such as 1,2"
             )
-        question = _Question(target, name, venue_id, one_resource, tally or _Tally())
+        question = Question(target, name, venue_id, one_resource, tally or Tally())
         self._patience.check()
         failure: TryAgainError | None = None
         try:
@@ -255,7 +271,7 @@ class Clopos:
         assert reply is not None, "the tries end with a reply or an exception"
         return reply
 
-    async def _try(self, question: "_Question") -> Reply:
+    async def _try(self, question: Question) -> Reply:
         """One try: a token that Clopos no longer takes is renewed once, all else ends the try.
 
         A new one that is not taken either is final, unless it has been taken meanwhile.
@@ -284,7 +300,7 @@ class Clopos:
             case _:
                 raise refusal(question.name, reply.verdict)
 
-    async def _send(self, question: "_Question") -> tuple[Reply, str]:
+    async def _send(self, question: Question) -> tuple[Reply, str]:
         """One request in its slot, its answer judged, and the token that it carried."""
         async with self._in_flight:
             # Authenticating may take long, and a slot is not held for long before it is used.
@@ -313,7 +329,7 @@ class Clopos:
                     return self._read(question, answer, token), token
         raise TryAgainError(cause)
 
-    def _read(self, question: "_Question", answer: Answer, token: str) -> Reply:
+    def _read(self, question: Question, answer: Answer, token: str) -> Reply:
         _log.debug("%s: HTTP %d, %d bytes", question.name, answer.status, len(answer.body))
         return read_reply(
             answer,
@@ -330,32 +346,6 @@ class Clopos:
             return await authenticate(self._wire, self._connection, self._on_wait, whose, self._patience)
 
         return await self._tokens.get(self._connection, ask, whose)
-
-
-@dataclass
-class _Tally:
-    """Requests sent for one list."""
-
-    requests: int = 0
-
-
-@dataclass(frozen=True)
-class _Question:
-    """One GET, without the token that it will carry."""
-
-    target: str
-    name: str
-    venue_id: int | None
-    one_resource: bool
-    tally: _Tally
-
-    def to_request(self, connection: Connection, token: str) -> Request:
-        headers = {
-            "accept": "application/json",
-            **connection.dialect.identify(connection.brand, token, self.venue_id),
-        }
-        most = connection.max_receipt_bytes if self.one_resource else None
-        return Request("GET", self.target, self.name, headers, max_bytes=most)
 
 
 def read_stock_operations(body: bytes) -> list[Item] | None:

@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random
 
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
@@ -18,6 +19,8 @@ Item = dict[str, object]
 _RESTARTS = 5
 _MOST_PAGES = 10_000
 _LONGEST_NUMBER = 18
+# Reading so many pages takes seconds. During more, a busy brand's list may change every time.
+_LONG = 20
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,10 @@ class Listing(Generic[T]):
 
 class _ChangedError(Exception):
     """The list changed while it was read, or did not give what it promised: this reading is no good."""
+
+
+class LongListChangedError(Exception):
+    """A list of many pages changed while it was read: better to read it in parts than to begin it again."""
 
 
 def read_page(envelope: Item, name: str) -> Page:
@@ -88,6 +95,33 @@ def read_objects(envelope: Item, name: str) -> list[Item]:
     return data
 
 
+async def read_by_days(list_days: Callable[[date, date], Awaitable[Listing[T]]], first: date, last: date) -> Listing[T]:
+    """Read the list of some days, both inclusive, whole: where it is long and changes, as two of half as many days.
+
+    New items are of the last day, so that the list of the days before it stands still. `list_days` raises
+    LongListChangedError only for more than one day; an item may be in two parts where the list knows no days.
+    """
+    waiting = [(first, last)]
+    read: list[Listing[T]] = []
+    cuts = 0
+    while waiting:
+        start, end = waiting.pop()
+        try:
+            read.append(await list_days(start, end))
+        except LongListChangedError as error:
+            middle = start + (end - start) // 2
+            _log.warning("%s; reading its days to %s, and those after it, each as a list", error, middle)
+            waiting += [(middle + timedelta(days=1), end), (start, middle)]
+            cuts += 1
+    return Listing(
+        parts=[part for listing in read for part in listing.parts],
+        total=sum(listing.total for listing in read),
+        requests=read[-1].requests,
+        restarts=sum(listing.restarts for listing in read) + cuts,
+        conflicts={key: variants for listing in read for key, variants in listing.conflicts.items()},
+    )
+
+
 async def read_listing(
     fetch: Callable[[int], Awaitable[Page]],
     convert: Callable[[list[Item]], T],
@@ -96,6 +130,7 @@ async def read_listing(
     concurrency: int,
     pause_seconds: float,
     count_requests: Callable[[], int],
+    can_be_cut: bool = False,
 ) -> Listing[T]:
     """Read all pages of a list sorted by ascending id.
 
@@ -104,9 +139,15 @@ async def read_listing(
     ids. A row deleted and another inserted between the same two answers keep the total and cannot be seen so.
 
     `count_requests` says how many requests `fetch` has sent so far. Raises CloposUnavailableError after five restarts,
-    and what `fetch` and `convert` raise.
+    LongListChangedError instead of any for a list of more than twenty pages that `can_be_cut`, and what `fetch` and
+    `convert` raise.
     """
     reading: _Reading[T] | None = None
+
+    def is_worth_another(error: BaseException) -> bool:
+        if isinstance(error, _ChangedError) and can_be_cut and reading is not None and reading.pages > _LONG:
+            raise LongListChangedError(f"{name}: {error}") from None
+        return isinstance(error, _ChangedError)
 
     def announce(state: RetryCallState) -> None:
         _log.warning("%s: %s; reading the list again from its first page", name, _reason(state))
@@ -122,7 +163,7 @@ async def read_listing(
         sleep=asyncio.sleep,
         stop=stop_after_attempt(_RESTARTS + 1),
         wait=wait_random(0.5 * pause_seconds, 1.5 * pause_seconds),
-        retry=retry_if_exception_type(_ChangedError),
+        retry=retry_if_exception(is_worth_another),
         before_sleep=announce,
         retry_error_callback=give_up,
     ):
@@ -146,6 +187,7 @@ class _Reading(Generic[T]):
 
     convert: Callable[[list[Item]], T]
     total: int = 0
+    pages: int = 0
     parts: dict[int, T] = field(default_factory=dict)
     conflicts: dict[int, list[Item]] = field(default_factory=dict)
     digests: dict[int, bytes] = field(default_factory=dict)
@@ -161,7 +203,7 @@ class _Reading(Generic[T]):
                 raise _ChangedError(f"the first page is empty and {self.total} items are promised")
             return
         # By the size that came: a larger one than the server likes may be cut down without a word.
-        pages = max(-(-self.total // size), 1)
+        pages = self.pages = max(-(-self.total // size), 1)
         if pages > _MOST_PAGES:
             raise CloposAnswerError(
                 f"{self.total:,} items in pages of {size} are too many for one list; ask for fewer days at once"

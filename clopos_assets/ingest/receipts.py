@@ -144,8 +144,12 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
             listed.bad += batch.bad
             for entry in batch.entries:
                 other = listed.entries.setdefault(entry.receipt_id, entry)
-                if other is not entry:
-                    reason = f"venues {other.venue_id} and {entry.venue_id} both list it"
+                if (other.venue_id, other.version) != (entry.venue_id, entry.version):
+                    reason = (
+                        f"venues {other.venue_id} and {entry.venue_id} both list it"
+                        if other.venue_id != entry.venue_id
+                        else "the listing holds it twice, with different content"
+                    )
                     listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
     listed.requests, listed.waited_seconds = clopos.requests - before, clopos.waited_seconds - waited
     return listed

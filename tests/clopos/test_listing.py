@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
-from clopos_assets.clopos.listing import Item, Listing, Page, read_listing, read_page
+from clopos_assets.clopos.listing import Item, Listing, Page, read_by_days, read_listing, read_page
 from tests.clopos.asking import numbers_of
 
 
@@ -34,6 +35,45 @@ class _Source:
 
 def _rows(*ids: int) -> list[Item]:
     return [{"id": number, "total": number} for number in ids]
+
+
+@dataclass
+class _Calendar:
+    """A list by ascending id in pages of two, of which days can be asked for; one more of a day with each answer."""
+
+    by_day: dict[date, list[int]]
+    growing: date
+    answers_until_calm: int = 10**6
+    asked: list[tuple[date, date, int]] = field(default_factory=list)
+
+    async def fetch(self, first: date, last: date, number: int) -> Page:
+        await asyncio.sleep(0)
+        self.asked.append((first, last, number))
+        if len(self.asked) < self.answers_until_calm:
+            self.by_day[self.growing].append(1000 + len(self.asked))
+        ids = sorted(number for day, ids in self.by_day.items() if first <= day <= last for number in ids)
+        return Page(_rows(*ids[(number - 1) * 2 : number * 2]), len(ids))
+
+    def read(self) -> Listing[list[object]]:
+        """The list of all days."""
+
+        async def list_days(first: date, last: date) -> Listing[list[object]]:
+            return await read_listing(
+                lambda number: self.fetch(first, last, number),
+                _ids,
+                name=f"{first} to {last}",
+                concurrency=2,
+                pause_seconds=0.0,
+                count_requests=lambda: len(self.asked),
+                can_be_cut=first < last,
+            )
+
+        return asyncio.run(read_by_days(list_days, min(self.by_day), max(self.by_day)))
+
+
+def _calendar(days: int, of_each: int) -> dict[date, list[int]]:
+    first = date(2026, 1, 1)
+    return {first + timedelta(days=day): list(range(1 + day * of_each, 1 + (day + 1) * of_each)) for day in range(days)}
 
 
 def _ids(items: list[Item]) -> list[object]:
@@ -111,6 +151,34 @@ def test_an_insert_while_paging_starts_again() -> None:
     listing = _read(_Source(_rows(1, 2, 3, 4, 5), change=insert))
     assert listing.parts == [[1, 2], [3, 4], [5, 6]]
     assert listing.restarts == 1
+
+
+def test_a_long_list_that_grows_is_read_by_fewer_days_until_it_stands_still() -> None:
+    by_day = _calendar(8, of_each=20)
+    calendar = _Calendar(by_day, growing=date(2026, 1, 8), answers_until_calm=60)
+    listing = calendar.read()
+    assert sorted(numbers_of(listing)) == sorted(number for ids in by_day.values() for number in ids)
+    days_asked = dict.fromkeys((first.day, last.day) for first, last, _ in calendar.asked)
+    # Those of the first four days came at once, those of the last day grew until the list was no longer long.
+    assert list(days_asked)[:3] == [(1, 8), (1, 4), (5, 8)]
+    assert listing.total == len(numbers_of(listing))
+    assert listing.requests == len(calendar.asked)
+    assert listing.restarts >= 2
+
+
+def test_one_day_that_never_stands_still_is_given_up() -> None:
+    calendar = _Calendar(_calendar(2, of_each=60), growing=date(2026, 1, 2))
+    with pytest.raises(CloposUnavailableError, match="2026-01-02 to 2026-01-02: the list was read 6 times"):
+        calendar.read()
+    asked = dict.fromkeys((first.day, last.day) for first, last, _ in calendar.asked)
+    assert list(asked) == [(1, 2), (1, 1), (2, 2)]
+
+
+def test_a_short_list_that_changes_is_begun_again_whole() -> None:
+    calendar = _Calendar(_calendar(2, of_each=4), growing=date(2026, 1, 2), answers_until_calm=3)
+    listing = calendar.read()
+    assert {(first.day, last.day) for first, last, _ in calendar.asked} == {(1, 2)}
+    assert listing.restarts >= 1
 
 
 def test_a_row_that_moved_to_another_page_is_one_row() -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
@@ -69,6 +71,32 @@ def test_one_id_twice_in_one_answer_with_different_content(shop: Shop) -> None:
     made = shop.make_receipts(*DAYS)
     assert "receipt 1: the listing holds it twice" in made.bad["2026-01-19"]
     assert shop.ids(RECEIPTS, "2026-01-20") == [3]
+
+
+@pytest.mark.parametrize("later", [{}, {"total": 1}])
+def test_a_list_read_in_parts_that_knows_no_days(
+    shop: Shop, later: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part holds all receipts: once, where they are the same."""
+    monkeypatch.setattr("clopos_assets.clopos.listing._LONG", 0)
+    receipts = [shop.world.receipt(i) for i in (1, 2, 3)]
+    totals = iter([4, 4])  # promises one that does not come, until the list is read in parts
+
+    async def answer(request: Request) -> Response | None:
+        if not request.url.path.endswith("/receipts"):
+            return None
+        changed = [receipts[0] | (later if "date[1]=2026-01-21" in request.url.query else {}), *receipts[1:]]
+        envelope = {"success": True, "data": changed, "total": next(totals, 3)}
+        return Response(json.dumps(envelope, default=float), media_type="application/json")
+
+    shop.sandbox.hooks.answer_instead = answer
+    made = shop.make_receipts(*DAYS)
+    assert shop.ids(RECEIPTS, "2026-01-20") == [3]
+    if later:
+        assert "receipt 1: the listing holds it twice, with different content" in made.bad["2026-01-19"]
+    else:
+        assert not made.bad
+        assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""One GET of the client before it is sent, and the count of what was sent for a list. Nothing here sends."""
+
+from dataclasses import dataclass
+
+from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.wire import Request
+
+
+@dataclass
+class Tally:
+    """Requests sent for one list."""
+
+    requests: int = 0
+
+
+@dataclass(frozen=True)
+class Question:
+    """One GET, without the token that it will carry."""
+
+    target: str
+    name: str
+    venue_id: int | None
+    one_resource: bool
+    tally: Tally
+
+    def to_request(self, connection: Connection, token: str) -> Request:
+        """The request as one of its tries sends it."""
+        headers = {
+            "accept": "application/json",
+            **connection.dialect.identify(connection.brand, token, self.venue_id),
+        }
+        most = connection.max_receipt_bytes if self.one_resource else None
+        return Request("GET", self.target, self.name, headers, max_bytes=most)
