@@ -217,7 +217,7 @@ class _Making:
         if self._down is not None:
             raise IngestError(self._down)
         if unanswered > FAILURES_BORNE:
-            self._down = f"not asked for, after too many failures: {day.describe_failure()}"
+            self._down = f"not asked for, after too many failures on {day.shift_date}: run again later"
 
     def _take_brought(self, day: Day, receipt: ClosedReceipt, answer: bytes | None) -> bool:
         """Whether the receipt itself told of its operations: as it changes, so does its version, so this is final."""
