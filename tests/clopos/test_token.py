@@ -238,7 +238,7 @@ def test_faults_end() -> None:
         (
             reply_json({"success": False, "error": "unauthorized", "message": "Invalid client credentials"}, 401),
             CloposRefusedError,
-            "Invalid client credentials.*CLOPOS_CLIENT_SECRET",
+            "Invalid client credentials.*CLOPOS_CLIENT_SECRET, CLOPOS_BRAND",
         ),
         (
             reply_json({"success": False, "error": "Invalid integrator_id"}, 400),
