@@ -311,7 +311,7 @@ def test_a_lake_that_fails_while_good_dates_are_carried_on_is_told_in_the_same_l
 def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) -> None:
     access = Access(project.settings)
     access.lake.keep(f"variance_findings/shift_date={DAYS[0]}/part-0.parquet", b"PAR1 no more")
-    with pytest.raises(dg.Failure, match=r"can't be read .*: remove it and make the shift date again$"):
+    with pytest.raises(dg.Failure, match=rf"can't be read .*\): make {DAYS[0]} again$"):
         list(judge(access, [DAYS[0]]))
 
 
