@@ -232,6 +232,11 @@ def test_faults_end() -> None:
         _authenticate([Reply(503)] * 3)
 
 
+def test_a_website_leads_to_the_address() -> None:
+    with pytest.raises(CloposUnavailableError, match=r"\(text/html\); run again later, and check CLOPOS_BASE_URL"):
+        _authenticate([Reply(200, b"<html>", "text/html")] * 3)
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [

@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.doctor.finding import Finding
+from clopos_assets.doctor.places import look_at_lake
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import NOTE, SCHEMA_VERSION, Origin, bring_forward, check_origin, read_origin, sign
 from clopos_assets.settings import Settings
@@ -82,6 +84,9 @@ def test_of_a_lake_without_the_note_no_version_is_claimed(project: Project) -> N
     assert read_origin(lake) == Origin(project.settings.brand, SCHEMA_VERSION)
     lake.discard(NOTE)
     assert read_origin(lake) == check_origin(lake, "plov") == Origin(None, None)
+    found: list[Finding] = []
+    look_at_lake(project.settings, found)
+    assert found[0].text.endswith(f", schema not noted, which the next run brings forward to {SCHEMA_VERSION}")
     result = project.run("2026-01-19")
     assert result.success
     said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
