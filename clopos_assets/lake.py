@@ -372,9 +372,8 @@ class Lake:
 
     def _unreadable(self, table: Table, shift_date: str, error: Exception) -> LakeError:
         reason = str(error).splitlines()[0]
-        return LakeError(
-            f"{self.uri(table, shift_date)} can't be read ({reason}): remove it and make the shift date again"
-        )
+        remedy = table.how_to_mend(shift_date)
+        return LakeError(f"{self.uri(table, shift_date)} can't be read ({reason}): {remedy}")
 
 
 def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | None) -> bool:

@@ -16,10 +16,13 @@ NOTE = "_lake/origin.json"
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """What the note says; `brand` is None while no run has met the brand at Clopos since the note was written."""
+    """What the note says; `brand` is None while no run has met the brand at Clopos since the note was written.
+
+    `schema_version` is None where there are tables and no note: version 1 wrote none, and somebody may have removed it.
+    """
 
     brand: str | None
-    schema_version: int
+    schema_version: int | None
 
 
 def read_origin(lake: Lake) -> Origin | None:
@@ -27,7 +30,7 @@ def read_origin(lake: Lake) -> Origin | None:
     note = lake.kept(NOTE)
     if note is None:
         is_empty = not any(lake.dates(table) for table in TABLES.values())
-        return None if is_empty else Origin(None, 1)
+        return None if is_empty else Origin(None, None)
     try:
         return msgspec.json.decode(note, type=Origin)
     except msgspec.DecodeError:
@@ -44,7 +47,7 @@ def check_origin(lake: Lake, brand: str | None) -> Origin | None:
     origin = read_origin(lake)
     if origin is None:
         return None
-    if origin.schema_version > SCHEMA_VERSION:
+    if origin.schema_version is not None and origin.schema_version > SCHEMA_VERSION:
         raise LakeError(
             f"the lake {lake.uri()} was written by a newer version of this package (schema {origin.schema_version}, "
             f"and this one knows {SCHEMA_VERSION}): install that version, or set CLOPOS_LAKE to another lake"
@@ -60,12 +63,17 @@ def check_origin(lake: Lake, brand: str | None) -> Origin | None:
 def bring_forward(lake: Lake, brand: str | None) -> str | None:
     """`check_origin` at the start of a run, and note that this version writes from now on.
 
-    Gives what is to be told, where an older version wrote the lake so far.
+    Gives what is to be told, where an older version wrote the lake so far, or may have.
     """
     origin = check_origin(lake, brand)
     if origin is None or origin.schema_version == SCHEMA_VERSION:
         return None
     _write(lake, Origin(origin.brand, SCHEMA_VERSION))
+    if origin.schema_version is None:
+        return (
+            f"the lake {lake.uri()} has no note of which version of this package wrote it, and gets one: it is read as "
+            "it is, and what an older version wrote gets the new shape when its shift date is made again"
+        )
     return (
         f"the lake {lake.uri()} was written by an older version of this package (schema {origin.schema_version}, now "
         f"{SCHEMA_VERSION}): it is read as it is, and a partition gets the new shape when its shift date is made again"

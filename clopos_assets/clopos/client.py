@@ -7,14 +7,13 @@ exactly. Rows, tables and days belong to the callers.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.clopos.decode import decode_json, encode_json
+from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError
 from clopos_assets.clopos.listing import (
     Item,
@@ -31,8 +30,9 @@ from clopos_assets.clopos.question import Question, Tally
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal
+from clopos_assets.clopos.stock import StockAnswer, read_held, read_stock_operations, read_told
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
-from clopos_assets.clopos.verdict import Kind, judge
+from clopos_assets.clopos.verdict import Kind
 from clopos_assets.clopos.wire import Answer, NoAnswerError, Wire
 
 __all__ = ["Clopos", "Connection", "StockAnswer", "read_stock_operations"]
@@ -44,17 +44,6 @@ _LARGEST_PAGE = 200
 _USUAL_PAGE = 50
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class StockAnswer:
-    """The stock operations of one receipt, and bytes from which `read_stock_operations` reads the same again.
-
-    `items` is None where the answer does not speak of operations at all, which v1's example does not.
-    """
-
-    items: list[Item] | None
-    body: bytes = field(repr=False)
 
 
 class Clopos:
@@ -168,8 +157,11 @@ class Clopos:
         return read_page((await self._ask(target(limit=self._page_size), name, venue_id, tally)).read(), name)
 
     def _take_smaller_pages(self, error: CloposRefusedError) -> None:
-        """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again."""
-        if error.parameter != "limit" or self._page_size <= _USUAL_PAGE:
+        """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again.
+
+        Numbers of pages are as the API counts them, so that a refusal that speaks of pages is about the size, too.
+        """
+        if error.parameter not in ("limit", "page") or self._page_size <= _USUAL_PAGE:
             raise error
         _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
         self._page_size = _USUAL_PAGE
@@ -196,8 +188,8 @@ class Clopos:
             return None
         if self.receipts_hold_operations:
             held = {"data": _read_receipt(reply.read(), receipt_id, name).get("stock_operations")}
-            return StockAnswer(_read_held(held, name), encode_json(held).encode())
-        return StockAnswer(read_objects(reply.read(), name), reply.answer.body)
+            return StockAnswer(read_held(held, name), encode_json(held).encode())
+        return StockAnswer(read_told(reply.read(), name), reply.answer.body)
 
     async def list_venues(self) -> list[Item]:
         """The brand's venues, which v1 can't be asked for. https://developer.clopos.com/api-reference/v2/venues
@@ -287,7 +279,12 @@ class Clopos:
                 return reply
             case Kind.RETRY:
                 is_quota = reply.answer.status == 429
-                raise TryAgainError(reply.verdict.text, reply.verdict.wait_seconds, is_quota=is_quota)
+                raise TryAgainError(
+                    reply.verdict.text,
+                    reply.verdict.wait_seconds,
+                    is_quota=is_quota,
+                    maybe_elsewhere=reply.verdict.maybe_elsewhere,
+                )
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
                 if self._tokens.was_accepted(token):
@@ -319,7 +316,7 @@ class Clopos:
                     with self._patience.spending():
                         answer = await self._wire.send(question.to_request(self._connection, token))
                 except NoAnswerError as error:
-                    cause = str(error)
+                    failure = TryAgainError(str(error), maybe_elsewhere=error.maybe_elsewhere)
                 else:
                     told = self._dialect.read_headers(answer.headers)
                     if answer.status == 429:
@@ -327,7 +324,7 @@ class Clopos:
                     else:
                         slot.settle(told)
                     return self._read(question, answer, token), token
-        raise TryAgainError(cause)
+        raise failure
 
     def _read(self, question: Question, answer: Answer, token: str) -> Reply:
         _log.debug("%s: HTTP %d, %d bytes", question.name, answer.status, len(answer.body))
@@ -346,25 +343,6 @@ class Clopos:
             return await authenticate(self._wire, self._connection, self._on_wait, whose, self._patience)
 
         return await self._tokens.get(self._connection, ask, whose)
-
-
-def read_stock_operations(body: bytes) -> list[Item] | None:
-    """The items of an answer kept from before, None where it told of none; see `StockAnswer`.
-
-    Raises CloposAnswerError where it is not such an answer.
-    """
-    name = "a kept answer of stock-operations"
-    try:
-        envelope = decode_json(body)
-    except ValueError as error:
-        raise CloposAnswerError(f"{name} is {error}; ask Clopos again") from None
-    if not isinstance(envelope, dict) or judge(200, envelope).kind is not Kind.OK:
-        raise CloposAnswerError(f"{name} is not a good answer; ask Clopos again")
-    return _read_held(envelope, name)
-
-
-def _read_held(envelope: Item, name: str) -> list[Item] | None:
-    return None if envelope.get("data") is None else read_objects(envelope, name)
 
 
 def _read_receipt(envelope: Item, receipt_id: int, name: str) -> Item:

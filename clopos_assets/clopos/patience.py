@@ -14,19 +14,25 @@ from tenacity.wait import wait_exponential_jitter
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposUnavailableError
 
+_LATER = "run again later"
+
 _log = logging.getLogger(__name__)
 
 
 class TryAgainError(Exception):
     """One try failed in a way that another may not; wait at least `wait_seconds`.
 
-    `is_quota` says that it failed because the quota is used up, and not because the API does not work.
+    `is_quota` says that it failed because the quota is used up, and not because the API does not work;
+    `maybe_elsewhere` that the API may not be where it was looked for.
     """
 
-    def __init__(self, cause: str, wait_seconds: float = 0.0, *, is_quota: bool = False) -> None:
+    def __init__(
+        self, cause: str, wait_seconds: float = 0.0, *, is_quota: bool = False, maybe_elsewhere: bool = False
+    ) -> None:
         super().__init__(cause)
         self.wait_seconds = wait_seconds
         self.is_quota = is_quota
+        self.remedy = f"{_LATER}, and check CLOPOS_BASE_URL if that does not help" if maybe_elsewhere else _LATER
 
 
 class Patience:
@@ -44,6 +50,7 @@ class Patience:
         self._busy_since = 0.0
         self._spent = 0.0
         self._last = ""
+        self._remedy = _LATER
 
     @contextmanager
     def spending(self) -> Iterator[None]:
@@ -67,10 +74,10 @@ class Patience:
             self._spent = 0.0
             self._last = ""
 
-    def note(self, cause: str) -> None:
-        """A try failed."""
+    def note(self, cause: str, remedy: str = _LATER) -> None:
+        """A try failed; `remedy` is what to do if nothing better comes."""
         with self._lock:
-            self._last = cause
+            self._last, self._remedy = cause, remedy
 
     def end(self) -> None:
         """It is over, for requests under way too, unless one of them brings a good answer yet."""
@@ -92,7 +99,7 @@ class Patience:
         """The one line to end a run with."""
         return (
             f"Clopos gives no good answer, and the {self.seconds / 60:g} minutes for which a run bears that are used "
-            f"up; the last: {self._last}; run again later"
+            f"up; the last: {self._last}; {self._remedy}"
         )
 
 
@@ -119,7 +126,7 @@ def tries(
     def is_enough(state: RetryCallState) -> bool:
         failure = _failure(state)
         if not failure.is_quota:
-            patience.note(f"{name}: {failure}")
+            patience.note(f"{name}: {failure}", failure.remedy)
         return (
             stop_after_attempt(connection.attempts)(state)
             or failure.wait_seconds > connection.dialect.longest_wait_seconds
@@ -155,7 +162,7 @@ def tries(
             patience.end()
             raise CloposUnavailableError(patience.describe()) from None
         raise CloposUnavailableError(
-            f"{name}: given up after {count} {'try' if count == 1 else 'tries'}, the last: {failure}; run again later"
+            f"{name}: given up after {count} {'try' if count == 1 else 'tries'}, the last: {failure}; {failure.remedy}"
         ) from None
 
     return AsyncRetrying(

@@ -157,7 +157,7 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_
     try:
         answer = await wire.send(request)
     except NoAnswerError as error:
-        cause = str(error)
+        failure = TryAgainError(str(error), maybe_elsewhere=error.maybe_elsewhere)
     else:
         reply = read_reply(answer, secrets=(connection.client_secret,), dialect=connection.dialect, venue_id=venue_id)
         match reply.verdict.kind:
@@ -167,10 +167,10 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_
                 wait = reply.verdict.wait_seconds
                 if answer.status == 429 and wait == 0:
                     wait = _AUTH_WINDOW_SECONDS
-                raise TryAgainError(reply.verdict.text, wait)
+                raise TryAgainError(reply.verdict.text, wait, maybe_elsewhere=reply.verdict.maybe_elsewhere)
             case _:
                 raise refusal(request.name, reply.verdict)
-    raise TryAgainError(cause)
+    raise failure
 
 
 def _name(connection: Connection) -> str:

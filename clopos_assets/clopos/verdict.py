@@ -11,7 +11,8 @@ _LONGEST_QUOTE = 300
 _CREDENTIALS = "CLOPOS_CLIENT_ID, CLOPOS_CLIENT_SECRET, CLOPOS_BRAND and CLOPOS_INTEGRATOR_ID"
 _BASE_URL_ADVICE = "check CLOPOS_BASE_URL: it takes the root of the Open API, without the version"
 
-# Words of a refusal, lower case, and what the reader can do about it. The first that occurs wins.
+# Words of a refusal, lower case, and what the reader can do about it. The first that occurs wins. `{credentials}`
+# stands for the settings that say who asks.
 _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), advice)
     for pattern, advice in (
@@ -26,7 +27,9 @@ _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (r"integrator", "check CLOPOS_INTEGRATOR_ID, and with Clopos that it is enabled"),
         (r"client.{0,20}disabled", "ask Clopos to enable the client of CLOPOS_CLIENT_ID"),
-        (r"client.?secret|credential|invalid.client", "check CLOPOS_CLIENT_ID and CLOPOS_CLIENT_SECRET"),
+        (r"client.?secret", "check CLOPOS_CLIENT_ID and CLOPOS_CLIENT_SECRET"),
+        # Said of a wrong brand, too.
+        (r"credential|invalid.client", "check {credentials}"),
         (r"client.?id", "check CLOPOS_CLIENT_ID"),
         (r"module", "ask Clopos to switch the module on for the brand of CLOPOS_BRAND"),
         (r"brand", "check CLOPOS_BRAND"),
@@ -34,7 +37,7 @@ _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 _STALE_TOKEN = re.compile(r"(token (has |is )?(been )?(expired|invalid)|(expired|invalid) token)")
 # "with" alone is an English word.
-_PARAMETER = re.compile(r"\b(page|limit|sort|date|filters)\b|\bwith(?=\[)")
+_PARAMETER = re.compile(r"\b(?:page|limit|sort|date|filters)\b|\bwith(?=\[)")
 
 
 class Kind(Enum):
@@ -52,7 +55,7 @@ class Verdict:
     """`text` is the cause, and for a final verdict what to do; `wait_seconds` the least wait before a repeat.
 
     `undocumented` marks a final verdict on JSON that the documentation does not describe; `parameter` is the query
-    parameter that a refusal names.
+    parameter that a refusal names; `maybe_elsewhere` says that the answer looks like another server's than Clopos'.
     """
 
     kind: Kind
@@ -60,6 +63,7 @@ class Verdict:
     wait_seconds: float = 0.0
     undocumented: bool = False
     parameter: str | None = None
+    maybe_elsewhere: bool = False
 
 
 def judge(
@@ -116,7 +120,7 @@ def _judge_without_envelope(
     if status >= 400:
         return Verdict(Kind.FINAL, f"{quote}; {_advise(status, '', venue_id, credentials)}")
     if envelope is None:
-        return Verdict(Kind.RETRY, quote)
+        return Verdict(Kind.RETRY, quote, maybe_elsewhere=True)
     return Verdict(Kind.FINAL, f"HTTP {status} with JSON that is no object; {_BASE_URL_ADVICE}", undocumented=True)
 
 
@@ -135,14 +139,22 @@ def _judge_failure(
     # A router's 404 is about the address, not about the receipt.
     if status == 404 and one_resource and "route" not in words:
         return Verdict(Kind.ABSENT, quote)
-    named = _PARAMETER.search(words) if status in (400, 422) else None
+    named = _name_parameter(words) if status in (400, 422) else None
     if named is not None:
         return Verdict(
             Kind.FINAL,
-            f"{quote}; the query parameter {named[0]} is not taken, check CLOPOS_API_VERSION and CLOPOS_BASE_URL",
-            parameter=named[0],
+            f"{quote}; the query parameter {named} is not taken, check CLOPOS_API_VERSION and CLOPOS_BASE_URL",
+            parameter=named,
         )
     return Verdict(Kind.FINAL, f"{quote}; {_advise(status, words, venue_id, credentials)}")
+
+
+def _name_parameter(words: str) -> str | None:
+    """The query parameter that the words of a refusal are about: the first, but of a page's limit the limit."""
+    named = _PARAMETER.findall(words)
+    if not named:
+        return None
+    return "limit" if {"page", "limit"} <= set(named) else str(named[0])
 
 
 def _advise(status: int, words: str, venue_id: int | None, credentials: str) -> str:
@@ -152,7 +164,7 @@ def _advise(status: int, words: str, venue_id: int | None, credentials: str) -> 
         return f"check {venue}" if venue_id is not None else "name the brand's venues in CLOPOS_VENUE_IDS"
     for pattern, advice in _KNOWN_CAUSES:
         if pattern.search(words.lower()):
-            return advice
+            return advice.format(credentials=credentials)
     match status:
         case 403:
             advice = "check with Clopos that the user behind CLOPOS_CLIENT_ID may read receipts (receipts:read)"

@@ -17,7 +17,14 @@ from clopos_assets.clopos.errors import CloposRefusedError
 
 
 class NoAnswerError(Exception):
-    """No whole answer came. The text is the cause, on one line, without address or headers; a repeat may help."""
+    """No whole answer came. The text is the cause, on one line, without address or headers; a repeat may help.
+
+    `maybe_elsewhere` says that no connection came about, as where nobody is at the address.
+    """
+
+    def __init__(self, cause: str, *, maybe_elsewhere: bool = False) -> None:
+        super().__init__(cause)
+        self.maybe_elsewhere = maybe_elsewhere
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Wire:
         """Raises NoAnswerError where no whole answer comes in time, or one beyond all measure."""
         if self._session is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
+        maybe_elsewhere = False
         try:
             async with asyncio.timeout(self._connection.timeout_seconds):
                 return await self._exchange(self._session, request)
@@ -79,8 +87,9 @@ class Wire:
             cause = f"no whole answer within {self._connection.timeout_seconds:g} s"
         except (aiohttp.ClientError, OSError) as error:
             cause = _explain(error)
+            maybe_elsewhere = _is_unconnected(error)
         # Raised here and not above: the caught exception holds the request and its headers.
-        raise NoAnswerError(cause)
+        raise NoAnswerError(cause, maybe_elsewhere=maybe_elsewhere)
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Answer:
         async with session.request(
@@ -137,6 +146,15 @@ def _find_proxy(connection: Connection) -> URL | None:
     if proxy.scheme not in ("http", "https"):
         raise CloposRefusedError("HTTPS_PROXY names a SOCKS proxy: only http and https proxies are supported")
     return proxy
+
+
+def _is_unconnected(error: BaseException) -> bool:
+    """Whether no connection to the API came about: no such host, nobody at the port, none that can be trusted."""
+    return (
+        isinstance(error, aiohttp.ClientConnectorError)
+        and not isinstance(error, aiohttp.ClientProxyConnectionError)
+        and not isinstance(error.__cause__, ConnectionResetError | TimeoutError)  # there is somebody, or may be
+    )
 
 
 def _explain(error: BaseException) -> str:

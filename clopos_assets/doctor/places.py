@@ -35,7 +35,7 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
         return
     holds = f"{len(dates)} shift dates, {dates[0]} to {dates[-1]}" if dates else "no shift dates yet"
     whose = "" if origin is None or origin.brand is None else f" of the brand {origin.brand}"
-    schema = SCHEMA_VERSION if origin is None else origin.schema_version
+    schema = SCHEMA_VERSION if origin is None else origin.schema_version or "not noted"
     forward = "" if schema == SCHEMA_VERSION else f", which the next run brings forward to {SCHEMA_VERSION}"
     found.append(Finding("lake", True, f"{lake.uri()} can be written: {holds}{whose}, schema {schema}{forward}"))
 

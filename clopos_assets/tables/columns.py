@@ -65,6 +65,12 @@ _ARROW: Final[dict[Kind, pa.DataType]] = {
 }
 
 
+_TWICE: Final = (
+    ": ids are the brand's; if the lake was filled from another Clopos account too, set CLOPOS_LAKE to another lake, "
+    "else ask Clopos about that id"
+)
+
+
 @dataclass(frozen=True)
 class Column:
     """One column: its name, type and meaning, and where an API object holds it.
@@ -111,7 +117,8 @@ class Table:
 
     `inputs` are the tables of the same shift date that it is made from; `trailing` are those read over the
     standard window, the days before the shift date. `also_known` are documented fields of its API object that
-    have no column because they live elsewhere (in the path, or in another table).
+    have no column because they live elsewhere (in the path, or in another table). `remembers` says what a partition
+    knows that its inputs don't, where it is computed and still goes on from what it was.
     """
 
     name: str
@@ -123,6 +130,7 @@ class Table:
     inputs: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
     also_known: frozenset[str] = frozenset()
+    remembers: str = ""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -146,7 +154,18 @@ class Table:
         if repeated.num_rows:
             first = repeated.slice(0, 1).to_pylist()[0]
             key = ", ".join(f"{name} {first[name]}" for name in self.key)
-            raise ContractError(f"{self.name}: more than one row for {key}")
+            raise ContractError(f"{self.name}: more than one row for {key}{_TWICE if self.group == 'raw' else ''}")
+
+    def how_to_mend(self, shift_date: str) -> str:
+        """What to do about a partition that can't be read, for a message.
+
+        A computed one is replaced unread; others are first read by whoever makes them.
+        """
+        if self.group == "raw":
+            return f"remove it and make {shift_date} again"
+        if self.remembers:
+            return f"remove it and make {shift_date} again; {self.remembers} is lost with it"
+        return f"make {shift_date} again"
 
 
 def _first_difference(got: pa.Schema, declared: pa.Schema) -> str:

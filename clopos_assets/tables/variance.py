@@ -245,6 +245,7 @@ FINDING_HISTORY = Table(
         "moments at which the shift date was made; it cannot know those at which things happened."
     ),
     inputs=("variance_findings",),
+    remembers="when its findings were first seen",
     columns=(
         _text("finding_id", "The finding, as in variance_findings", required=True, repeats=False),
         _text("check_name", "Which check", required=True),

@@ -328,7 +328,7 @@ def test_dates_that_nobody_asked_for_are_counted_apart(bad: list[str], words: st
 def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) -> None:
     access = Access(project.settings)
     access.lake.keep(f"variance_findings/shift_date={DAYS[0]}/part-0.parquet", b"PAR1 no more")
-    with pytest.raises(dg.Failure, match=r"can't be read .*: remove it and make the shift date again$"):
+    with pytest.raises(dg.Failure, match=rf"can't be read .*\): make {DAYS[0]} again$"):
         list(judge(access, [DAYS[0]]))
 
 

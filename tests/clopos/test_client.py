@@ -1,5 +1,6 @@
 """The client against a brand on loopback: requests as documented, lists, single receipts."""
 
+import asyncio
 import json
 from decimal import Decimal
 
@@ -20,8 +21,8 @@ from .asking import (
     refuse,
     run_with,
 )
-from .brand import NOT_FOUND, RATE, TOKEN, Brand, make_receipts
-from .server import Asked, Reply, reply_json
+from .brand import NOT_FOUND, RATE, TOKEN, Brand, connect, make_receipts
+from .server import Asked, Reply, Server, reply_json
 
 # Requests as documented
 
@@ -101,10 +102,19 @@ def test_pages_cut_down_silently_are_read_whole() -> None:
     assert (listing.requests, listing.restarts, server.count("/receipts")) == (3, 0, 3)
 
 
-def test_a_refused_page_size_falls_back_to_the_default_for_good() -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        "limit must not exceed 100",
+        "Maximum page limit is 100",
+        "The per-page limit may not be greater than 100",
+        "Too many receipts per page",
+    ],
+)
+def test_a_refused_page_size_falls_back_to_the_default_for_good(words: str) -> None:
     def intervene(asked: Asked) -> Reply | None:
         if asked.query.get("limit") == "200":
-            return refuse("invalid_parameter", 400, "limit must not exceed 100")
+            return refuse("invalid_parameter", 400, words)
         return None
 
     async def twice(clopos: Clopos) -> tuple[int, int]:
@@ -115,10 +125,18 @@ def test_a_refused_page_size_falls_back_to_the_default_for_good() -> None:
     assert [asked.query["limit"] for asked in server.asked[1:]] == ["200", "50", "50", "50", "50"]
 
 
-def test_a_page_size_refused_throughout_is_final() -> None:
-    brand = Brand(intervene=always(refuse("invalid_parameter", 400, "limit is wrong")))
-    with pytest.raises(CloposRefusedError, match="limit is wrong"):
-        run_with(brand, list_ids)
+@pytest.mark.parametrize("words", ["limit is wrong", "page is wrong"])
+def test_a_page_size_refused_throughout_is_final(words: str) -> None:
+    brand = Brand(intervene=always(refuse("invalid_parameter", 400, words)))
+    with Server(brand.answer) as server:
+
+        async def run() -> None:
+            async with connect(server) as clopos:
+                await list_ids(clopos)
+
+        with pytest.raises(CloposRefusedError, match=words):
+            asyncio.run(run())
+        assert [asked.query["limit"] for asked in server.asked[1:]] == ["200", "50"]
 
 
 def test_a_deletion_while_paging_starts_the_list_again() -> None:
@@ -206,6 +224,30 @@ def test_stock_operations_not_as_documented(data: object) -> None:
     brand = Brand(operations={5: reply_json({"data": data})})
     with pytest.raises(CloposAnswerError, match=r"receipts/5/stock-operations \(venue 7\): data is not a list"):
         run_with(brand, get_fifth_operations)
+
+
+@pytest.mark.parametrize("total", [120, "120"])
+def test_stock_operations_cut_short_are_no_answer(total: object) -> None:
+    items = [{"id": number} for number in range(1, 51)]
+    brand = Brand(operations={5: reply_json({"success": True, "data": items, "total": total})})
+    with pytest.raises(CloposAnswerError) as caught:
+        run_with(brand, get_fifth_operations)
+    assert str(caught.value) == (
+        "GET /v2/receipts/5/stock-operations (venue 7): 50 of 120 operations came; Clopos has to mend this"
+    )
+
+
+@pytest.mark.parametrize("total", [2, 1, 0, -1, "2", "many", 120.5, True, None, [120]])
+def test_another_total_of_stock_operations_says_nothing(total: object) -> None:
+    brand = Brand(operations={5: reply_json({"success": True, "data": [{"id": 1}, {"id": 2}], "total": total})})
+    answer, _ = run_with(brand, get_fifth_operations)
+    assert answer is not None
+    assert answer.items == read_stock_operations(answer.body) == [{"id": 1}, {"id": 2}]
+
+
+def test_a_kept_answer_that_was_cut_short_is_none() -> None:
+    with pytest.raises(CloposAnswerError, match="kept answer of stock-operations: 1 of 2 operations came"):
+        read_stock_operations(b'{"success": true, "data": [{"id": 1}], "total": 2}')
 
 
 @pytest.mark.parametrize("body", [b"", b'{"data": [', b"[]", json.dumps(NOT_FOUND).encode(), b'{"data": {}}'])

@@ -77,6 +77,36 @@ def test_faults_end() -> None:
         assert server.count("/receipts/5") == 4
 
 
+@pytest.mark.parametrize(
+    ("reply", "remedy"),
+    [
+        (Reply(502, b"<html>", "text/html"), "run again later"),
+        (Reply(fault="reset"), "run again later"),
+        (Reply(200, b"<html>", "text/html"), "run again later, and check CLOPOS_BASE_URL if that does not help"),
+    ],
+    ids=["502", "reset", "html"],
+)
+def test_an_answer_that_clopos_does_not_give_leads_to_the_address(reply: Reply, remedy: str) -> None:
+    with pytest.raises(CloposUnavailableError) as caught:
+        run_with(Brand(intervene=always(reply)), get_fifth, attempts=2)
+    assert str(caught.value).startswith("GET /v2/receipts/5: given up after 2 tries, the last: ")
+    assert str(caught.value).endswith(f"; {remedy}")
+
+
+def test_where_nobody_listens_the_line_leads_to_the_address() -> None:
+    with Server(lambda asked: Reply()) as server:
+        clopos = connect(server, attempts=2)
+
+    async def run() -> None:
+        async with clopos:
+            await get_fifth(clopos)
+
+    with pytest.raises(CloposUnavailableError) as caught:
+        asyncio.run(run())
+    assert str(caught.value).startswith("POST /v2/auth: given up after 2 tries, the last: ")
+    assert str(caught.value).endswith("; run again later, and check CLOPOS_BASE_URL if that does not help")
+
+
 def test_a_retry_after_is_the_least_wait() -> None:
     class WaitedError(Exception):
         pass

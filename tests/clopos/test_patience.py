@@ -87,6 +87,24 @@ def test_no_pause_leads_beyond_the_bound() -> None:
         patience.check()
 
 
+def test_the_line_ends_with_what_may_help_against_the_last_failure() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+
+    async def run() -> None:
+        with Server(lambda asked: Reply(404)) as server:
+            async for attempt in tries(connect(server)._connection, "GET /v2/x", patience=patience):
+                with attempt:
+                    _spend(clock, patience, 901)
+                    raise TryAgainError("Name or service not known", maybe_elsewhere=True)
+
+    with pytest.raises(CloposUnavailableError) as caught:
+        asyncio.run(run())
+    assert str(caught.value) == LINE.replace(
+        "HTTP 503; run again later", "Name or service not known; run again later"
+    ) + (", and check CLOPOS_BASE_URL if that does not help")
+
+
 def test_once_it_is_over_nothing_is_sent_for_any_request_of_the_run() -> None:
     brand = Brand(make_receipts(5), intervene=lambda asked: _fail(asked))
     patience = Patience(0.02)

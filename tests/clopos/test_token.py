@@ -232,13 +232,18 @@ def test_faults_end() -> None:
         _authenticate([Reply(503)] * 3)
 
 
+def test_a_website_leads_to_the_address() -> None:
+    with pytest.raises(CloposUnavailableError, match=r"\(text/html\); run again later, and check CLOPOS_BASE_URL"):
+        _authenticate([Reply(200, b"<html>", "text/html")] * 3)
+
+
 @pytest.mark.parametrize(
     ("reply", "kind", "message"),
     [
         (
             reply_json({"success": False, "error": "unauthorized", "message": "Invalid client credentials"}, 401),
             CloposRefusedError,
-            "Invalid client credentials.*CLOPOS_CLIENT_SECRET",
+            "Invalid client credentials.*CLOPOS_CLIENT_SECRET, CLOPOS_BRAND",
         ),
         (
             reply_json({"success": False, "error": "Invalid integrator_id"}, 400),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from clopos_assets.clopos.dialect import V1, V2, Dialect
 from clopos_assets.clopos.verdict import Kind, Verdict, judge
 
 
@@ -122,11 +123,40 @@ def test_least_wait(status: int, reset: float | None, retry_after: float | None,
         ("limit must not exceed 100", "limit"),
         ("The limit may not be greater than 50.", "limit"),
         ("with[0] is unknown", "with"),
+        ("Maximum page limit is 100", "limit"),
+        ("The per-page limit may not be greater than 100", "limit"),
+        ("limit: at most 100 for one page", "limit"),
+        ("Too many receipts per page", "page"),
+        ("The date range is over the limit", "date"),
         ("Unlimited nonsense", None),
     ],
 )
 def test_a_refused_parameter_is_named(message: str, parameter: str | None) -> None:
     assert judge(400, _no("invalid_parameter", message)).parameter == parameter
+
+
+@pytest.mark.parametrize("dialect", [V1, V2], ids=["v1", "v2"])
+def test_credentials_that_are_not_taken_may_be_any_of_them(dialect: Dialect) -> None:
+    text = judge(401, _no("Invalid client credentials"), credentials=dialect.variables).text
+    assert text == f'HTTP 401 "Invalid client credentials"; check {dialect.variables}'
+    assert "CLOPOS_BRAND" in text
+    assert ("CLOPOS_INTEGRATOR_ID" in text) == (dialect is V2)
+
+
+@pytest.mark.parametrize(
+    ("status", "envelope", "is_so"),
+    [
+        (200, None, True),
+        (204, None, True),
+        (404, None, False),
+        (429, None, False),
+        (502, None, False),
+        (200, _OK, False),
+        (200, _no("x"), False),
+    ],
+)
+def test_what_looks_like_another_servers_answer(status: int, envelope: object, is_so: bool) -> None:
+    assert judge(status, envelope).maybe_elsewhere == is_so
 
 
 def test_undocumented_json_is_told_from_a_refusal() -> None:

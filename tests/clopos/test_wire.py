@@ -2,6 +2,10 @@
 
 import asyncio
 import gzip
+import socket
+import struct
+import threading
+from collections.abc import Callable
 
 import pytest
 from yarl import URL
@@ -31,10 +35,11 @@ def _send(server: Server, *targets: str, timeout_seconds: float = 5.0) -> list[A
 
 
 def _fail(reply: Reply, timeout_seconds: float = 5.0) -> tuple[str, int]:
-    """The cause, and how many requests came before it."""
+    """The cause, and how many requests came before it. Somebody was there."""
     with Server(lambda asked: reply) as server:
         with pytest.raises(NoAnswerError) as caught:
             _send(server, "/x", timeout_seconds=timeout_seconds)
+        assert not caught.value.maybe_elsewhere
         return str(caught.value), len(server.asked)
 
 
@@ -103,8 +108,62 @@ def test_nobody_listens() -> None:
         async with Wire(_connection(url)) as wire:
             await wire.send(_get("/x"))
 
-    with pytest.raises(NoAnswerError, match=r"Connect call failed|Connection refused"):
+    with pytest.raises(NoAnswerError, match=r"Connect call failed|Connection refused") as caught:
         asyncio.run(run())
+    assert caught.value.maybe_elsewhere
+
+
+def _fail_elsewhere(url: str) -> NoAnswerError:
+    async def run() -> None:
+        async with Wire(_connection(url)) as wire:
+            await wire.send(_get("/x"))
+
+    with pytest.raises(NoAnswerError) as caught:
+        asyncio.run(run())
+    return caught.value
+
+
+def test_no_such_host(environment: pytest.MonkeyPatch) -> None:
+    def find_nothing(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    environment.setattr(socket, "getaddrinfo", find_nothing)
+    failure = _fail_elsewhere("https://clopos.example")
+    assert (str(failure), failure.maybe_elsewhere) == ("Name or service not known", True)
+
+
+def _answer_plainly(client: socket.socket) -> None:
+    client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def _reset(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(("meet", "maybe_elsewhere"), [(_answer_plainly, True), (_reset, False)])
+def test_a_port_that_does_not_speak_tls(meet: Callable[[socket.socket], None], maybe_elsewhere: bool) -> None:
+    """It speaks something else, or it is too busy for it."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            client, _ = listening.accept()
+            with client:
+                client.recv(10_000)
+                meet(client)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        failure = _fail_elsewhere(f"https://127.0.0.1:{listening.getsockname()[1]}")
+        thread.join(10)
+    assert failure.maybe_elsewhere == maybe_elsewhere
+
+
+def test_a_proxy_that_is_not_there_says_nothing_of_the_address(environment: pytest.MonkeyPatch) -> None:
+    with Server(lambda asked: Reply()) as proxy:
+        url = proxy.url
+    environment.setenv("HTTPS_PROXY", url)
+    failure = _fail_elsewhere("https://api.example")
+    assert (str(failure), failure.maybe_elsewhere) == ("the proxy cannot be reached", False)
 
 
 def test_endless_answers_are_refused() -> None:

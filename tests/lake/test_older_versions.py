@@ -98,7 +98,9 @@ def test_a_narrower_type_is_widened(shop: Shop) -> None:
 def test_what_can_not_be_brought_forward_is_one_line(shop: Shop) -> None:
     shop.make(DAY)
     older(shop.lake, RECEIPTS, DAY, "venue_id")
-    with pytest.raises(LakeError, match=r"lacks the column venue_id, which is never NULL\): remove it and make"):
+    with pytest.raises(
+        LakeError, match=r"lacks the column venue_id, which is never NULL\): remove it and make 2026-01-19 again"
+    ):
         shop.lake.read(RECEIPTS, DAY)
     rows = shop.lake.read(STOCK_OPERATIONS, DAY)
     assert rows is not None

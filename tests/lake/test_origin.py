@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.doctor.finding import Finding
+from clopos_assets.doctor.places import look_at_lake
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import NOTE, SCHEMA_VERSION, Origin, bring_forward, check_origin, read_origin, sign
 from clopos_assets.settings import Settings
@@ -75,16 +77,23 @@ def test_a_lake_of_an_older_version_is_brought_forward_once(tmp_path: Path) -> N
     assert read_origin(lake) == Origin("plov", SCHEMA_VERSION)
 
 
-def test_a_lake_without_the_note_is_of_version_1(project: Project) -> None:
+def test_of_a_lake_without_the_note_no_version_is_claimed(project: Project) -> None:
+    """Version 1 wrote none; or it was damaged, and somebody has removed it as the message says."""
     lake = project.shop.lake
     assert project.run("2026-01-19").success
     assert read_origin(lake) == Origin(project.settings.brand, SCHEMA_VERSION)
     lake.discard(NOTE)
-    assert read_origin(lake) == Origin(None, 1)
+    assert read_origin(lake) == check_origin(lake, "plov") == Origin(None, None)
+    found: list[Finding] = []
+    look_at_lake(project.settings, found)
+    assert found[0].text.endswith(f", schema not noted, which the next run brings forward to {SCHEMA_VERSION}")
     result = project.run("2026-01-19")
     assert result.success
     said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
-    assert len([text for text in said if "was written by an older version" in text]) == 1
+    assert [text for text in said if text.startswith(f"the lake {lake.root} ")] == [
+        f"the lake {lake.root} has no note of which version of this package wrote it, and gets one: it is read as "
+        "it is, and what an older version wrote gets the new shape when its shift date is made again"
+    ]
     assert read_origin(lake) == Origin(project.settings.brand, SCHEMA_VERSION)
 
 

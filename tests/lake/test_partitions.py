@@ -143,7 +143,7 @@ def test_a_file_that_is_no_parquet_is_named_in_one_line(place: Place, lake: Lake
             read(STOCK_OPERATIONS, DAY)
         message = str(caught.value)
         assert message.startswith(f"{place.root}/{FILE} can't be read (")
-        assert message.endswith("): remove it and make the shift date again")
+        assert message.endswith(f"): remove it and make {DAY} again")
         assert "\n" not in message
     lake.replace(STOCK_OPERATIONS, DAY, operations(1), {})
     assert stored_ids(lake) == [1]
