@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import date
-from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -42,6 +41,9 @@ T = TypeVar("T")
 # "Typically 200" at most, 50 by default: https://developer.clopos.com/api-reference/v2/receipts/list-receipts
 _LARGEST_PAGE = 200
 _USUAL_PAGE = 50
+# The page names `created_at` among what can be sorted by, "e.g.", and answers list `id`, which has no ties.
+_BEST_ORDER = "id"
+_USUAL_ORDER = "created_at"
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class Clopos:
         self._wire = Wire(connection)
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
         self._page_size = _LARGEST_PAGE
+        self._order = _BEST_ORDER
         self._requests = 0
 
     async def __aenter__(self) -> "Clopos":
@@ -127,9 +130,11 @@ class Clopos:
             name = f"GET {self._dialect.address('/receipts')} ({first} to {last}{_of_venue(venue_id)})"
 
             async def fetch(number: int) -> Page:
-                target = partial(
-                    self._dialect.list_receipts, page=number, sort="id", direction=1, created=(first, last)
-                )
+                def target() -> str:
+                    return self._dialect.list_receipts(
+                        page=number, limit=self._page_size, sort=self._order, direction=1, created=(first, last)
+                    )
+
                 return await self._ask_page(target, name, venue_id, tally)
 
             return await self._read_listing(fetch, convert, name, tally, can_be_cut=first < last)
@@ -145,26 +150,33 @@ class Clopos:
         """
         name = f"GET {self._dialect.address('/receipts')} (last changed, page {page}{_of_venue(venue_id)})"
 
-        target = partial(self._dialect.list_receipts, page=page, sort="updated_at", direction=-1)
+        def target() -> str:
+            return self._dialect.list_receipts(page=page, limit=self._page_size, sort="updated_at", direction=-1)
+
         return await self._ask_page(target, name, venue_id, Tally())
 
-    async def _ask_page(self, target: Callable[..., str], name: str, venue_id: int | None, tally: Tally) -> Page:
-        """A page; `target` takes the `limit`, which the first refusal makes smaller."""
-        try:
-            return read_page((await self._ask(target(limit=self._page_size), name, venue_id, tally)).read(), name)
-        except CloposRefusedError as error:
-            self._take_smaller_pages(error)
-        return read_page((await self._ask(target(limit=self._page_size), name, venue_id, tally)).read(), name)
+    async def _ask_page(self, target: Callable[[], str], name: str, venue_id: int | None, tally: Tally) -> Page:
+        """A page, asked for in another way where the way of asking is refused: there are two such ways."""
+        for _ in range(2):
+            try:
+                return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
+            except CloposRefusedError as error:
+                self._ask_differently(error)
+        return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
 
-    def _take_smaller_pages(self, error: CloposRefusedError) -> None:
-        """Ask for pages of the usual size from now on, where the refusal is about the size; else raise it again.
+    def _ask_differently(self, error: CloposRefusedError) -> None:
+        """Ask for pages of the usual size, or in the usual order, from now on, if that is refused; else raise it again.
 
         Numbers of pages are as the API counts them, so that a refusal that speaks of pages is about the size, too.
         """
-        if error.parameter not in ("limit", "page") or self._page_size <= _USUAL_PAGE:
+        if error.parameter in ("limit", "page") and self._page_size != _USUAL_PAGE:
+            _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
+            self._page_size = _USUAL_PAGE
+        elif error.parameter == "sort" and self._order != _USUAL_ORDER:
+            _log.info("Clopos refuses to sort by %s; reading by %s", self._order, _USUAL_ORDER)
+            self._order = _USUAL_ORDER
+        else:
             raise error
-        _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
-        self._page_size = _USUAL_PAGE
 
     async def get_receipt(self, receipt_id: int, venue_id: int | None) -> Item | None:
         """One receipt with its lines; None where Clopos says that this brand and venue have none of that id.

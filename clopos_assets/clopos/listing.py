@@ -132,7 +132,7 @@ async def read_listing(
     count_requests: Callable[[], int],
     can_be_cut: bool = False,
 ) -> Listing[T]:
-    """Read all pages of a list sorted by ascending id.
+    """Read all pages of a list sorted so that new items come last.
 
     `fetch` reads a page by its 1-based number. `convert` gets each page's items that no page before had; what it
     made of a reading that has to start again is dropped. Whole means: the same total on every page and as many

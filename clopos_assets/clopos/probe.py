@@ -57,7 +57,7 @@ class Probe:
         https://developer.clopos.com/api-reference/v2/receipts/list-receipts
         """
         of_venue = "" if venue_id is None else f" (venue {venue_id})"
-        target = self._dialect.list_receipts(page=1, limit=1, sort="id", direction=1)
+        target = self._dialect.list_receipts(page=1, limit=1, sort="created_at", direction=1)
         await self._ask(target, f"GET {self._dialect.address('/receipts')}{of_venue}", venue_id)
 
     async def _ask(self, target: str, name: str, venue_id: int | None) -> list[Item]:

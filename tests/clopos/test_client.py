@@ -125,6 +125,26 @@ def test_a_refused_page_size_falls_back_to_the_default_for_good(words: str) -> N
     assert [asked.query["limit"] for asked in server.asked[1:]] == ["200", "50", "50", "50", "50"]
 
 
+def test_a_refused_order_falls_back_to_the_documented_one_for_good() -> None:
+    def intervene(asked: Asked) -> Reply | None:
+        if asked.query.get("sort[0]") == "id":
+            return refuse("invalid_parameter", 400, "sort[0] must be one of: created_at, updated_at, closed_at, total")
+        return refuse("invalid_parameter", 400, "limit is too large") if asked.query.get("limit") == "200" else None
+
+    async def twice(clopos: Clopos) -> tuple[int, int]:
+        return (await list_ids(clopos)).requests, (await list_ids(clopos)).requests
+
+    requests, server = run_with(Brand(make_receipts(60), intervene=intervene), twice)
+    assert requests == (4, 2)
+    assert [asked.query["sort[0]"] for asked in server.asked[1:]] == ["id", *["created_at"] * 5]
+
+
+def test_an_order_refused_throughout_is_final() -> None:
+    brand = Brand(intervene=always(refuse("invalid_parameter", 400, "sort[0] is wrong")))
+    with pytest.raises(CloposRefusedError, match="query parameter sort is not taken"):
+        run_with(brand, list_ids)
+
+
 @pytest.mark.parametrize("words", ["limit is wrong", "page is wrong"])
 def test_a_page_size_refused_throughout_is_final(words: str) -> None:
     brand = Brand(intervene=always(refuse("invalid_parameter", 400, words)))
