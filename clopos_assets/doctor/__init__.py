@@ -86,7 +86,7 @@ def _besides(file: Path | None) -> str:
     strangers = ", ".join(name for name, meant in unknown_variables().items() if meant is None)
     return "".join(
         [
-            f"; with {file}" if file is not None else "",
+            f"; with what {file} sets" if file is not None else "",
             f"; not settings: {strangers}" if strangers else "",
         ]
     )

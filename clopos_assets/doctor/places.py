@@ -122,11 +122,14 @@ def _judge_logs(instance: dg.DagsterInstance, home: str) -> Finding:
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
+        named = os.environ.get("DAGSTER_COMPUTE_LOGS")
+        is_named = named is not None and Path(named).resolve() == folder
+        other = "set DAGSTER_COMPUTE_LOGS to another folder" if is_named else f"name another in compute_logs of {home}"
         return Finding(
             "logs",
             False,
             f"{folder}, for the logs of processes, can't be written ({error.strerror}): allow this user to write "
-            f"there, or have compute_logs of {home} name another folder",
+            f"there, or {other}",
         )
     return Finding("logs", True, f"of processes can be written in {folder}")
 

@@ -265,8 +265,16 @@ def test_a_folder_that_takes_no_logs_is_told(tmp_path: Path, monkeypatch: pytest
     assert wrong(found) == ["logs"]
     assert found["logs"].text == (
         f"{tmp_path}/logs, for the logs of processes, can't be written (File exists): allow this user to write there, "
-        f"or have compute_logs of {tmp_path}/home name another folder"
+        "or set DAGSTER_COMPUTE_LOGS to another folder"
     )
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_folder_that_the_home_itself_names_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home" / "storage").write_text("a file stands in its place")
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text.endswith(f"or name another in compute_logs of {tmp_path}/home")
 
 
 @pytest.mark.usefixtures("sandbox")

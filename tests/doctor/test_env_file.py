@@ -40,7 +40,7 @@ def test_settings_come_from_the_file(sandbox: Sandbox, folder: Path, monkeypatch
     before = dict(os.environ)
     found = examined()
     assert wrong(found) == []
-    assert found["settings"].text.endswith(f"personal data: keep; with {folder}/.env")
+    assert found["settings"].text.endswith(f"personal data: keep; with what {folder}/.env sets")
     assert found["lake"].text.startswith(f"{folder}/lake-of-the-file can be written")
     assert dict(os.environ) == before
 
@@ -50,7 +50,7 @@ def test_the_file_wins_and_is_named_where_it_is_wrong(folder: Path) -> None:
     (folder / ".env").write_text("CLOPOS_START_DATE=never\nCLOPOS_SHIFTEND=06:00\n")
     said = examined()["settings"].text
     assert said.startswith("CLOPOS_SHIFTEND is not a setting: did you mean CLOPOS_SHIFT_END?; CLOPOS_START_DATE is mal")
-    assert said.endswith(f", and got 'never'; with {folder}/.env")
+    assert said.endswith(f", and got 'never'; with what {folder}/.env sets")
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -99,4 +99,4 @@ def test_the_command_reads_it(sandbox: Sandbox, folder: Path, tmp_path: Path) ->
     (folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     ended = run(["clopos_assets", "doctor"], environment(), cwd=folder)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert f"with {folder}/.env" in ended.stdout
+    assert f"with what {folder}/.env sets" in ended.stdout
