@@ -94,7 +94,7 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
             if ui_port is None:
                 console.print("Look at it in Dagster: clopos-assets demo --ui")
             else:
-                _serve_ui(console, ui_port)
+                _serve_ui(console, ui_port, options.home)
 
 
 def _restaurant(options: DemoOptions) -> _Restaurant:
@@ -228,11 +228,12 @@ def _print_requests(console: Console, counts: Mapping[tuple[str, str], int], sec
     console.print(f"{sum(asked.values())} requests ({parts}) in {seconds:.1f} s", soft_wrap=True)
 
 
-def _serve_ui(console: Console, port: int) -> None:
+def _serve_ui(console: Console, port: int, home: Path) -> None:
     console.print(f"Dagster UI: http://127.0.0.1:{port} (Ctrl+C ends it)")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clopos_assets.definitions", "-p", str(port)]
-    # A session of its own, so that whoever ends the demo ends all of the UI's processes, once.
-    served = subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own interpreter and arguments
+    # A session of its own, so that whoever ends the demo ends all of the UI's processes, once. In the demo's folder,
+    # because Dagster lets a `.env` of the current one win over the environment, and the user's is not for the demo.
+    served = subprocess.Popen(command, start_new_session=True, cwd=home)  # noqa: S603 - our own interpreter and arguments
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         served.wait()

@@ -1,7 +1,7 @@
 """The environment, read and checked once: every `CLOPOS_*` variable, its default and what it takes.
 
-Nothing else reads these variables. A malformed one stops with a line that names it; credentials may be
-missing until a run needs them, so that the definitions always load.
+Nothing else reads these variables. A malformed one stops with a line that names it, and so does a name that looks
+like a misspelled one; credentials may be missing until a run needs them, so that the definitions always load.
 """
 
 import os
@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from time import strptime
 from typing import Annotated, Literal, cast
@@ -26,6 +27,11 @@ CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
 CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
 """What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
 
+_PREFIX = "CLOPOS_"
+# How alike two names are, by difflib's ratio, for one to be a misspelling of the other: CLOPOS_LAEK (0.909) and
+# CLOPOS_VENUES (0.897) are, CLOPOS_VERSION (0.875) and CLOPOS_INTEGRATOR_PORT (0.857), which Kubernetes makes of a
+# service's name, are not.
+_MISSPELLED = 0.89
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9000, 1, 1)
 """Between which a calendar may begin, the latter exclusive: there is room before and after."""
@@ -121,7 +127,7 @@ class Settings(BaseSettings):
 
     # An empty variable means "not set", as in an .env file with the value left out.
     model_config = SettingsConfigDict(
-        env_prefix="CLOPOS_",
+        env_prefix=_PREFIX,
         env_ignore_empty=True,
         enable_decoding=False,
         frozen=True,
@@ -212,11 +218,19 @@ class Settings(BaseSettings):
 
         Raises SettingsError, one line for all that is wrong.
         """
+        wrong = [
+            f"{name} is not a setting: did you mean {meant}?"
+            for name, meant in unknown_variables().items()
+            if meant is not None
+        ]
         try:
             settings = cls.model_validate(given)
         except ValidationError as error:
-            wrong = {str(detail["loc"][0]) for detail in error.errors()}
-            raise SettingsError("; ".join(_describe(name, given) for name in sorted(wrong))) from None
+            fields = {str(detail["loc"][0]) for detail in error.errors()}
+            wrong += [_describe(field, given) for field in sorted(fields)]
+            raise SettingsError("; ".join(wrong)) from None
+        if wrong:
+            raise SettingsError("; ".join(wrong))
         if settings.api_version == "v1" and settings.venue_ids == "all":
             raise SettingsError(
                 "CLOPOS_VENUE_IDS is all, which CLOPOS_API_VERSION=v1 can't list: name the venues by id, such as 1,2"
@@ -237,11 +251,15 @@ class Settings(BaseSettings):
         if missing:
             verb = "is" if len(missing) == 1 else "are"
             venues = variable("venue_ids")
-            named = f", {venues} by id, such as 1,2 (v1 needs them named)" if venues in missing else ""
-            raise SettingsError(
-                f"{', '.join(missing)} {verb} not set: set the credentials that Clopos gave you{named}, "
-                "or run `clopos-assets sandbox` for some that work on this machine"
-            )
+            remedies = []
+            if missing != [venues]:
+                remedies.append(
+                    "set the credentials that Clopos gave you, or run `clopos-assets sandbox` for some that work on "
+                    "this machine"
+                )
+            if venues in missing:
+                remedies.append(f"name the venues in {venues} by id, such as 1,2, because v1 can't list them")
+            raise SettingsError(f"{', '.join(missing)} {verb} not set: {'; '.join(remedies)}")
         secret = self.client_secret
         integrator_id = "" if self.api_version == "v1" else self.integrator_id
         given = (self.client_id, secret.get_secret_value() if secret else None, self.brand, integrator_id)
@@ -250,7 +268,21 @@ class Settings(BaseSettings):
 
 def variable(field: str) -> str:
     """The name of the environment variable behind a field of Settings."""
-    return f"CLOPOS_{field.upper()}"
+    return f"{_PREFIX}{field.upper()}"
+
+
+def unknown_variables() -> dict[str, str | None]:
+    """Names in the environment that begin as settings do and are none, each with the setting that it looks like.
+
+    That is None for names of others' making, as Kubernetes' for a service called clopos. An empty one is not set.
+    """
+    known = [variable(field) for field in Settings.model_fields]
+    begun = sorted(name for name, value in os.environ.items() if value and name.upper().startswith(_PREFIX))
+    return {
+        name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_MISSPELLED)), None)
+        for name in begun
+        if name.upper() not in known
+    }
 
 
 def _describe(field: str, given: Mapping[str, object]) -> str:

@@ -33,12 +33,15 @@ def store_of(instance: dg.DagsterInstance, lake: Lake) -> Store:
     An instance without a home, as of a test, ends with its process: then it is a folder in the lake, or where the lake
     is no folder, among the machine's temporary files.
     """
+    if instance.is_ephemeral and lake.folder is not None and _postgres_url(instance) is None:
+        return FileStore(lake.folder / _FOLDER_IN_LAKE)
+    return own_store_of(instance)
+
+
+def own_store_of(instance: dg.DagsterInstance) -> Store:
+    """As above, of an instance with a home, whatever the lake."""
     url = _postgres_url(instance)
-    if url is not None:
-        return _postgres(url)
-    if instance.is_ephemeral:
-        return FileStore(_home(instance) / _FOLDER if lake.folder is None else lake.folder / _FOLDER_IN_LAKE)
-    return FileStore(_home(instance) / _FOLDER)
+    return FileStore(_home(instance) / _FOLDER) if url is None else _postgres(url)
 
 
 def keep_apart(instance: dg.DagsterInstance, lake: Lake) -> None:

@@ -28,7 +28,7 @@ from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 from clopos_assets.clopos.question import Question, Tally
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
-from clopos_assets.clopos.reply import Reply, read_reply, refusal
+from clopos_assets.clopos.reply import Reply, read_reply, refusal, refusal_of_new_token
 from clopos_assets.clopos.stock import StockAnswer, read_held, read_stock_operations, read_told
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.verdict import Kind
@@ -302,10 +302,7 @@ class Clopos:
                 if self._tokens.was_accepted(token):
                     # Not the credentials: this one was good for others, and has ended since.
                     raise TryAgainError(reply.verdict.text)
-                raise CloposRefusedError(
-                    f"{question.name}: {reply.verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL "
-                    f"belongs to {self._dialect.variables}"
-                )
+                raise refusal_of_new_token(question.name, reply.verdict, self._dialect)
             case _:
                 raise refusal(question.name, reply.verdict)
 

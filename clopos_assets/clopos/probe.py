@@ -9,7 +9,7 @@ from types import TracebackType
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposUnavailableError
 from clopos_assets.clopos.listing import Item, read_objects
-from clopos_assets.clopos.reply import read_reply, refusal
+from clopos_assets.clopos.reply import read_reply, refusal, refusal_of_new_token
 from clopos_assets.clopos.token import authenticate
 from clopos_assets.clopos.verdict import Kind
 from clopos_assets.clopos.window import RateLimit
@@ -74,4 +74,6 @@ class Probe:
             return read_objects(reply.read(), name)
         if reply.verdict.kind is Kind.RETRY:
             raise CloposUnavailableError(f"{name}: {reply.verdict.text}; try again later")
+        if reply.verdict.kind is Kind.REAUTHENTICATE:
+            raise refusal_of_new_token(name, reply.verdict, self._dialect)
         raise refusal(name, reply.verdict)

@@ -61,6 +61,14 @@ def refusal(name: str, verdict: Verdict) -> CloposError:
     return CloposAnswerError(message) if verdict.undocumented else CloposRefusedError(message, verdict.parameter)
 
 
+def refusal_of_new_token(name: str, verdict: Verdict, dialect: Dialect) -> CloposRefusedError:
+    """The error where a token is not taken although it was just issued: another one would not be taken either."""
+    return CloposRefusedError(
+        f"{name}: {verdict.text}, also for a token just issued; check that CLOPOS_BASE_URL belongs to "
+        f"{dialect.variables}"
+    )
+
+
 def _without_secrets(envelope: object, secrets: Collection[str]) -> object:
     if not isinstance(envelope, dict):
         return envelope

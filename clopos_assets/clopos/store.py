@@ -108,7 +108,7 @@ class FileStore:
         except OSError as error:
             raise CloposUnavailableError(
                 f"{self.folder}, where processes share the request quota, can't be used ({error.strerror}): "
-                "allow this user to read and write there, and run again"
+                "see that it is a folder in which this user can read and write, and run again"
             ) from None
 
     def _remove_old(self) -> None:

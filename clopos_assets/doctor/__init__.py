@@ -1,16 +1,23 @@
 """`clopos-assets doctor`: whether everything is there that runs need, and what to do where it is not.
 
-`api` asks Clopos, `places` looks at the lake and at Dagster's instance; here is what is said, and in which order.
+`env_file` is where settings may come from, `api` asks Clopos, `places` looks at the lake and at Dagster's instance;
+here is what is said of settings, and in which order all is said.
 """
+
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Printed
 from rich.text import Text
 
+from clopos_assets.automation import shift_dates
 from clopos_assets.doctor.api import WHAT, ask_clopos
+from clopos_assets.doctor.env_file import env_file
 from clopos_assets.doctor.finding import Examination, Finding
 from clopos_assets.doctor.places import look_at_instance, look_at_lake
-from clopos_assets.settings import Settings, SettingsError
+from clopos_assets.settings import Settings, SettingsError, unknown_variables
 
 LONGEST_SECONDS = 40.0
 """How long the doctor takes at most, whatever hangs."""
@@ -20,16 +27,22 @@ __all__ = ["LONGEST_SECONDS", "Finding", "examine", "show"]
 
 def examine(seconds: float = LONGEST_SECONDS) -> tuple[list[Finding], bool]:
     """All findings in the order of the table, and whether every examination has come to its end."""
-    instance = Examination("instance", seconds, look_at_instance)
+    with ExitStack() as environment:
+        return _examine(seconds, environment)
+
+
+def _examine(seconds: float, environment: ExitStack) -> tuple[list[Finding], bool]:
     findings: list[Finding] = []
     examinations: list[Examination] = []
+    file: Path | None = None
     try:
+        file = environment.enter_context(env_file())
         settings = Settings.read()
     except SettingsError as error:
-        findings.append(Finding("settings", False, str(error)))
+        findings.append(Finding("settings", False, f"{error}{_besides(file)}"))
         findings += [Finding(what, False, "not looked at: mend settings first") for what in (*WHAT, "lake")]
     else:
-        findings.append(Finding("settings", True, _summary(settings)))
+        findings.append(_judge_settings(settings, file))
         lake = Examination("lake", seconds, lambda found: look_at_lake(settings, found))
         try:
             settings.require_credentials()
@@ -40,7 +53,7 @@ def examine(seconds: float = LONGEST_SECONDS) -> tuple[list[Finding], bool]:
             findings.append(Finding("credentials", True, f"of the client {settings.client_id}"))
             examinations.append(Examination("Clopos", seconds, lambda found: ask_clopos(settings, found)))
         examinations.append(lake)
-    examinations.append(instance)
+    examinations.append(Examination("instance", seconds, look_at_instance))
     for examination in examinations:
         findings += examination.findings()
     return findings, all(examination.is_over for examination in examinations)
@@ -55,6 +68,28 @@ def show(findings: list[Finding], console: Console) -> None:
         state = Text("ok", "green") if finding.is_ok else Text("not ok", "bold red")
         table.add_row(Text(finding.what), state, Text(finding.text))
     console.print(table)
+
+
+def _judge_settings(settings: Settings, file: Path | None) -> Finding:
+    if shift_dates(settings).get_last_partition_key() is not None:
+        return Finding("settings", True, f"{_summary(settings)}{_besides(file)}")
+    first_end = f"{settings.start_date + timedelta(days=1)} {settings.shift_end:%H:%M}"
+    text = (
+        f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}, so that there is no shift date to make: "
+        f"set an earlier one, or wait until {first_end}"
+    )
+    return Finding("settings", False, f"{text}{_besides(file)}")
+
+
+def _besides(file: Path | None) -> str:
+    """Where settings come from besides the environment, and what in it is nobody's here, which may be a mistake."""
+    strangers = ", ".join(name for name, meant in unknown_variables().items() if meant is None)
+    return "".join(
+        [
+            f"; with what {file} sets" if file is not None else "",
+            f"; not settings: {strangers}" if strangers else "",
+        ]
+    )
 
 
 def _summary(settings: Settings) -> str:

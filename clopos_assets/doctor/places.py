@@ -1,17 +1,27 @@
-"""Where things are kept: the lake, which has to be writable and this brand's, and Dagster's instance."""
+"""Where things are kept: the lake, which has to be writable and this brand's, and Dagster's instance with what runs
+share in it and the logs of their processes.
+"""
 
+import asyncio
 import os
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
 import dagster as dg
+import msgspec
 
+from clopos_assets.clopos.errors import CloposUnavailableError
+from clopos_assets.clopos.store import FileStore
 from clopos_assets.doctor.finding import Finding
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import SCHEMA_VERSION, check_origin
 from clopos_assets.settings import Settings
+from clopos_assets.sharing import own_store_of
 from clopos_assets.tables import RECEIPTS
+
+_OF_INSTANCE = ("instance", "sharing", "logs")
 
 _TRIAL = "_lake/doctor"
 _LONGEST = 300
@@ -41,7 +51,12 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
 
 
 def look_at_instance(found: list[Finding]) -> None:
-    """Opens Dagster's instance as a run would, and asks its storage a question."""
+    """Opens Dagster's instance as a run would, asks its storage a question, and uses what runs need besides."""
+    _look_at_instance(found)
+    found += [Finding(what, False, "not looked at: mend instance first") for what in _OF_INSTANCE[len(found) :]]
+
+
+def _look_at_instance(found: list[Finding]) -> None:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         found.append(
@@ -57,6 +72,8 @@ def look_at_instance(found: list[Finding]) -> None:
         with dg.DagsterInstance.get() as instance:
             runs = instance.get_runs_count()
             found.append(Finding("instance", True, f"{_kind(instance, home)}: {runs} runs recorded"))
+            found.append(_judge_sharing(instance))
+            found.append(_judge_logs(instance, home))
     except ModuleNotFoundError as error:
         # The usual two: the extra is not installed, or the address does not name the driver that it brings.
         remedies = {
@@ -67,6 +84,54 @@ def look_at_instance(found: list[Finding]) -> None:
         found.append(Finding("instance", False, f"{home} needs the module {error.name}: {remedy}"))
     except Exception as error:  # the home's own file says which classes are loaded, and these raise what they like
         found.append(Finding("instance", False, f"{home} can't be used: {_in_one_line(error)}"))
+
+
+class _Trial(msgspec.Struct):
+    """A state that each look at the store writes anew, by the store's clock."""
+
+    looked_at: float = -1.0
+
+    def look(self, now: float) -> None:
+        self.looked_at = now
+
+
+def _judge_sharing(instance: dg.DagsterInstance) -> Finding:
+    store = own_store_of(instance)
+    try:
+        asyncio.run(store.change("doctor", _Trial, _Trial.look))
+    except CloposUnavailableError as error:
+        return Finding("sharing", False, str(error))
+    where = str(store.folder) if isinstance(store, FileStore) else "the instance's database"
+    return Finding("sharing", True, f"runs share quota and token in {where}")
+
+
+def _judge_logs(instance: dg.DagsterInstance, home: str) -> Finding:
+    """The manager is made of the home's file when it is first asked for, which a run does at its start."""
+    try:
+        manager = instance.compute_log_manager
+    except Exception as error:  # as of the instance itself
+        return Finding("logs", False, f"compute_logs of {home} can't be used: {_in_one_line(error)}")
+    # One that writes to an object store writes to a folder of this machine first, by a manager of its own.
+    local = getattr(manager, "local_manager", manager)
+    file = local.get_log_metadata(["doctor"]).stderr_location
+    if file is None or not os.path.isabs(file):
+        return Finding("logs", True, f"of processes are kept by {type(manager).__name__}")
+    folder = Path(file).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        named = os.environ.get("DAGSTER_COMPUTE_LOGS")
+        is_named = named is not None and Path(named).resolve() == folder
+        other = "set DAGSTER_COMPUTE_LOGS to another folder" if is_named else f"name another in compute_logs of {home}"
+        return Finding(
+            "logs",
+            False,
+            f"{folder}, for the logs of processes, can't be written ({error.strerror}): allow this user to write "
+            f"there, or {other}",
+        )
+    return Finding("logs", True, f"of processes can be written in {folder}")
 
 
 def _kind(instance: dg.DagsterInstance, home: str) -> str:

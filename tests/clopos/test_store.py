@@ -143,7 +143,7 @@ def test_a_turn_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_used_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CloposUnavailableError, match=r"can't be used \(Not a directory\): allow this user"):
+    with pytest.raises(CloposUnavailableError, match=r"can't be used \(Not a directory\): see that it is a folder"):
         _change(FileStore(tmp_path / "file"))
 
 

@@ -19,7 +19,8 @@ from clopos_assets.settings import Settings, variable
 from tests.ingest.shop import NOW
 from tests.system.processes import environment, run
 
-LINES = ["settings", "credentials", "authentication", "venues", "receipts", "quota", "lake", "instance"]
+OF_INSTANCE = ["instance", "sharing", "logs"]
+LINES = ["settings", "credentials", "authentication", "venues", "receipts", "quota", "lake", *OF_INSTANCE]
 
 
 @pytest.fixture
@@ -60,6 +61,8 @@ def test_all_is_well(tmp_path: Path) -> None:
     assert found["quota"].text.startswith("298 of 300 requests left")
     assert found["lake"].text == f"{tmp_path}/lake can be written: no shift dates yet, schema {SCHEMA_VERSION}"
     assert found["instance"].text == f"SQLite in {tmp_path}/home, for one machine: 0 runs recorded"
+    assert found["sharing"].text == f"runs share quota and token in {tmp_path}/home/clopos_shared"
+    assert found["logs"].text == f"of processes can be written in {tmp_path}/home/storage"
     assert list((tmp_path / "lake").rglob("*.*")) == []
 
 
@@ -77,7 +80,35 @@ def test_a_malformed_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOPOS_SHIFT_END", "noon")
     found = examined()
     assert found["settings"].text.startswith("CLOPOS_SHIFT_END is malformed")
-    assert wrong(found) == [what for what in found if what != "instance"]
+    assert wrong(found) == [what for what in found if what not in OF_INSTANCE]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_misspelled_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_PERSONNAL_DATA", "drop")
+    found = examined()
+    assert found["settings"].text == "CLOPOS_PERSONNAL_DATA is not a setting: did you mean CLOPOS_PERSONAL_DATA?"
+    assert wrong(found) == [what for what in found if what not in OF_INSTANCE]
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_what_is_no_setting_is_named_and_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_PORT", "tcp://10.0.0.1:80")
+    monkeypatch.setenv("CLOPOS_FOO", "bar")
+    found = examined()
+    assert wrong(found) == []
+    assert found["settings"].text.endswith("personal data: keep; not settings: CLOPOS_FOO, CLOPOS_PORT")
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_calendar_that_has_not_begun_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_START_DATE", "8000-02-28")
+    found = examined()
+    assert wrong(found) == ["settings"]
+    assert found["settings"].text == (
+        "no shift has ended since CLOPOS_START_DATE, 8000-02-28, so that there is no shift date to make: "
+        "set an earlier one, or wait until 8000-02-29 06:00"
+    )
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -117,6 +148,17 @@ def test_receipts_that_may_not_be_read_are_told(sandbox: Sandbox) -> None:
     found = examined()
     assert "receipts:read" in found["receipts"].text
     assert found["quota"].text == "not looked at: mend receipts first"
+
+
+def test_a_new_token_that_is_not_taken_is_told_with_advice(sandbox: Sandbox) -> None:
+    sandbox.faults.plan("token-invalid", "/venues")
+    found = examined()
+    assert wrong(found) == ["venues", "receipts", "quota"]
+    assert found["venues"].text.startswith('GET /v2/venues: HTTP 401 "Invalid token')
+    assert found["venues"].text.endswith(
+        ", also for a token just issued; check that CLOPOS_BASE_URL belongs to CLOPOS_CLIENT_ID, CLOPOS_CLIENT_SECRET, "
+        "CLOPOS_BRAND and CLOPOS_INTEGRATOR_ID"
+    )
 
 
 def test_a_used_up_quota_is_told(sandbox: Sandbox) -> None:
@@ -159,8 +201,9 @@ def test_a_lake_that_can_not_be_written_is_told(tmp_path: Path) -> None:
 def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DAGSTER_HOME")
     found = examined()
-    assert wrong(found) == ["instance"]
+    assert wrong(found) == OF_INSTANCE
     assert "DAGSTER_HOME is not set" in found["instance"].text
+    assert found["logs"].text == "not looked at: mend instance first"
 
 
 @pytest.mark.usefixtures("sandbox")
@@ -176,9 +219,72 @@ def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: str) -> None:
     (tmp_path / "home" / "dagster.yaml").write_text(config)
     found = examined()
-    assert wrong(found) == ["instance"]
+    assert wrong(found) == OF_INSTANCE
     assert said in found["instance"].text
     assert "p4ss" not in found["instance"].text
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_folder_that_runs_can_not_share_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home" / "clopos_shared").write_text("a file stands in its place")
+    found = examined()
+    assert wrong(found) == ["sharing"]
+    assert found["sharing"].text == (
+        f"{tmp_path}/home/clopos_shared, where processes share the request quota, can't be used (Not a directory): "
+        "see that it is a folder in which this user can read and write, and run again"
+    )
+
+
+COMPUTE_LOGS = """
+compute_logs:
+  module: dagster._core.storage.local_compute_log_manager
+  class: LocalComputeLogManager
+  config: {base_dir: {env: DAGSTER_COMPUTE_LOGS}}
+"""
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_logs_without_their_folder_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_COMPUTE_LOGS", raising=False)
+    (tmp_path / "home" / "dagster.yaml").write_text(COMPUTE_LOGS)
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text.startswith(f"compute_logs of {tmp_path}/home can't be used: ")
+    assert '"DAGSTER_COMPUTE_LOGS" which is not set' in found["logs"].text
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_folder_that_takes_no_logs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", str(tmp_path / "logs"))
+    (tmp_path / "home" / "dagster.yaml").write_text(COMPUTE_LOGS)
+    assert wrong(examined()) == []
+    assert list((tmp_path / "logs").iterdir()) == []
+    (tmp_path / "logs").rmdir()
+    (tmp_path / "logs").write_text("a file stands in its place")
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text == (
+        f"{tmp_path}/logs, for the logs of processes, can't be written (File exists): allow this user to write there, "
+        "or set DAGSTER_COMPUTE_LOGS to another folder"
+    )
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_a_folder_that_the_home_itself_names_is_told(tmp_path: Path) -> None:
+    (tmp_path / "home" / "storage").write_text("a file stands in its place")
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text.endswith(f"or name another in compute_logs of {tmp_path}/home")
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_logs_that_are_not_kept_are_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "home" / "dagster.yaml").write_text(
+        "compute_logs: {module: dagster._core.storage.noop_compute_log_manager, class: NoOpComputeLogManager}"
+    )
+    found = examined()
+    assert wrong(found) == []
+    assert found["logs"].text == "of processes are kept by NoOpComputeLogManager"
 
 
 def test_nothing_is_waited_for_without_end(sandbox: Sandbox) -> None:

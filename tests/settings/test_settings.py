@@ -1,13 +1,15 @@
 """Every variable: its default, what it takes, what it refuses and in which words; and no secret in any of them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from clopos_assets.settings import CREDENTIALS, CREDENTIALS_V1, Settings, SettingsError, variable
+from clopos_assets.settings import CREDENTIALS, CREDENTIALS_V1, Settings, SettingsError, unknown_variables, variable
 from tests.settings.values import BAD, DEFAULTS, GOOD, TAKES, WITHOUT_DEFAULT_HERE
 
 SECRET = "s3cr3t-value"  # made up
+DEPLOYMENT = Path(__file__).parents[2] / "dagster_home"
 
 NEVER_SHOWN = {"CLOPOS_CLIENT_SECRET"}  # with tests of its own below
 
@@ -117,6 +119,99 @@ def test_a_given_value_is_checked_too() -> None:
         Settings.read(shiftend="06:00")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CLOPOS_PERSONNAL_DATA", "CLOPOS_PERSONAL_DATA"),
+        ("CLOPOS_PERSONALDATA", "CLOPOS_PERSONAL_DATA"),
+        ("CLOPOS_START_DTAE", "CLOPOS_START_DATE"),
+        ("CLOPOS_STARTDATE", "CLOPOS_START_DATE"),
+        ("CLOPOS_VENUES", "CLOPOS_VENUE_IDS"),
+        ("CLOPOS_VENUE_ID", "CLOPOS_VENUE_IDS"),
+        ("CLOPOS_LAEK", "CLOPOS_LAKE"),
+        ("CLOPOS_LAK", "CLOPOS_LAKE"),
+        ("CLOPOS_BRRAND", "CLOPOS_BRAND"),
+        ("CLOPOS_TIME_ZONE", "CLOPOS_TIMEZONE"),
+        ("CLOPOS_CLIENT", "CLOPOS_CLIENT_ID"),
+        ("CLOPOS_CLIENT_SECERT", "CLOPOS_CLIENT_SECRET"),
+        ("CLOPOS_SWEEP_DAY", "CLOPOS_SWEEP_DAYS"),
+        ("clopos_shiftend", "CLOPOS_SHIFT_END"),
+    ],
+)
+def test_a_misspelled_name_is_refused_without_its_value(monkeypatch: pytest.MonkeyPatch, name: str, meant: str) -> None:
+    monkeypatch.setenv(name, SECRET)
+    with pytest.raises(SettingsError) as caught:
+        Settings.read()
+    assert str(caught.value) == f"{name} is not a setting: did you mean {meant}?"
+
+
+@pytest.mark.parametrize("field", Settings.model_fields)
+def test_a_letter_too_few_or_too_many_or_two_exchanged_is_found(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    right = field.upper()
+    names = {
+        wrong
+        for at in range(len(right))
+        for wrong in (
+            right[:at] + right[at + 1 :],
+            right[: at + 1] + right[at:],
+            right[:at] + right[at + 1 : at + 2] + right[at] + right[at + 2 :],
+        )
+    } - {right}
+    for name in names:
+        monkeypatch.setenv(f"CLOPOS_{name}", "1")
+    assert unknown_variables() == {f"CLOPOS_{name}": variable(field) for name in names}
+
+
+def test_misspelled_and_malformed_are_said_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOPOS_VENUES", "1")
+    monkeypatch.setenv("CLOPOS_START_DATE", "never")
+    with pytest.raises(SettingsError, match=r"^CLOPOS_VENUES is not .*\?; CLOPOS_START_DATE is malformed: "):
+        Settings.read()
+
+
+def test_a_misspelled_name_without_a_value_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = Settings.read()
+    monkeypatch.setenv("CLOPOS_VENUES", "")
+    assert Settings.read() == unset
+    assert unknown_variables() == {}
+
+
+def test_a_setting_in_small_letters_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("clopos_brand", "small")
+    assert Settings.read().brand == "small"
+    assert unknown_variables() == {}
+
+
+@pytest.mark.parametrize(
+    "service", ["", "ASSETS_", "API_", "BRAND_", "CLIENT_", "INTEGRATOR_", "LAKE_", "SHIFT_", "START_", "TIMEZONE_"]
+)
+def test_what_kubernetes_makes_of_a_services_name_is_left_alone(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    unset = Settings.read()
+    of_port = [f"PORT_80_TCP{end}" for end in ("", "_PROTO", "_PORT", "_ADDR")]
+    parts = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", *of_port]
+    names = [f"CLOPOS_{service}{part}" for part in parts]
+    for name in names:
+        monkeypatch.setenv(name, "tcp://10.0.0.1:80")
+    assert Settings.read() == unset
+    assert unknown_variables() == dict.fromkeys(sorted(names))
+
+
+@pytest.mark.parametrize("name", ["CLOPOS_VERSION", "CLOPOS_IMAGE", "CLOPOS_TAG", "CLOPOS_LOG_LEVEL", "CLOPOSX_BRAND"])
+def test_other_names_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    Settings.read()
+    assert unknown_variables().get(name) is None
+
+
+def test_what_the_homes_set_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [path for path in DEPLOYMENT.rglob("*") if path.is_file()]
+    names = {name for path in files for name in re.findall(r"\bCLOPOS_\w+\b", path.read_text(encoding="utf-8"))}
+    assert {"CLOPOS_CLIENT_ID", "CLOPOS_VENUE_IDS", "CLOPOS_LAKE"} <= names
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    assert [name for name, meant in unknown_variables().items() if meant is not None] == []
+
+
 def test_settings_do_not_change() -> None:
     settings = Settings.read()
     with pytest.raises(ValueError, match="frozen"):
@@ -137,6 +232,7 @@ def test_credentials_are_handed_out_in_order() -> None:
 
 
 ADVICE = "set the credentials that Clopos gave you, or run `clopos-assets sandbox` for some that work on this machine"
+ADVICE_V1 = "name the venues in CLOPOS_VENUE_IDS by id, such as 1,2, because v1 can't list them"
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -178,9 +274,17 @@ def test_what_v1_needs_is_named(monkeypatch: pytest.MonkeyPatch, field: str) -> 
     assert settings.missing_credentials() == [variable(field)]
     with pytest.raises(SettingsError) as caught:
         settings.require_credentials()
-    venues = ", CLOPOS_VENUE_IDS by id, such as 1,2 (v1 needs them named)"
-    advice = ADVICE.replace(", or", f"{venues}, or") if field == "venue_ids" else ADVICE
+    advice = ADVICE_V1 if field == "venue_ids" else ADVICE
     assert str(caught.value) == f"{variable(field)} is not set: {advice}"
+
+
+@pytest.mark.usefixtures("_v1")
+def test_credentials_and_venues_that_v1_needs_have_advice_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLOPOS_BRAND")
+    monkeypatch.delenv("CLOPOS_VENUE_IDS")
+    with pytest.raises(SettingsError) as caught:
+        Settings.read().require_credentials()
+    assert str(caught.value) == f"CLOPOS_BRAND, CLOPOS_VENUE_IDS are not set: {ADVICE}; {ADVICE_V1}"
 
 
 @pytest.mark.usefixtures("_v1")

@@ -108,15 +108,22 @@ def test_three_readers_agree(home: Path, table: str) -> None:
     assert len(sums) == 1, sums
 
 
-def test_the_ui_is_served_and_ends_with_the_demo(home: Path) -> None:
+def test_the_ui_is_served_and_ends_with_the_demo(home: Path, tmp_path: Path) -> None:
+    """On the demo alone: Dagster would let a `.env` of the user's folder win over the demo's settings."""
+    users = tmp_path / "dagster_home"
+    users.mkdir()
+    (tmp_path / ".env").write_text(f"DAGSTER_HOME={users}\nCLOPOS_LAKE={users}/lake\n")
     port = free_port()
     command = [sys.executable, "-m", "clopos_assets", "demo", "--home", str(home), *SIZE, "--ui", "--port", str(port)]
-    with subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as demo:
+    with subprocess.Popen(
+        command, env=environment(), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as demo:
         wait_for(f"http://127.0.0.1:{port}/server_info")
         demo.terminate()
         assert demo.wait(timeout=60) == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+    assert list(users.iterdir()) == []
 
 
 def test_the_folder_remembers_its_restaurant(home: Path) -> None:
