@@ -1,6 +1,6 @@
 """When things are made: the calendar of shift dates, the job over it, what starts it by the clock, and the sensor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -69,7 +69,8 @@ def automate(
             context.log.warning(f"which shift dates were missed can't be told: {error}")
             missed = set()
         if missed:
-            missed -= _under_way(context.instance)
+            is_under_way = _is_under_way(context.instance)
+            missed = {shift_date for shift_date in missed if not is_under_way(shift_date)}
         return [
             dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
             *(_range_request(f"missed by {at.isoformat()}", stretch) for stretch in stretches_of(missed)),
@@ -122,12 +123,12 @@ def _missed(access: Access, recent: Sequence[str]) -> set[str]:
     return {shift_date for shift_date in recent if shift_date > made[0]} - set(made) if made else set()
 
 
-def _under_way(instance: dg.DagsterInstance) -> set[str]:
-    """Shift dates that some run is to make and has not ended yet."""
-    dates: set[str] = set()
-    for run in instance.get_runs(dg.RunsFilter(statuses=_NOT_ENDED)):
-        first, last = run.tags.get(RANGE_START, run.tags.get(PARTITION)), run.tags.get(RANGE_END)
-        if first is not None:
-            days = (date.fromisoformat(last or first) - date.fromisoformat(first)).days
-            dates |= {(date.fromisoformat(first) + timedelta(days=day)).isoformat() for day in range(days + 1)}
-    return dates
+def _is_under_way(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+    """Whether some run is to make a shift date and has not ended yet.
+
+    The instance may have runs of other projects, of which partitions may be called anything: days compare as texts.
+    """
+    tags = [run.tags for run in instance.get_runs(dg.RunsFilter(statuses=_NOT_ENDED))]
+    ranges = [(of_run.get(RANGE_START), of_run.get(RANGE_END)) for of_run in tags]
+    ranges += [(of_run.get(PARTITION), of_run.get(PARTITION)) for of_run in tags]
+    return lambda shift_date: any(first and last and first <= shift_date <= last for first, last in ranges)
