@@ -7,7 +7,7 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.lake import LakeError
-from clopos_assets.late.deciding import stretches_of
+from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, stretches_of
 from clopos_assets.late_sensor import RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
@@ -64,12 +64,12 @@ def automate(
             return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
         at = context.scheduled_execution_time
         try:
-            missed = _missed(access, ended[-settings.sweep_days - 1 : -1])
+            missed = _missed(access, ended[-settings.sweep_days - 2 : -1])
         except LakeError as error:
             context.log.warning(f"which shift dates were missed can't be told: {error}")
             missed = set()
         if missed:
-            is_under_way = _is_under_way(context.instance)
+            is_under_way = _is_under_way(context.instance, at)
             missed = {shift_date for shift_date in missed if not is_under_way(shift_date)}
         return [
             dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
@@ -115,7 +115,8 @@ def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:
 
 
 def _missed(access: Access, recent: Sequence[str]) -> set[str]:
-    """Those of some shift dates that are not made, though one before them is: Clopos was down, or Dagster was.
+    """Those of some shift dates, the first one apart, that are not made, though one before them is: Clopos was down, or
+    Dagster was.
 
     Where none is made, nobody has begun yet: first fills of the past are backfills.
     """
@@ -123,12 +124,15 @@ def _missed(access: Access, recent: Sequence[str]) -> set[str]:
     return {shift_date for shift_date in recent if shift_date > made[0]} - set(made) if made else set()
 
 
-def _is_under_way(instance: dg.DagsterInstance) -> Callable[[str], bool]:
+def _is_under_way(instance: dg.DagsterInstance, at: datetime) -> Callable[[str], bool]:
     """Whether some run is to make a shift date and has not ended yet.
 
-    The instance may have runs of other projects, of which partitions may be called anything: days compare as texts.
+    One that is older than any run takes has died with its machine, which not every launcher finds out. The instance may
+    have runs of other projects, of which partitions may be called anything: days compare as texts.
     """
-    tags = [run.tags for run in instance.get_runs(dg.RunsFilter(statuses=_NOT_ENDED))]
+    youngest = at - timedelta(seconds=LONGEST_RUN_SECONDS)
+    recent = dg.RunsFilter(statuses=_NOT_ENDED, created_after=youngest)
+    tags = [run.tags for run in instance.get_runs(recent)]
     ranges = [(of_run.get(RANGE_START), of_run.get(RANGE_END)) for of_run in tags]
     ranges += [(of_run.get(PARTITION), of_run.get(PARTITION)) for of_run in tags]
     return lambda shift_date: any(first and last and first <= shift_date <= last for first, last in ranges)

@@ -50,6 +50,8 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
     copied = []
     with lake.locked([LOCK], seconds=_LOCK_SECONDS):
         catalog = _read_catalog(lake)
+        if not has_copies(lake):
+            lake.keep(_CATALOG, msgspec.json.encode(catalog))
         for table in TABLES.values():
             wanted: dict[str, Stamps] = {}
             for shift_date, stamp in lake.stamps(table).items():
@@ -72,7 +74,7 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
 
 
 def has_copies(lake: Lake) -> bool:
-    """Whether months of the lake were ever copied. Raises LakeError where that can't be seen."""
+    """Whether copies were ever asked for. Raises LakeError where that can't be seen."""
     return lake.kept(_CATALOG) is not None
 
 

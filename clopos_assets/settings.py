@@ -274,12 +274,16 @@ def variable(field: str) -> str:
 def unknown_variables() -> dict[str, str | None]:
     """Names in the environment that begin as settings do and are none, each with the setting that it looks like.
 
-    That is None for names of others' making, as Kubernetes' for a service called clopos. An empty one is not set.
+    That is None for names of others' making, as Kubernetes' for a service called clopos, and for those that go on where
+    a setting's ends, as of a second account or an old value. An empty one is not set.
     """
     known = [variable(field) for field in Settings.model_fields]
     begun = sorted(name for name, value in os.environ.items() if value and name.upper().startswith(_PREFIX))
+    goes_on = tuple(f"{name}_" for name in known)
     return {
-        name: next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_MISSPELLED)), None)
+        name: None
+        if name.upper().startswith(goes_on)
+        else next(iter(get_close_matches(name.upper(), known, n=1, cutoff=_MISSPELLED)), None)
         for name in begun
         if name.upper() not in known
     }

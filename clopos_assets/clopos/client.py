@@ -135,7 +135,7 @@ class Clopos:
                         page=number, limit=self._page_size, sort=self._order, direction=1, created=(first, last)
                     )
 
-                return await self._ask_page(target, name, venue_id, tally)
+                return await self._ask_page(target, name, venue_id, tally, can_reorder=True)
 
             return await self._read_listing(fetch, convert, name, tally, can_be_cut=first < last)
 
@@ -155,16 +155,18 @@ class Clopos:
 
         return await self._ask_page(target, name, venue_id, Tally())
 
-    async def _ask_page(self, target: Callable[[], str], name: str, venue_id: int | None, tally: Tally) -> Page:
+    async def _ask_page(
+        self, target: Callable[[], str], name: str, venue_id: int | None, tally: Tally, *, can_reorder: bool = False
+    ) -> Page:
         """A page, asked for in another way where the way of asking is refused: there are two such ways."""
         for _ in range(2):
             try:
                 return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
             except CloposRefusedError as error:
-                self._ask_differently(error)
+                self._ask_differently(error, can_reorder=can_reorder)
         return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
 
-    def _ask_differently(self, error: CloposRefusedError) -> None:
+    def _ask_differently(self, error: CloposRefusedError, *, can_reorder: bool) -> None:
         """Ask for pages of the usual size, or in the usual order, from now on, if that is refused; else raise it again.
 
         Numbers of pages are as the API counts them, so that a refusal that speaks of pages is about the size, too.
@@ -172,7 +174,7 @@ class Clopos:
         if error.parameter in ("limit", "page") and self._page_size != _USUAL_PAGE:
             _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
             self._page_size = _USUAL_PAGE
-        elif error.parameter == "sort" and self._order != _USUAL_ORDER:
+        elif error.parameter == "sort" and can_reorder and self._order != _USUAL_ORDER:
             _log.info("Clopos refuses to sort by %s; reading by %s", self._order, _USUAL_ORDER)
             self._order = _USUAL_ORDER
         else:

@@ -37,7 +37,9 @@ _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 )
 _STALE_TOKEN = re.compile(r"(token (has |is )?(been )?(expired|invalid)|(expired|invalid) token)")
 # "with" alone is an English word.
-_PARAMETER = re.compile(r"\b(?:page|limit|sort|date|filters)\b|\bwith(?=\[)")
+_PARAMETER = re.compile(r"\b(?:(?:per_?)?page(?:_?size)?|limit|sort(?:_by|_order)?|date|filters)\b|\bwith(?=\[)")
+# What a refusal may call them otherwise.
+_SAME = {"perpage": "limit", "pagesize": "limit", "perpagesize": "limit", "sortby": "sort", "sortorder": "sort"}
 
 
 class Kind(Enum):
@@ -151,10 +153,10 @@ def _judge_failure(
 
 def _name_parameter(words: str) -> str | None:
     """The query parameter that the words of a refusal are about: the first, but of a page's limit the limit."""
-    named = _PARAMETER.findall(words)
+    named = [_SAME.get(name.replace("_", ""), name) for name in _PARAMETER.findall(words)]
     if not named:
         return None
-    return "limit" if {"page", "limit"} <= set(named) else str(named[0])
+    return "limit" if {"page", "limit"} <= set(named) else named[0]
 
 
 def _advise(status: int, words: str, venue_id: int | None, credentials: str) -> str:

@@ -23,10 +23,12 @@ def env_file() -> Iterator[Path | None]:
     values: dict[str, str] = {}
     try:
         try:
-            values = {name: value for name, value in dotenv_values(file).items() if value is not None}
+            # Of what is no file, as a pipe, nobody knows when it ends.
+            found = dotenv_values(file) if file.is_file() else {}
+            values = {name: value for name, value in found.items() if value is not None}
             os.environ.update(values)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+            reason = error.strerror if isinstance(error, OSError) else "it takes lines of NAME=value in UTF-8"
             raise SettingsError(
                 f"{file} can't be read ({reason}), at which Dagster's commands stop: mend it, or take it away"
             ) from None

@@ -109,11 +109,11 @@ def _judge_logs(instance: dg.DagsterInstance, home: str) -> Finding:
     """The manager is made of the home's file when it is first asked for, which a run does at its start."""
     try:
         manager = instance.compute_log_manager
+        # One that writes to an object store writes to a folder of this machine first, by a manager of its own.
+        local = getattr(manager, "local_manager", None) or manager
+        file = local.get_log_metadata(["doctor"]).stderr_location
     except Exception as error:  # as of the instance itself
         return Finding("logs", False, f"compute_logs of {home} can't be used: {_in_one_line(error)}")
-    # One that writes to an object store writes to a folder of this machine first, by a manager of its own.
-    local = getattr(manager, "local_manager", manager)
-    file = local.get_log_metadata(["doctor"]).stderr_location
     if file is None or not os.path.isabs(file):
         return Finding("logs", True, f"of processes are kept by {type(manager).__name__}")
     folder = Path(file).parent

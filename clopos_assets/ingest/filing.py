@@ -161,13 +161,15 @@ class Filing:
         return {}
 
     def _claimed_by_another_venue(self) -> dict[str, str]:
-        """Plans that hold a receipt which stands there as another venue's, and which."""
+        """Plans that hold a receipt which stands in any of them as another venue's, and which."""
         claimed: dict[str, str] = {}
-        for plan in self._plans.values():
-            try:
-                plan.refuse_other_venues()
-            except IngestError as error:
-                claimed[plan.shift_date] = str(error)
+        stands = {i: (day, venue) for day, plan in self._plans.items() for i, venue in plan.stored.venues.items()}
+        for shift_date, plan in self._plans.items():
+            for receipt_id in plan.entries.keys() & stands.keys():
+                try:
+                    refuse_other_venue(plan.entries[receipt_id], *stands[receipt_id])
+                except IngestError as error:
+                    claimed |= dict.fromkeys((shift_date, stands[receipt_id][0]), str(error))
         return claimed
 
     def _settle(self, moves: Sequence[tuple[str, Entry]]) -> None:

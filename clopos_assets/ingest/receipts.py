@@ -207,7 +207,12 @@ async def _plan(
         for receipt_id, venue_id in stored.venues.items()
         if receipt_id not in listed.entries and (listed.venues is None or venue_id in listed.venues)
     }
-    asked = missing | {i: venue for i, venue in (left | waiting).items() if i not in listed.entries}
+    asked = missing | {
+        i: venue
+        for i, venue in (left | waiting).items()
+        # One that waits for another venue than lists it is not the same receipt, unless it is no more.
+        if i not in listed.entries or (i in waiting and listed.entries[i].venue_id != venue)
+    }
     before, waited = clopos.requests, clopos.waited_seconds
     for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
         for receipt_id, found in zip(
@@ -220,6 +225,8 @@ async def _plan(
             ),
             strict=True,
         ):
+            if found is not None and receipt_id in listed.entries:
+                refuse_other_venue(listed.entries[receipt_id], found.shift_date, found.venue_id)
             if found is not None and found.shift_date == shift_date:
                 plan.entries[receipt_id] = found
                 continue

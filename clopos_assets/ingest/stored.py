@@ -93,6 +93,7 @@ def refuse_other_venue(entry: Entry, shift_date: str, venue_id: int) -> None:
     if entry.venue_id != venue_id:
         raise IngestError(
             f"receipt {entry.receipt_id} stands under {shift_date} as one of venue {venue_id}, and Clopos lists it for "
-            f"venue {entry.venue_id}: ask Clopos which is right; where venues number their receipts each for itself, "
-            "give each a lake of its own (CLOPOS_LAKE)"
+            f"venue {entry.venue_id}: ask Clopos which is right; if it is the latter, remove the file of receipts of "
+            f"{shift_date} and make that date again; where venues number their receipts each for itself, give each a "
+            "lake of its own (CLOPOS_LAKE)"
         )

@@ -139,6 +139,17 @@ def test_a_refused_order_falls_back_to_the_documented_one_for_good() -> None:
     assert [asked.query["sort[0]"] for asked in server.asked[1:]] == ["id", *["created_at"] * 5]
 
 
+def test_an_order_that_has_no_other_is_final_at_once() -> None:
+    brand = Brand(intervene=always(refuse("invalid_parameter", 400, "sort[0] is wrong")))
+
+    async def ask(clopos: Clopos) -> None:
+        with pytest.raises(CloposRefusedError, match="query parameter sort is not taken"):
+            await clopos.list_last_changed(1, None)
+
+    _, server = run_with(brand, ask)
+    assert server.count("/receipts") == 1
+
+
 def test_an_order_refused_throughout_is_final() -> None:
     brand = Brand(intervene=always(refuse("invalid_parameter", 400, "sort[0] is wrong")))
     with pytest.raises(CloposRefusedError, match="query parameter sort is not taken"):

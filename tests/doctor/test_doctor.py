@@ -2,11 +2,13 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dagster._core.storage.compute_log_manager import CapturedLogMetadata
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from rich.console import Console
 from starlette.requests import Request
 from starlette.responses import Response
@@ -285,6 +287,23 @@ def test_logs_that_are_not_kept_are_no_mistake(tmp_path: Path) -> None:
     found = examined()
     assert wrong(found) == []
     assert found["logs"].text == "of processes are kept by NoOpComputeLogManager"
+
+
+class BrokenLogs(NoOpComputeLogManager):
+    """Can be made, and not be used."""
+
+    local_manager = None
+
+    def get_log_metadata(self, log_key: Sequence[str]) -> CapturedLogMetadata:
+        raise RuntimeError("no bucket")
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_logs_of_a_manager_that_can_not_be_used(tmp_path: Path) -> None:
+    (tmp_path / "home" / "dagster.yaml").write_text(f"compute_logs: {{module: {__name__}, class: BrokenLogs}}")
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text == f"compute_logs of {tmp_path}/home can't be used: no bucket"
 
 
 def test_nothing_is_waited_for_without_end(sandbox: Sandbox) -> None:

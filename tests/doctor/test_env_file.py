@@ -87,7 +87,7 @@ def test_a_file_that_can_not_be_read_is_told(folder: Path, content: bytes) -> No
     before = dict(os.environ)
     found = examined()
     assert found["settings"].text == (
-        f"{folder}/.env can't be read (it is not text in UTF-8), at which Dagster's commands stop: "
+        f"{folder}/.env can't be read (it takes lines of NAME=value in UTF-8), at which Dagster's commands stop: "
         "mend it, or take it away"
     )
     assert found["lake"].text == "not looked at: mend settings first"

@@ -222,8 +222,7 @@ def test_copies_in_a_folder_are_kept_true_once_there_are_any(
 ) -> None:
     for name in CREDENTIALS:
         monkeypatch.setenv(f"CLOPOS_{name.upper()}", "given")
-    fill(lake)
-    copy_months(lake, date(2027, 1, 1))
+    copy_months(lake, date(2026, 1, 1))  # of which there is none yet
     assert tick(settings_for(place, monkeypatch)).run_requests
 
 

@@ -60,7 +60,11 @@ def test_what_was_missed_is_asked_for_with_the_shift_that_just_ended(
 
 def test_dates_before_the_first_one_and_long_ago_are_backfills(watched: Watched, instance: dg.DagsterInstance) -> None:
     assert nightly("2026-01-23 06:00", instance, sweep_days=2) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
-    assert nightly("2026-01-23 06:00", instance, sweep_days=1) == ["2026-01-22"]
+    assert nightly("2026-01-22 06:00", instance, sweep_days=1) == ["2026-01-21"]
+    assert nightly("2026-01-23 06:00", instance, sweep_days=1) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
+    assert nightly("2026-01-24 06:00", instance, sweep_days=1) == ["2026-01-23"]
+    assert nightly("2026-01-24 06:00", instance, sweep_days=2) == ["2026-01-23", "2026-01-21 to 2026-01-22"]
+    assert nightly("2026-01-25 06:00", instance, sweep_days=2) == ["2026-01-24"]
     assert nightly("2026-02-20 06:00", instance) == ["2026-02-19"]
 
 
@@ -85,6 +89,19 @@ def test_what_a_run_is_about_to_make_is_not_asked_for_again(
     is_ours = "2026-01-22" in tags.values()
     missed = "2026-01-21 to 2026-01-21" if is_ours else "2026-01-21 to 2026-01-22"
     assert nightly("2026-01-24 06:00", instance) == ["2026-01-23", missed]
+
+
+def test_a_run_that_died_with_its_machine_keeps_nothing_from_being_made(
+    watched: Watched, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dg.job
+    def some_job() -> None:
+        """Begun now, which no run that is looked at has as its age."""
+
+    century = 100 * 365 * 86_400
+    monkeypatch.setattr("clopos_assets.automation.LONGEST_RUN_SECONDS", -century)
+    instance.create_run_for_job(some_job, tags={PARTITION: "2026-01-21"}, status=dg.DagsterRunStatus.STARTED)
+    assert nightly("2026-01-23 06:00", instance) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
 
 
 def test_a_lake_that_can_not_be_looked_at_does_not_keep_the_night_from_being_asked_for(

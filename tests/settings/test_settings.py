@@ -196,7 +196,13 @@ def test_what_kubernetes_makes_of_a_services_name_is_left_alone(monkeypatch: pyt
     assert unknown_variables() == dict.fromkeys(sorted(names))
 
 
-@pytest.mark.parametrize("name", ["CLOPOS_VERSION", "CLOPOS_IMAGE", "CLOPOS_TAG", "CLOPOS_LOG_LEVEL", "CLOPOSX_BRAND"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CLOPOS_VERSION", "CLOPOS_IMAGE", "CLOPOS_TAG", "CLOPOS_LOG_LEVEL", "CLOPOSX_BRAND"),
+        *("CLOPOS_BRAND_2", "CLOPOS_CLIENT_SECRET_V1", "CLOPOS_START_DATE_OLD", "CLOPOS_WINDOW_SECONDS_PORT"),
+    ],
+)
 def test_other_names_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     Settings.read()
