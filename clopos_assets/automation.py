@@ -1,7 +1,7 @@
 """When things are made: the calendar of shift dates, the job over it, what starts it by the clock, and the sensor."""
 
 from collections.abc import Callable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -130,7 +130,7 @@ def _is_under_way(instance: dg.DagsterInstance, at: datetime) -> Callable[[str],
     One that is older than any run takes has died with its machine, which not every launcher finds out. The instance may
     have runs of other projects, of which partitions may be called anything: days compare as texts.
     """
-    youngest = at - timedelta(seconds=LONGEST_RUN_SECONDS)
+    youngest = at.astimezone(UTC) - timedelta(seconds=LONGEST_RUN_SECONDS)  # Dagster drops the zone
     recent = dg.RunsFilter(statuses=_NOT_ENDED, created_after=youngest)
     tags = [run.tags for run in instance.get_runs(recent)]
     ranges = [(of_run.get(RANGE_START), of_run.get(RANGE_END)) for of_run in tags]
