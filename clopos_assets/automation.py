@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from clopos_assets.access import Access
+from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import LakeError
-from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, stretches_of
+from clopos_assets.late.deciding import LONGEST_RUN_SECONDS
 from clopos_assets.late_sensor import RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS

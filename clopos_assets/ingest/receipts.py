@@ -24,6 +24,7 @@ from clopos_assets.ingest.made import (
     no_progress,
 )
 from clopos_assets.ingest.stored import Stored, refuse_other_venue
+from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.ingest.venues import venues_to_read
 from clopos_assets.ingest.versions import Version, staged_as
 from clopos_assets.lake import Lake, LakeError
@@ -69,7 +70,7 @@ async def make_receipts(
     was; the others are written.
     """
     made = Made()
-    stretches = _stretches(shift_dates)
+    stretches = stretches_of(shift_dates)
     try:
         with lake.locked(shift_dates, seconds=LOCK_SECONDS):
             for stretch in stretches:
@@ -86,18 +87,6 @@ async def make_receipts(
             if shift_date not in made.facts.get(RECEIPTS.name, {}):
                 made.fail(shift_date, str(error))
     return made
-
-
-def _stretches(shift_dates: Iterable[str]) -> list[list[str]]:
-    """Shift dates as runs of consecutive days, ascending."""
-    stretches: list[list[str]] = []
-    for shift_date in sorted(set(shift_dates)):
-        day_before = (date.fromisoformat(shift_date) - timedelta(days=1)).isoformat()
-        if stretches and stretches[-1][-1] == day_before:
-            stretches[-1].append(shift_date)
-        else:
-            stretches.append([shift_date])
-    return stretches
 
 
 async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:

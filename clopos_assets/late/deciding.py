@@ -13,10 +13,10 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from typing import Literal
 
 from clopos_assets.ingest.stored import Stored
+from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.late.sighting import Sighting
 from clopos_assets.late.state import Asked, Versions
@@ -295,17 +295,6 @@ class _Lake:
                 return "unmade" if stamp is None else "made"
         except BusyError:
             return "busy"
-
-
-def stretches_of(shift_dates: Iterable[str]) -> list[list[str]]:
-    """Shift dates as runs of consecutive days, ascending."""
-    stretches: list[list[str]] = []
-    for shift_date in sorted(shift_dates):
-        if stretches and date.fromisoformat(shift_date) - date.fromisoformat(stretches[-1][-1]) == timedelta(days=1):
-            stretches[-1].append(shift_date)
-        else:
-            stretches.append([shift_date])
-    return stretches
 
 
 def _key(content: object) -> str:
