@@ -25,6 +25,7 @@ _SALT = b"clopos-assets personal data "
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 
 
+@lru_cache(maxsize=64)
 def derive_key(client_secret: str, brand: str) -> bytes:
     """The key of a brand's hashes. Neither it nor a hash made with it tells the secret; another secret, another key."""
     return hashlib.scrypt(client_secret.encode(), salt=_SALT + brand.encode(), **_SCRYPT)

@@ -18,7 +18,6 @@ import clopos_assets.clopos.client
 import clopos_assets.line.derived
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.compute import connect
-from clopos_assets.tables.privacy import derive_key
 from tests.simulation.events import Event, history_of, venues_of
 from tests.simulation.planted import planted
 from tests.simulation.server import Server, serving
@@ -26,7 +25,6 @@ from tests.simulation.shrinking import shrink
 from tests.simulation.stage import Outcome, Stage
 
 CI_SEEDS = range(200)
-_derive_key = functools.cache(derive_key)
 PAGE_SIZE = 6
 """Receipts on a page: few, so that a tick reads several pages."""
 _PART = 5
@@ -84,7 +82,6 @@ def _fast() -> Iterator[None]:
             patch.object(clopos_assets.line.derived, "connect", lambda: nullcontext(connection)),
             patch.object(clopos_assets.access, "Connection", impatient),
             patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
-            patch.object(clopos_assets.access, "derive_key", _derive_key),
             patch.object(os, "fsync", lambda _: None),
         ):
             connection.execute("set threads = 1")
