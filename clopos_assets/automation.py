@@ -94,7 +94,10 @@ def automate(
             return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
         at = context.scheduled_execution_time
         ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
-        made = [shift_date for shift_date in ended if access.lake.has(RECEIPTS, shift_date)]
+        try:
+            made = [shift_date for shift_date in ended if access.lake.has(RECEIPTS, shift_date)]
+        except LakeError as error:
+            return dg.SkipReason(f"which shift dates are made can't be told: {error}")
         if not made:
             return dg.SkipReason(
                 f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep"

@@ -242,11 +242,18 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
             for _, rows in lake.read_each(TABLES[name], rules.window(shift_date)):
                 if isinstance(rows, LakeError):
                     raise rows from None
-    return _compute(lake, connection, table, shift_date, rules)
+    # Read by the lake, files of a window that an older version wrote have the declared columns too.
+    return _compute(lake, connection, table, shift_date, rules, is_packed=False)
 
 
 def _compute(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules
+    lake: Lake,
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    shift_date: str,
+    rules: Rules,
+    *,
+    is_packed: bool = True,
 ) -> pa.Table:
     inputs: dict[str, object] = {}
     for name in table.inputs:
@@ -256,7 +263,7 @@ def _compute(
         lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
     )
     for name in table.trailing:
-        inputs[f"trailing_{name}"] = _open_window(lake, TABLES[name], window)
+        inputs[f"trailing_{name}"] = _open_window(lake, TABLES[name], window, is_packed=is_packed)
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
         try:
@@ -350,9 +357,9 @@ def _quoted(path: Path) -> str:
     return f"'{text}'"
 
 
-def _open_window(lake: Lake, table: Table, window: Sequence[str]) -> object:
-    """Partitions as one relation, each row with its shift date, left in their files like those of the date itself."""
-    paths = [lake.path(table, shift_date) for shift_date in window] if lake.folder is not None else []
+def _open_window(lake: Lake, table: Table, window: Sequence[str], *, is_packed: bool) -> object:
+    """Partitions as one relation, each row with its shift date; left in their files where that is possible."""
+    paths = [lake.path(table, shift_date) for shift_date in window] if is_packed and lake.folder is not None else []
     if paths and _PATTERN.isdisjoint(str(paths[0])):
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.
         return f"""

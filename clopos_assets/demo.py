@@ -69,7 +69,10 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
     if ui_port is not None:
         _look_for_port(ui_port)
     restaurant = _restaurant(options)
-    (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
+    try:
+        (options.home / "dagster.yaml").write_text(_DAGSTER_YAML, encoding="utf-8")
+    except OSError as error:
+        raise _unusable(options.home, error) from None
     history = History(
         HistoryOptions(
             start_date=restaurant.start_date,
@@ -125,10 +128,14 @@ def _restaurant(options: DemoOptions) -> _Restaurant:
         options.home.mkdir(parents=True, exist_ok=True)
         remembered.write_bytes(msgspec.json.encode(restaurant))
     except OSError as error:
-        raise DemoError(f"{options.home} can't be used ({error.strerror}): name another folder with --home") from None
+        raise _unusable(options.home, error) from None
     except msgspec.DecodeError:
         raise DemoError(f"{remembered} is not of this demo: name another folder with --home") from None
     return restaurant
+
+
+def _unusable(home: Path, error: OSError) -> DemoError:
+    return DemoError(f"{home} can't be used ({error.strerror}): name another folder with --home")
 
 
 def _look_for_port(port: int) -> None:

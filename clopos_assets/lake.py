@@ -4,7 +4,7 @@ Knows Arrow and declared tables; not Clopos, not what the rows mean. A partition
 old or the new, and a crash leaves the old. Beside the tables stand folders whose names begin with `_`: `_staging`
 (answers of an unfinished run), `_waiting` (receipts whose shift date is not made yet), `_changed` (shift dates that
 were changed and not followed by every table yet), `_ledger` (an index that can be made again from the tables),
-`_monthly` (copies of the tables by month), `_lake` (whose it is) and, in a folder, `_locks`.
+`_monthly` (copies of the tables by month), `_lake` (whose it is); in a folder `_locks`, and without a home `_shared`.
 """
 
 import re
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
-from clopos_assets.storage.errors import unwritable
+from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import ContractError, Table
 from clopos_assets.tables.encoding import encoding_of
 from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
@@ -31,7 +31,7 @@ _PART = "part-0.parquet"
 _FOLDER = "shift_date="
 _PARTITION = re.compile(rf"{_FOLDER}(\d{{4}}-\d{{2}}-\d{{2}})", re.ASCII)
 _NOTES = b"clopos_assets."
-_WAITING = re.compile(r"(\d+)\.(\d+)")
+_WAITING = re.compile(r"(-?\d+)\.(-?\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 T = TypeVar("T")
 R = TypeVar("R")
@@ -187,8 +187,9 @@ class Lake:
         stamps = self.stamps(table)
         to_read = [day for day, stamp in stamps.items() if _may_hold(wanted, stamp, ranges.get(day))]
         for shift_date, rows in self.read_each(table, to_read, [column]):
-            # A damaged partition fails when it is made itself, and costs no other.
-            if rows is not None and not isinstance(rows, LakeError):
+            if isinstance(rows, LakeError) and not isinstance(rows, DamagedError):
+                raise rows
+            if isinstance(rows, pa.Table):  # a damaged one fails when it is made itself
                 stored = rows.column(0)
                 least, greatest = pc.min_max(stored).as_py().values()  # of what the stamp names, or of a later file
                 ranges[shift_date] = stamps[shift_date], None if least is None else (least, greatest)
@@ -371,9 +372,11 @@ class Lake:
         return file
 
     def _unreadable(self, table: Table, shift_date: str, error: Exception) -> LakeError:
+        if isinstance(error, OSError) and error.errno is not None:  # not what is in the file
+            return unreadable(self.uri(table, shift_date), error)
         reason = str(error).splitlines()[0]
         remedy = table.how_to_mend(shift_date)
-        return LakeError(f"{self.uri(table, shift_date)} can't be read ({reason}): {remedy}")
+        return DamagedError(f"{self.uri(table, shift_date)} can't be read ({reason}): {remedy}")
 
 
 def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | None) -> bool:

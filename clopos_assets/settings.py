@@ -294,7 +294,8 @@ def _describe(field: str, given: Mapping[str, object]) -> str:
     info = Settings.model_fields.get(field)
     if info is None:
         return f"{name} is not a setting"
-    got = given.get(field, os.environ.get(name))
+    # Names of variables are taken in any case.
+    got = given.get(field, next((value for key, value in os.environ.items() if key.upper() == name), None))
     # A secret is never shown, nor an address that may carry a password or a key.
     is_hidden = "secret" in field or any(mark in str(got) for mark in "@?")
     shown = "a value that is not shown" if is_hidden else repr(got)

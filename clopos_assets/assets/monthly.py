@@ -55,7 +55,11 @@ def monthly_compaction(access: Access) -> dg.Definitions:
         if missing:
             return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
         # Copies that are there are kept true: what is dropped or corrected in a table must not live on in them.
-        if access.lake.folder is not None and not has_copies(access.lake):
+        try:
+            is_wanted = access.lake.folder is None or has_copies(access.lake)
+        except LakeError as error:
+            return dg.SkipReason(f"whether there are copies can't be told: {error}")
+        if not is_wanted:
             return dg.SkipReason(
                 "the files of a folder are quick to read as they are: launch the job if you want copies"
             )

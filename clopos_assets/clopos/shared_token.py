@@ -115,7 +115,7 @@ class SharedToken:
                     raise outcome
                 case _Claimed():
                     return await self._authenticate(ask, outcome)
-        raise CloposUnavailableError("POST /v2/auth: another's authentication does not end; run again later")
+        raise CloposUnavailableError("authentication: that of another process does not end; run again later")
 
     async def _authenticate(self, ask: Callable[[], Awaitable[Grant]], claim: _Claimed) -> tuple[str, float]:
         begun = self._clock()

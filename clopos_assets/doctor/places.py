@@ -25,7 +25,7 @@ _OF_INSTANCE = ("instance", "sharing", "logs")
 
 _TRIAL = "_lake/doctor"
 _LONGEST = 300
-_USER_OF_ADDRESS = re.compile(r"://[^@\s]*@")
+_USER_OF_ADDRESS = re.compile(r"://\S*@")
 
 
 def look_at_lake(settings: Settings, found: list[Finding]) -> None:
@@ -67,6 +67,10 @@ def _look_at_instance(found: list[Finding]) -> None:
                 "dagster_home, or to dagster_home/postgres",
             )
         )
+        return
+    if os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1:  # errors would show what stands between two of them
+        remedy = "write that of the password as %40"
+        found.append(Finding("instance", False, f"DAGSTER_POSTGRES_URL holds more than one @: {remedy}"))
         return
     try:
         with dg.DagsterInstance.get() as instance:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
-from clopos_assets.ingest.made import OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
+from clopos_assets.ingest.made import LOCK_SECONDS, OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
 from clopos_assets.ingest.stored import Handled, Stored, refuse_other_venue
 from clopos_assets.ingest.venues import write_known_until, write_venues
 from clopos_assets.ingest.versions import write_versions
@@ -25,6 +25,8 @@ from clopos_assets.tables.rows import unknown_fields
 
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
+_MOST_LOOKS = 10
+"""Times that a filing looks where its receipts stand: once, and again for each time they turn up under more dates."""
 
 
 @dataclass
@@ -134,31 +136,57 @@ class Filing:
             return claimed
         strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
         entering = self._entering([entry for _, entry in strangers])
-        sources = self._sources(entering)
-        outside = {entry.shift_date for _, entry in strangers} | (sources.keys() - self._plans.keys())
-        with ExitStack() as held:
-            for shift_date in sorted(outside):
-                try:
-                    # Dates not made yet are locked too: one that is being made now must not miss the note.
-                    held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
-                    self._refuse_older(shift_date, sources.get(shift_date, {}), entering)
-                    self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
-                except (LakeError, IngestError) as error:
-                    placed = set(sources.get(shift_date, {}).values())
-                    origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
-                    return dict.fromkeys(origins | (placed & self._plans.keys()), str(error))
-            for shift_date in sources.keys() - outside:
-                self._plans[shift_date].leaving.update(sources[shift_date])
-            for source, ids in sources.items():
-                for receipt_id, shift_date in ids.items():
-                    if shift_date in self._plans:
-                        self._plans[shift_date].coming[receipt_id] = source
-            for _, entry in strangers:
-                if entry.shift_date not in self._plans:
-                    self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
-            self._write_all()
-            self._settle(moves)
-        return {}
+        outside = {entry.shift_date for _, entry in strangers}
+        sources: dict[str, dict[int, str]] = {}
+
+        def concerned(shift_date: str, reason: str) -> dict[str, str]:
+            placed = set(sources.get(shift_date, {}).values())
+            origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
+            return dict.fromkeys(origins | (placed & self._plans.keys()), reason)
+
+        for _ in range(_MOST_LOOKS):
+            with ExitStack() as held:
+                for shift_date in sorted(outside):
+                    try:
+                        # Dates not made yet are locked too: one that is being made now must not miss the note.
+                        held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
+                    except LakeError as error:
+                        return concerned(shift_date, str(error))
+                # Of two runs that file a receipt at once, neither would see where the other puts it.
+                held.enter_context(self._lake.locked([RECEIPTS.name], seconds=LOCK_SECONDS))
+                sources = self._sources(entering)
+                if sources.keys() - self._plans.keys() - outside:
+                    outside |= sources.keys() - self._plans.keys()
+                    continue  # dates come before the rest, so that two runs never wait for each other
+                for shift_date in sorted(outside):
+                    try:
+                        self._refuse_older(shift_date, sources.get(shift_date, {}), entering)
+                        self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
+                    except (LakeError, IngestError) as error:
+                        return concerned(shift_date, str(error))
+                self._place(strangers, sources, outside)
+                self._write_all()
+                self._settle(moves)
+                return {}
+        reason = "other runs keep moving its receipts: run this again when they have ended"
+        return dict.fromkeys(self._plans, reason)
+
+    def _place(
+        self,
+        strangers: Sequence[tuple[str, Entry]],
+        sources: Mapping[str, Mapping[int, str]],
+        outside: set[str],
+    ) -> None:
+        """Plan what leaves dates of the range, and what comes from where; note what has to wait for its date."""
+        for shift_date in sources.keys() - outside:
+            self._plans[shift_date].leaving.update(sources[shift_date])
+        for source, ids in sources.items():
+            for receipt_id, shift_date in ids.items():
+                if shift_date in self._plans:
+                    self._plans[shift_date].coming[receipt_id] = source
+        for _, entry in strangers:
+            if entry.shift_date not in self._plans:
+                self._lake.wait_for(entry.shift_date, entry.receipt_id, entry.venue_id)
 
     def _claimed_by_another_venue(self) -> dict[str, str]:
         """Plans that hold a receipt which stands in any of them as another venue's, and which."""

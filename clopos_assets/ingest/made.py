@@ -16,8 +16,10 @@ Progress = Callable[[str, int, int], None]
 
 LOCK_SECONDS = 3600.0
 """How long a run waits for another that makes the same shift date: longer than one date usually takes."""
-OUTSIDE_LOCK_SECONDS = 60.0
-"""The same for a date outside the run's range; short, because the holder may in turn wait for this run."""
+OUTSIDE_LOCK_SECONDS = 900.0
+"""The same for a date outside the run's range: its stock operations take minutes. Shorter, because the holder may in
+turn wait for this run.
+"""
 
 
 NOBODY = "nobody"

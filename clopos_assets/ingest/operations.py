@@ -5,7 +5,7 @@ Under v1 receipts bring their operations along, and only those that don't are as
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from decimal import Decimal
 from typing import Literal
@@ -51,17 +51,20 @@ async def make_stock_operations(
     shift_dates: Sequence[str],
     refresh: Refresh = "changed",
     progress: Progress = no_progress,
+    *,
+    asked_for: Collection[str] | None = None,
 ) -> Made:
     """Make the stock operations of shift dates whose receipts are in the lake.
 
     Asks for receipts that are new or changed since their operations were read, and for those closed less
-    than 24 hours ago with lines but no operation; for all closed ones where `refresh` is "all". A shift date
+    than 24 hours ago with lines but no operation; for all closed ones where `refresh` is "all", of those of the dates
+    that somebody has `asked_for`, by default of each: the others follow. A shift date
     that can't be made is in `bad` of the result and keeps its partition, and the answers that did come wait
     for the next run.
     """
     made = Made()
     days = sorted({*shift_dates, *_outside(lake, shift_dates)})
-    making = _Making(lake, clopos, scope, refresh, progress, made, frozenset(shift_dates))
+    making = _Making(lake, clopos, scope, refresh, progress, made, frozenset(asked_for or shift_dates))
     making.count(days)
     # Destinations first: operations that moved away stay here until they stand there.
     for shift_date in days:

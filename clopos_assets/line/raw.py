@@ -33,7 +33,9 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
         async def read() -> Made:
             async with access.clopos(run.store, run.priority, talk.wait, run_id=run.run_id) as clopos:
                 scope = replace(access.scope, run_id=run.run_id)
-                return await make_stock_operations(access.lake, clopos, scope, shift_dates, run.refresh, talk.progress)
+                return await make_stock_operations(
+                    access.lake, clopos, scope, shift_dates, run.refresh, talk.progress, asked_for=run.asked
+                )
 
         made = asyncio.run(read())
         for shift_date, facts in made.facts.get(STOCK_OPERATIONS.name, {}).items():

@@ -11,6 +11,10 @@ class BusyError(LakeError):
     """Another run holds a shift date. A retry helps when it has finished."""
 
 
+class DamagedError(LakeError):
+    """A file of the lake holds no table, or not the one that it should."""
+
+
 def busy(name: str) -> BusyError:
     """Somebody else holds a name: a shift date's, or another."""
     what = f"shift date {name}" if name[:1].isdigit() else name
@@ -21,3 +25,8 @@ def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeE
     """A folder does not take what is written to it; `setting` says where it is set."""
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
     return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, or set {setting}, and run again")
+
+
+def unreadable(place: str, error: OSError) -> LakeError:
+    """A file or folder can't be read, whatever is in it."""
+    return LakeError(f"{place} can't be read ({error.strerror}): allow this user to read it, and run again")

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from clopos_assets.storage.errors import LakeError, unwritable
+from clopos_assets.storage.errors import unreadable, unwritable
 from clopos_assets.storage.store import Stamp
 
 _ABSENT = (FileNotFoundError, NotADirectoryError)
@@ -41,7 +41,7 @@ class FolderStore:
         except _ABSENT:
             return None
         except OSError as error:
-            raise self._unreadable(name, error) from error
+            raise unreadable(self.uri(name), error) from error
 
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """See `Store`."""
@@ -94,7 +94,7 @@ class FolderStore:
         except _ABSENT:
             return None
         except OSError as error:
-            raise self._unreadable(name, error) from error
+            raise unreadable(self.uri(name), error) from error
 
     def list(self, folder: str, ending: str = "", *, unfinished: bool = False) -> dict[str, Stamp]:
         """See `Store`."""
@@ -104,7 +104,7 @@ class FolderStore:
         except _ABSENT:
             return {}
         except OSError as error:
-            raise self._unreadable(folder, error) from error
+            raise unreadable(self.uri(folder), error) from error
         stamps = {name: self.stamp(f"{folder}/{name}{ending}") for name in names}
         return {name: stamp for name, stamp in stamps.items() if stamp is not None}
 
@@ -126,9 +126,6 @@ class FolderStore:
             # What another run has written there meanwhile is newer than what is to go.
             if error.errno != errno.ENOTEMPTY:
                 raise unwritable(str(self.root), error) from error
-
-    def _unreadable(self, name: str, error: OSError) -> LakeError:
-        return LakeError(f"{self.root / name} can't be read ({error.strerror}): allow this user to read it")
 
 
 def _fill(path: str, body: bytes | pa.Buffer) -> None:

@@ -89,7 +89,7 @@ class PostgresLocks:
                     self._ask("select pg_advisory_unlock(:key)", key=key)
 
     def _ask(self, query: str, **values: int) -> bool:
-        from sqlalchemy import text  # dagster-postgres brings it
+        from sqlalchemy import text
         from sqlalchemy.exc import SQLAlchemyError
 
         try:

@@ -38,7 +38,11 @@ class Store(Protocol):
         ...
 
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
-        """Put bytes under a name, in place of what was there; not `durable` where the machine's death may undo it."""
+        """Put bytes under a name, in place of what was there.
+
+        The machine's death may undo the last of these, never the order in which they were put. What is not `durable`
+        it may leave half.
+        """
         ...
 
     def stamp(self, name: str) -> Stamp | None:

@@ -1,6 +1,7 @@
 """What a column and a table are: the declaration that schemas, metadata, checks and the dictionary derive from.
 
-The tables themselves are in `raw.py` and `cost.py`; reading an API object into a row is in `rows.py` and `values.py`.
+The tables themselves are in `raw.py`, `cost.py` and `variance.py`; reading an API object into a row is in `rows.py` and
+`values.py`.
 """
 
 from dataclasses import dataclass

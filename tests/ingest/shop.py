@@ -77,17 +77,19 @@ class Shop:
         """The first step alone."""
         return asyncio.run(self._receipts(shift_dates))
 
-    def make_operations(self, *shift_dates: str, refresh: Refresh = "changed") -> Made:
+    def make_operations(
+        self, *shift_dates: str, refresh: Refresh = "changed", asked_for: Sequence[str] | None = None
+    ) -> Made:
         """The second step alone."""
-        return asyncio.run(self._operations(shift_dates, refresh))
+        return asyncio.run(self._operations(shift_dates, refresh, asked_for))
 
     async def _receipts(self, shift_dates: Sequence[str]) -> Made:
         async with self.clopos() as clopos:
             return await make_receipts(self.lake, clopos, self.scope, shift_dates)
 
-    async def _operations(self, shift_dates: Sequence[str], refresh: Refresh) -> Made:
+    async def _operations(self, shift_dates: Sequence[str], refresh: Refresh, asked_for: Sequence[str] | None) -> Made:
         async with self.clopos() as clopos:
-            return await make_stock_operations(self.lake, clopos, self.scope, shift_dates, refresh)
+            return await make_stock_operations(self.lake, clopos, self.scope, shift_dates, refresh, asked_for=asked_for)
 
     @property
     def scope(self) -> Scope:

@@ -1,0 +1,133 @@
+"""Runs on neighbouring shift dates at the same time: a receipt that moves between them is in one, and in no other."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from threading import Thread
+
+import pyarrow as pa
+import pytest
+
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.tables import RECEIPTS, Table
+from tests.ingest.shop import Shop
+from tests.ingest.test_filing import stands_in
+
+FIRST, SECOND = "2026-01-19", "2026-01-20"
+WAIT_SECONDS = 1.0
+"""Longer than a run of this shop takes by far; one that is kept out is waited for so long."""
+
+
+class Beside:
+    """A run on the second date, over a receipt that moves there, beside one on the first that has listed it before."""
+
+    def __init__(self, shop: Shop, root: Path) -> None:
+        self._shop = shop
+        self._run = Shop(root, shop.sandbox)
+        self.bad: dict[str, str] | None = None
+        self._thread = Thread(target=self._make)
+
+    def begin(self) -> None:
+        """Move the receipt, and begin the run; it is waited for, but not for long."""
+        self._shop.world.pass_time(timedelta(minutes=1))
+        self._shop.world.move_receipt(1, date.fromisoformat(SECOND))
+        self._thread.start()
+        self._thread.join(WAIT_SECONDS)
+
+    def end(self) -> None:
+        """Wait for the run."""
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+
+    def _make(self) -> None:
+        self.bad = self._run.make_receipts(SECOND).bad
+
+
+@contextmanager
+def before(name: str, is_it: Callable[..., bool], act: Callable[[], None]) -> Iterator[None]:
+    """Act once, before the first call of one of the lake's methods that is the one."""
+    method = getattr(Lake, name)
+    left = [act]
+
+    def acting(lake: Lake, *args: object, **named: object) -> object:
+        if left and is_it(*args):
+            left.pop()()
+        return method(lake, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lake, name, acting)
+        yield
+
+
+def is_of_receipts(of: object, *_: object) -> bool:
+    return of is RECEIPTS
+
+
+def test_a_run_that_begins_while_another_writes_finds_what_that_one_has_written(shop: Shop, tmp_path: Path) -> None:
+    beside = Beside(shop, tmp_path)
+    with before("replace", is_of_receipts, beside.begin):
+        made = shop.make_receipts(FIRST)
+    beside.end()
+    assert (made.bad, beside.bad) == ({}, {})
+    assert shop.stands(1)["receipts"] == [SECOND]
+    assert shop.stands(3)["receipts"] == [SECOND]
+
+
+def test_a_run_that_has_listed_an_older_state_does_not_bring_it_back(shop: Shop, tmp_path: Path) -> None:
+    beside = Beside(shop, tmp_path)
+    with before("find", is_of_receipts, beside.begin):
+        made = shop.make_receipts(FIRST)
+    beside.end()
+    # One of the two has filed it by then; the other is told, and the next making mends whatever it left.
+    assert len(shop.stands(1)["receipts"]) == 1
+    shop.make(FIRST, SECOND)
+    assert shop.stands(1) == stands_in(SECOND)
+    assert made.bad.keys() | (beside.bad or {}).keys() <= {FIRST, SECOND}
+
+
+def test_a_receipt_filed_elsewhere_between_list_and_filing_is_not_taken_from_there(shop: Shop, tmp_path: Path) -> None:
+    beside = Beside(shop, tmp_path)
+
+    def is_of_lake(names: list[str], **_: object) -> bool:
+        return list(names) == [RECEIPTS.name]
+
+    with before("locked", is_of_lake, beside.begin):
+        made = shop.make_receipts(FIRST)
+    beside.end()
+    assert beside.bad == {}
+    assert list(made.bad) == [FIRST]
+    assert "was filed under 2026-01-20 meanwhile, by another run: run this again" in made.bad[FIRST]
+    assert shop.stands(1)["receipts"] == [SECOND]
+    assert not shop.make_receipts(FIRST).bad
+    assert shop.stands(1)["receipts"] == [SECOND]
+
+
+def test_a_place_that_can_not_be_looked_at_stops_the_filing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.make(FIRST, SECOND)
+    shop.world.move_receipt(1, date.fromisoformat(SECOND))
+    read = Lake.read
+
+    def failing(lake: Lake, table: Table, shift_date: str, columns: list[str] | None = None) -> pa.Table | None:
+        if (shift_date, columns) == (FIRST, ["id"]):
+            raise LakeError("the lake s3://bucket can't be read (SlowDown): run again later")
+        return read(lake, table, shift_date, columns)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lake, "read", failing)
+        made = shop.make_receipts(SECOND)
+    assert made.bad == {SECOND: "the lake s3://bucket can't be read (SlowDown): run again later"}
+    assert shop.stands(1)["receipts"] == [FIRST]
+    assert not shop.make_receipts(SECOND).bad
+    assert shop.stands(1)["receipts"] == [SECOND]
+
+
+def test_all_of_a_date_is_read_anew_only_where_somebody_asked_for_it(shop: Shop) -> None:
+    shop.make(FIRST, SECOND)
+    shop.world.move_receipt(1, date.fromisoformat(SECOND))
+    shop.make_receipts(SECOND)
+    shop.sandbox.requests.reset()
+    made = shop.make_operations(SECOND, FIRST, refresh="all", asked_for=[SECOND])
+    assert not made.bad
+    assert shop.asked() == {"operations": 2}  # receipts 1 and 3, and not 2, which stays where it was
+    assert shop.stands(1) == stands_in(SECOND)
