@@ -374,9 +374,8 @@ class Lake:
     def _unreadable(self, table: Table, shift_date: str, error: Exception) -> LakeError:
         if isinstance(error, OSError) and error.errno is not None:  # not what is in the file
             return unreadable(self.uri(table, shift_date), error)
-        reason = str(error).splitlines()[0]
-        remedy = table.how_to_mend(shift_date)
-        return DamagedError(f"{self.uri(table, shift_date)} can't be read ({reason}): {remedy}")
+        told = f"({str(error).splitlines()[0]}): {table.how_to_mend(shift_date)}"
+        return DamagedError(f"{self.uri(table, shift_date)} can't be read {told}")
 
 
 def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | None) -> bool:

@@ -1,5 +1,6 @@
 """The order of the tests: files that take minutes begin first, so that no worker is left alone with one at the end."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     begins = {here / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: begins.get(item.path, len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of every search for garbage: it is most of what there is."""
+    gc.freeze()

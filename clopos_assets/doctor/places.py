@@ -25,7 +25,7 @@ _OF_INSTANCE = ("instance", "sharing", "logs")
 
 _TRIAL = "_lake/doctor"
 _LONGEST = 300
-_USER_OF_ADDRESS = re.compile(r"://\S*@")
+_USER_OF_ADDRESS = re.compile(r"[^\s\"']*@")
 
 
 def look_at_lake(settings: Settings, found: list[Finding]) -> None:
@@ -68,7 +68,7 @@ def _look_at_instance(found: list[Finding]) -> None:
             )
         )
         return
-    if os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1:  # errors would show what stands between two of them
+    if os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1:
         remedy = "write that of the password as %40"
         found.append(Finding("instance", False, f"DAGSTER_POSTGRES_URL holds more than one @: {remedy}"))
         return
@@ -155,5 +155,5 @@ def _in_one_line(error: BaseException) -> str:
     _, _, reason = text.rpartition("PostProcessingError: ")
     for appendix in (" Stack Trace:", " (Background on this error"):
         reason, _, _ = reason.partition(appendix)
-    reason = _USER_OF_ADDRESS.sub("://***@", reason)
+    reason = _USER_OF_ADDRESS.sub("***@", reason)
     return f"{reason[:_LONGEST]}…" if len(reason) > _LONGEST else reason

@@ -227,6 +227,18 @@ def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: 
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_nothing_of_a_password_with_an_at_sign_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = "storage:\n  postgres: {postgres_url: 'postgresql+psycopg2://u:p@ssw0rd@127.0.0.1:1/d'}\n"
+    (tmp_path / "home" / "dagster.yaml").write_text(config)
+    assert "***@127.0.0.1" in examined()["instance"].text
+    assert "ssw0rd" not in examined()["instance"].text
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://u:p@ssw0rd@127.0.0.1:1/d")
+    found = examined()
+    assert wrong(found) == OF_INSTANCE
+    assert found["instance"].text == "DAGSTER_POSTGRES_URL holds more than one @: write that of the password as %40"
+
+
+@pytest.mark.usefixtures("sandbox")
 def test_a_folder_that_runs_can_not_share_is_told(tmp_path: Path) -> None:
     (tmp_path / "home" / "clopos_shared").write_text("a file stands in its place")
     found = examined()

@@ -89,8 +89,9 @@ def test_receipts_wait_for_their_shift_date(lake: Lake) -> None:
     lake.wait_for(DAY, 101, 1)
     lake.wait_for(DAY, 102, 2)
     lake.wait_for(DAY, 101, 1)
+    lake.wait_for(DAY, -5, 1)  # nothing says that ids are positive
     lake.wait_for(OTHER_DAY, 101, 1)
-    assert lake.waiting(DAY) == {101: 1, 102: 2}
+    assert lake.waiting(DAY) == {101: 1, 102: 2, -5: 1}
     assert lake.waiting(OTHER_DAY) == {101: 1}
 
 

@@ -7,9 +7,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from clopos_assets.compute import connect, open_partition, registered
+from clopos_assets.compute import Rules, compute, connect, open_partition, registered
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import DAILY_COGS, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
+from clopos_assets.tables import DAILY_COGS, RECEIPT_PRODUCTS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, Table
 from tests.assets.conftest import Project, project
 from tests.ingest.conftest import shop
 from tests.ingest.shop import Shop
@@ -153,6 +153,19 @@ def test_a_partition_without_rows_gets_the_new_shape_too(shop: Shop) -> None:
     older(shop.lake, RECEIPTS, "2026-01-22", "guests")
     shop.make("2026-01-22")
     assert is_as_declared(shop.lake, RECEIPTS, "2026-01-22")
+
+
+@pytest.mark.parametrize("shift_date", ["2026-01-18", "2026-01-19"])
+def test_standards_are_set_by_what_an_older_version_wrote_too(project: Project, shift_date: str) -> None:
+    """The first file of a window, whose columns DuckDB takes for those of all, and a later one."""
+    lake = project.shop.lake
+    assert project.run("2026-01-18", "2026-01-20").success
+    older(lake, RECIPE_OBSERVED, shift_date, "quantity_per_unit", "previous_quantity_per_unit")
+    lake = Lake(lake.root)
+    with connect() as connection:
+        rows = compute(lake, connection, RECIPE_OBSERVED, "2026-01-20", Rules())
+    assert rows.num_rows
+    assert [text for text in lake.take_older() if text.startswith("recipe_observed: ")]
 
 
 def test_a_run_over_an_older_lake_says_so_and_writes_the_new_shape(project: Project) -> None:

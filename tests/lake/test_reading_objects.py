@@ -226,6 +226,18 @@ def test_copies_in_a_folder_are_kept_true_once_there_are_any(
     assert tick(settings_for(place, monkeypatch)).run_requests
 
 
+def test_a_folder_that_can_not_be_looked_at_is_told_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CREDENTIALS:
+        monkeypatch.setenv(f"CLOPOS_{name.upper()}", "given")
+
+    def refuse(_lake: Lake) -> bool:
+        raise LakeError("the lake can't be reached")
+
+    monkeypatch.setattr("clopos_assets.assets.monthly.has_copies", refuse)
+    data = tick(settings_for(Place(str(tmp_path / "lake")), monkeypatch))
+    assert data.skip_message == "whether there are copies can't be told: the lake can't be reached"
+
+
 def test_the_schedule_is_for_object_stores(place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no credentials: CLOPOS_CLIENT_ID" in (tick(settings_for(place, monkeypatch)).skip_message or "")
     for name in CREDENTIALS:

@@ -8,7 +8,9 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.settings import Settings
+from clopos_assets.tables import RECEIPTS, Table
 from tests.ingest.shop import days_from
 from tests.late.conftest import Watched
 
@@ -64,6 +66,15 @@ def test_it_makes_nothing_for_the_first_time(watched: Watched) -> None:
 def test_no_credentials(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CLOPOS_CLIENT_SECRET")
     assert sweep("2026-01-21 07:00") == "no credentials: CLOPOS_CLIENT_SECRET not set"
+
+
+def test_a_lake_that_can_not_be_looked_at_is_told_in_a_line(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_lake: Lake, _table: Table, _shift_date: str) -> bool:
+        raise LakeError("the lake can't be reached")
+
+    assert watched.shop.ids(RECEIPTS, "2026-01-20")
+    monkeypatch.setattr(Lake, "has", refuse)
+    assert sweep("2026-01-21 07:00") == "which shift dates are made can't be told: the lake can't be reached"
 
 
 def test_its_run_finds_a_deleted_receipt(watched: Watched) -> None:

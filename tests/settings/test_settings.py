@@ -112,6 +112,12 @@ def test_a_given_value_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
     assert Settings.read().brand == "from the environment"
 
 
+def test_names_in_small_letters_are_taken_and_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("clopos_poll_seconds", "abc")
+    with pytest.raises(SettingsError, match=r"^CLOPOS_POLL_SECONDS is malformed: .*, and got 'abc'$"):
+        Settings.read()
+
+
 def test_a_given_value_is_checked_too() -> None:
     with pytest.raises(SettingsError, match=r"^CLOPOS_SHIFT_END is malformed: .*, and got '25:00'$"):
         Settings.read(shift_end="25:00")

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -63,11 +64,15 @@ def test_another_restaurant_needs_another_folder(home: Path) -> None:
 
 
 def test_a_home_that_can_not_be_used(tmp_path: Path) -> None:
-    """A file, a Dagster home of somebody's, and a name that Dagster's database can't have."""
+    """A file, a Dagster home of somebody's, a name that Dagster's database can't have, one not to be written."""
     (tmp_path / "file").write_text("")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "dagster.yaml").write_text("run_queue: {}")
-    for name in ("file", "home", "what?"):
+    (tmp_path / "blocked" / "dagster.yaml").mkdir(parents=True)
+    begun = date.today() - timedelta(days=400)
+    restaurant = {"start_date": f"{begun}", "venues": 2, "receipts_per_day": 60, "seed": 1}
+    (tmp_path / "blocked" / "restaurant.json").write_text(json.dumps(restaurant))
+    for name in ("file", "home", "what?", "blocked"):
         ended = run(["clopos_assets", "demo", "--home", str(tmp_path / name)], environment())
         assert ended.returncode == 2, name
         assert ended.stderr.count("\n") == 1
