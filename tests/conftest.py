@@ -24,3 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leave what is imported by now out of every search for garbage: it is most of what there is."""
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What ends in good order wants to be found."""
+    gc.unfreeze()

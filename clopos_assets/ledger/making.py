@@ -7,7 +7,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.compute import select
+from clopos_assets.compute import MANY, select, set_threads
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index, damaged, in_days
@@ -185,6 +185,7 @@ class _Making:
                 STOCK_OPERATIONS.name: operations,
                 "other_operations": self._index.neighbours(shift_date, _closed(receipts, operations)),
             }
+            set_threads(self._connection, for_few_rows=operations.num_rows < MANY)
             rows = select(self._connection, STOCK_LEDGER, inputs)
             if not self._stands(shift_date, rows):
                 if shift_date not in self._asked:

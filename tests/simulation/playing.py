@@ -1,6 +1,7 @@
 """Histories played by number, in this process or in several, with all that makes them fast."""
 
 import functools
+import gc
 import logging
 import multiprocessing
 import os
@@ -84,9 +85,10 @@ def _fast() -> Iterator[None]:
             patch.object(clopos_assets.clopos.client, "_LARGEST_PAGE", PAGE_SIZE),
             patch.object(os, "fsync", lambda _: None),
         ):
-            connection.execute("set threads = 1")
+            gc.freeze()  # what is imported is most of what would be searched for garbage again and again
             yield
     finally:
+        gc.unfreeze()
         log.setLevel(level)
 
 
