@@ -8,6 +8,7 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.ingest.stretches import in_words
 from clopos_assets.ingest.venues import CHECK
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
@@ -175,10 +176,10 @@ def describe(seen: Look) -> str:
         (decision.outside, "not a partition: before CLOPOS_START_DATE, or the shift has not ended"),
     ):
         if dates:
-            parts.append(f"{_name(sorted(dates))} {what} ({_awaited(dates)})")
+            parts.append(f"{in_words(sorted(dates))} {what} ({_awaited(dates)})")
     if seen.lacking:
         added = ", ".join(map(str, sorted({venue for venues in seen.lacking.values() for venue in venues})))
-        parts.append(f"{_name(sorted(seen.lacking))} made before these venues were added: {added}")
+        parts.append(f"{in_words(sorted(seen.lacking))} made before these venues were added: {added}")
     if seen.unread:
         parts.append("more is to be read on the next tick")
     parts += [f"venue {venue or 'of the token'} could not be read: {why}" for venue, why in seen.failed.items()]
@@ -193,10 +194,6 @@ def _awaited(receipts: Mapping[str, Versions]) -> str:
         for what, names in zip(("receipt", "unfinished run", "added venue"), names_of(receipts), strict=True)
         if names
     )
-
-
-def _name(days: list[str]) -> str:
-    return ", ".join(days) if len(days) <= 3 else f"{days[0]} … {days[-1]} ({len(days)} dates)"
 
 
 def _count(number: int, what: str) -> str:

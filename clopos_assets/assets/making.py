@@ -15,6 +15,7 @@ from clopos_assets.assets.events import changed_dates, events_of
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
+from clopos_assets.ingest.stretches import in_words
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
@@ -116,16 +117,12 @@ def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
     by_reason: dict[str, list[str]] = {}
     for shift_date, reason in sorted(bad.items()):
         by_reason.setdefault(reason, []).append(shift_date)
-    parts = [f"{_dates(days)}: {reason}" for reason, days in by_reason.items()]
+    parts = [f"{in_words(days)}: {reason}" for reason, days in by_reason.items()]
     more = f"; and {len(parts) - _NAMED_REASONS} more reasons" if len(parts) > _NAMED_REASONS else ""
     besides = len(bad.keys() - set(asked))
     counts = [f"{len(bad) - besides} of {len(asked)} shift dates"] if len(bad) > besides else []
     counts += [f"{besides} besides the {len(asked)} asked for"] if besides else []
     return f"{' and '.join(counts)} not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
-
-
-def _dates(days: Sequence[str]) -> str:
-    return ", ".join(days) if len(days) <= 3 else f"{days[0]} … {days[-1]} ({len(days)} dates)"
 
 
 def _planned(context: dg.AssetExecutionContext) -> set[str]:

@@ -136,7 +136,8 @@ class Filing:
             return claimed
         strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
         entering = self._entering([entry for _, entry in strangers])
-        outside = {entry.shift_date for _, entry in strangers}
+        theirs = {entry.shift_date for _, entry in strangers}
+        to_hold = set(theirs)
         sources: dict[str, dict[int, str]] = {}
 
         def concerned(shift_date: str, reason: str) -> dict[str, str]:
@@ -146,7 +147,7 @@ class Filing:
 
         for _ in range(_MOST_LOOKS):
             with ExitStack() as held:
-                for shift_date in sorted(outside):
+                for shift_date in sorted(to_hold):
                     try:
                         # Dates not made yet are locked too: one that is being made now must not miss the note.
                         held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
@@ -155,8 +156,9 @@ class Filing:
                 # Of two runs that file a receipt at once, neither would see where the other puts it.
                 held.enter_context(self._lake.locked([RECEIPTS.name], seconds=LOCK_SECONDS))
                 sources = self._sources(entering)
-                if sources.keys() - self._plans.keys() - outside:
-                    outside |= sources.keys() - self._plans.keys()
+                outside = theirs | (sources.keys() - self._plans.keys())
+                if outside - to_hold:
+                    to_hold |= outside
                     continue  # dates come before the rest, so that two runs never wait for each other
                 for shift_date in sorted(outside):
                     try:

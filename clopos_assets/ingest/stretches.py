@@ -1,6 +1,6 @@
-"""Shift dates put together to ranges, each of which one listing or one run is for."""
+"""Shift dates put together: to ranges, each of which one listing or one run is for, and to words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 
@@ -14,3 +14,10 @@ def stretches_of(shift_dates: Iterable[str]) -> list[list[str]]:
         else:
             stretches.append([shift_date])
     return stretches
+
+
+def in_words(shift_dates: Sequence[str]) -> str:
+    """Some shift dates, ascending, by name; of many the first, the last and how many they are."""
+    if len(shift_dates) <= 3:
+        return ", ".join(shift_dates)
+    return f"{shift_dates[0]} … {shift_dates[-1]} ({len(shift_dates)} dates)"

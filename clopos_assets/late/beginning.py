@@ -1,12 +1,11 @@
 """Where reading starts when nothing is remembered: at what the lake knows."""
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 import pyarrow.compute as pc
 
-from clopos_assets.ingest.venues import KNOWN_UNTIL
+from clopos_assets.ingest.venues import read_known_until
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS
 
@@ -33,9 +32,8 @@ def known_until(lake: Lake, venues: Iterable[str], settled: str) -> dict[str, st
 
 def _read_note(notes: Mapping[str, str]) -> dict[str, str]:
     try:
-        note = json.loads(notes.get(KNOWN_UNTIL, "{}"))
-        return {venue: _read_stamp(stamp) for venue, stamp in note.items()}
-    except (AttributeError, TypeError, ValueError):
+        return {venue: _read_stamp(stamp) for venue, stamp in read_known_until(notes).items()}
+    except ValueError:
         return {}
 
 
