@@ -9,8 +9,8 @@ LONGEST = (
     "simulation/test_histories.py",
     "faults/test_sigkill.py",
     "system/test_homes.py",
-    "simulation/test_parts.py",  # which is short: the first three workers take these files by turns, two each
     "system/test_machines.py",
+    "simulation/test_parts.py",  # which is short: the four workers take the first files by turns, two each
 )
 """Those of the system mostly wait; all others take seconds."""
 
