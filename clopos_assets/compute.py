@@ -240,11 +240,8 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
         # DuckDB names no file. The lake does, if one is damaged; else it was replaced while DuckDB read it.
         for name in table.inputs:
             lake.read(TABLES[name], shift_date)
-        for name in table.trailing:
-            for _, rows in lake.read_each(TABLES[name], rules.window(shift_date)):
-                if isinstance(rows, LakeError):
-                    raise rows from None
-    # Read by the lake, files of a window that an older version wrote have the declared columns too.
+    # The lake reads the window itself now: it names what is damaged there, and gives what an older version wrote the
+    # declared columns.
     return _compute(lake, connection, table, shift_date, rules, is_packed=False)
 
 

@@ -68,10 +68,6 @@ def _look_at_instance(found: list[Finding]) -> None:
             )
         )
         return
-    if os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1:
-        remedy = "write that of the password as %40"
-        found.append(Finding("instance", False, f"DAGSTER_POSTGRES_URL holds more than one @: {remedy}"))
-        return
     try:
         with dg.DagsterInstance.get() as instance:
             runs = instance.get_runs_count()
@@ -87,7 +83,9 @@ def _look_at_instance(found: list[Finding]) -> None:
         remedy = remedies.get(error.name or "", "install it")
         found.append(Finding("instance", False, f"{home} needs the module {error.name}: {remedy}"))
     except Exception as error:  # the home's own file says which classes are loaded, and these raise what they like
-        found.append(Finding("instance", False, f"{home} can't be used: {_in_one_line(error)}"))
+        is_ambiguous = os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1
+        remedy = "; an @ in the password of DAGSTER_POSTGRES_URL is written %40" if is_ambiguous else ""
+        found.append(Finding("instance", False, f"{home} can't be used: {_in_one_line(error)}{remedy}"))
 
 
 class _Trial(msgspec.Struct):

@@ -57,14 +57,15 @@ async def make_stock_operations(
     """Make the stock operations of shift dates whose receipts are in the lake.
 
     Asks for receipts that are new or changed since their operations were read, and for those closed less
-    than 24 hours ago with lines but no operation; for all closed ones where `refresh` is "all", of those of the dates
-    that somebody has `asked_for`, by default of each: the others follow. A shift date
-    that can't be made is in `bad` of the result and keeps its partition, and the answers that did come wait
-    for the next run.
+    than 24 hours ago with lines but no operation; where `refresh` is "all", for all closed ones of the dates that were
+    `asked_for`, by default each: others are there because they follow. A shift date that can't be made is in `bad` of
+    the result and keeps its partition, and the answers that did come wait for the next run.
     """
     made = Made()
     days = sorted({*shift_dates, *_outside(lake, shift_dates)})
-    making = _Making(lake, clopos, scope, refresh, progress, made, frozenset(asked_for or shift_dates))
+    making = _Making(
+        lake, clopos, scope, refresh, progress, made, frozenset(shift_dates if asked_for is None else asked_for)
+    )
     making.count(days)
     # Destinations first: operations that moved away stay here until they stand there.
     for shift_date in days:

@@ -9,7 +9,8 @@ from random import Random
 
 def seeded(*words: object) -> Random:
     """A generator that depends on the words' text alone, not on the process or PYTHONHASHSEED."""
-    return Random(":".join(map(str, words)))  # noqa: S311 - made-up sales, nothing secret
+    # A generator that can't be foreseen could not be repeated, and made-up sales are no secret.
+    return Random(":".join(map(str, words)))  # noqa: S311 - see above
 
 
 def happens(chance: Random, rate: float) -> bool:

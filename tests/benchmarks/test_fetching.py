@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks.fetching import DLT, MINIMAL, MINIMAL_AIOHTTP, RAW_LINE, figures, has_dlt, measure
+from tests.benchmarks.fetching import DLT, MINIMAL, MINIMAL_AIOHTTP, RAW_LINE, figures, measure
 from tests.benchmarks.figure import show
 
 TABLES = ("receipts", "receipt_products", "stock_operations")
@@ -20,7 +20,7 @@ RECEIPTS = 12
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What each client left in a folder of its name, and `figures.txt`."""
     root = tmp_path_factory.mktemp("clients")
-    clients = [RAW_LINE, MINIMAL, MINIMAL_AIOHTTP, *([DLT] if has_dlt() else [])]
+    clients = [RAW_LINE, MINIMAL, MINIMAL_AIOHTTP, DLT]
     costs = measure(root, RECEIPTS, 1, clients)
     assert all(cost.whole > cost.fetching > 0 for cost in costs.values())
     assert len(list(figures(costs))) == 2 * (len(clients) - 1)
@@ -47,7 +47,6 @@ def test_the_minimal_client_fetches_the_same(root: Path, client: str, table: str
         assert ours.column(name).to_pylist() == theirs.column(name).to_pylist(), name
 
 
-@pytest.mark.skipif(not has_dlt(), reason="the extra `benchmarks` is not installed")
 def test_dlt_fetches_as_many_rows(root: Path) -> None:
     places = root / DLT / "dataset" / "clopos"
     for table, place in zip(TABLES, ("receipts", "receipts__receipt_products", "stock_operations"), strict=True):

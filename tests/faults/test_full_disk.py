@@ -29,6 +29,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True, text=True, check=False
     )
+    # Not everybody who runs the tests is root, and a disk that is full for them alone can't be had otherwise.
     if mounted.returncode:
         pytest.skip(f"a disk of its own can't be mounted here: {mounted.stderr.strip()}")
     try:

@@ -32,6 +32,7 @@ def text_files() -> dict[str, str]:
         check=False,
         timeout=60,
     )
+    # A downloaded archive is no work tree, and a walk through it would find virtual environments and lakes as well.
     if listed.returncode:
         pytest.skip("outside of a git work tree nothing says which files are the project's")
     texts = {}

@@ -74,18 +74,6 @@ def test_a_run_that_begins_while_another_writes_finds_what_that_one_has_written(
     assert shop.stands(3)["receipts"] == [SECOND]
 
 
-def test_a_run_that_has_listed_an_older_state_does_not_bring_it_back(shop: Shop, tmp_path: Path) -> None:
-    beside = Beside(shop, tmp_path)
-    with before("find", is_of_receipts, beside.begin):
-        made = shop.make_receipts(FIRST)
-    beside.end()
-    # One of the two has filed it by then; the other is told, and the next making mends whatever it left.
-    assert len(shop.stands(1)["receipts"]) == 1
-    shop.make(FIRST, SECOND)
-    assert shop.stands(1) == stands_in(SECOND)
-    assert made.bad.keys() | (beside.bad or {}).keys() <= {FIRST, SECOND}
-
-
 def test_a_receipt_filed_elsewhere_between_list_and_filing_is_not_taken_from_there(shop: Shop, tmp_path: Path) -> None:
     beside = Beside(shop, tmp_path)
 
