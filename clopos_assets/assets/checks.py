@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +40,8 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
             for check in CHECKS
         ]
 
-    # Whatever tables are selected, their checks come with them; told is what this run has found out anew.
+    # Whatever tables are selected, their checks come with them, and so do checks alone. What a run does not find out
+    # anew stands as it was found: without a word, Dagster would forget it.
     @dg.multi_asset_check(name="variance_checks", specs=specs, can_subset=True)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
         run_context = context.op_execution_context
@@ -48,7 +49,7 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         made = changed_dates(context.instance, run_context.run.run_id, {VARIANCE_FINDINGS.name})
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
-        days = [day for day in asked if day in made]
+        days = [day for day in asked if access.lake.has(VARIANCE_FINDINGS, day)]
         # Of a run's one partition the result itself speaks; a range, be it of one date, has none.
         ranged = () if run_context.has_partition_key else days
         yield from judge(access, [*ranged, *sorted(made - set(asked))], checks)
@@ -57,6 +58,11 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
             yield from (evaluate(check, findings) for check in checks)
 
     return variance_checks
+
+
+def untold(told: Collection[dg.AssetCheckKey]) -> list[Check]:
+    """The checks that are not among those told."""
+    return [check for check in CHECKS if dg.AssetCheckKey(dg.AssetKey(check.table), check.name) not in told]
 
 
 def judge(

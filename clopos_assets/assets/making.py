@@ -10,9 +10,10 @@ from typing import Any
 import dagster as dg
 
 from clopos_assets.access import Access
-from clopos_assets.assets.checks import judge
+from clopos_assets.assets.checks import judge, untold
 from clopos_assets.assets.events import changed_dates, events_of
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.findings import CHECKS, Check
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.ingest.stretches import in_words
@@ -83,6 +84,8 @@ def run_step(
                 )
             yield dg.MaterializeResult(asset_key=table.name)
     yield from _checks(context, step, made, asked)
+    if VARIANCE_FINDINGS in step.tables:
+        yield from _judge(access, step, made, untold(_planned_checks(context)))
 
 
 def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
@@ -106,10 +109,14 @@ def _refresh_of(context: dg.AssetExecutionContext) -> Refresh:
     return "all" if refresh == "all" else "changed"
 
 
-def _judge(access: Access, maker: Maker, made: Made) -> Iterator[dg.AssetCheckEvaluation]:
-    """The checks of what a failed run has found out, for the step that would speak of it does not come."""
+def _judge(
+    access: Access, maker: Maker, made: Made, checks: Sequence[Check] = CHECKS
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Checks of what was found out, where the step that would speak of it does not come: the run fails, or the tables
+    that they are about are not among its own."""
     if VARIANCE_FINDINGS in maker.tables:
-        yield from judge(access, [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad])
+        days = [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad]
+        yield from judge(access, days, checks)
 
 
 def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
@@ -131,6 +138,16 @@ def _planned(context: dg.AssetExecutionContext) -> set[str]:
         event.dagster_event.asset_key.to_user_string()
         for event in events_of(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
         if event.dagster_event is not None and event.dagster_event.asset_key is not None
+    }
+
+
+def _planned_checks(context: dg.AssetExecutionContext) -> set[dg.AssetCheckKey]:
+    """The checks of which the run is to tell."""
+    planned = events_of(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
+    return {
+        event.dagster_event.asset_check_planned_data.asset_check_key
+        for event in planned
+        if event.dagster_event is not None
     }
 
 

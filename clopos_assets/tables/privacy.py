@@ -8,18 +8,24 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, DecimalException
 from functools import cached_property, lru_cache
 from typing import Literal
+
+import msgspec
 
 from clopos_assets.tables.values import RowError, write_json
 
 Handling = Literal["keep", "hash", "drop"]
 
-_NAMES = re.compile(r"(?:^|_)(?:customer|address|description)(?:e?s)?(?:_|$)")
+_NAMES = re.compile(r"(?:^|_)(?:customer|\w*address|description)(?:e?s)?(?:_|$)")
+_IDS = re.compile(r"(?:customer|address)_ids?")
 _KEY = re.compile(r'"((?:[^"\\]|\\.)*)":')
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^\w]+")
 _DEEPEST = 64
 _NESTING = frozenset({dict, list})
+_OPENING = ("{", "[")
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _SALT = b"clopos-assets personal data "
 # Guessing the secret behind a key costs 16 MB and some 50 ms a guess.
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
@@ -34,13 +40,14 @@ def derive_key(client_secret: str, brand: str) -> bytes:
 @lru_cache(maxsize=4096)
 def is_personal(name: str) -> bool:
     """Whether a field is one of the three, or by its name a part of one, such as `customer_phone`; ids are not."""
-    snake = _CAMEL.sub("_", name).lower()
-    return _NAMES.search(snake) is not None and not snake.endswith(("_id", "_ids"))
+    snake = _JOINT.sub("_", name).lower()
+    return _NAMES.search(snake) is not None and _IDS.fullmatch(snake) is None
 
 
 def names_personal(text: str) -> bool:
     """Whether an object that is stored as canonical JSON text has a personal field, be its value kept or not."""
-    return any(map(is_personal, _KEY.findall(text)))
+    # Without escapes, what text within the text holds is read alike.
+    return any(map(is_personal, _KEY.findall(text) + _KEY.findall(text.replace("\\", ""))))
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def _personal_of(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _walk(value: object, treat: Callable[[object], object], depth: int) -> object:
-    """The value with personal fields treated; the same object where there is none."""
+    """The value with personal fields treated, in JSON within text too; the same object where there is none."""
     if depth > _DEEPEST:
         raise RowError(f"it is nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
@@ -117,7 +124,7 @@ def _walk(value: object, treat: Callable[[object], object], depth: int) -> objec
             if now is not value[name]:
                 changed[name] = now
         for name, inner in value.items():
-            if type(inner) in _NESTING and name not in personal:
+            if (type(inner) in _NESTING or _may_be_json(inner)) and name not in personal:
                 now = _walk(inner, treat, depth + 1)
                 if now is not inner:
                     changed[name] = now
@@ -125,4 +132,21 @@ def _walk(value: object, treat: Callable[[object], object], depth: int) -> objec
     if isinstance(value, list):
         walked = [_walk(inner, treat, depth + 1) for inner in value]
         return walked if any(now is not inner for now, inner in zip(walked, value, strict=True)) else value
-    return value
+    return _walk_text(value, treat, depth) if isinstance(value, str) and _may_be_json(value) else value
+
+
+def _may_be_json(value: object) -> bool:
+    return type(value) is str and value.lstrip()[:1] in _OPENING
+
+
+def _walk_text(text: str, treat: Callable[[object], object], depth: int) -> object:
+    """JSON within a text, as some senders pack it; the text itself where nothing personal is in it, or no JSON."""
+    try:
+        value: object = _DECODER.decode(text)
+    except (ValueError, DecimalException, RecursionError):
+        return text
+    try:
+        now = _walk(value, treat, depth + 1)
+    except RowError:  # as text it may be kept, and nobody can say what is in it
+        return treat(text)
+    return text if now is value else write_json(now)

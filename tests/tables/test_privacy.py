@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clopos_assets.tables.privacy import Handling, Privacy, derive_key, is_personal
-from clopos_assets.tables.values import RowError
+from clopos_assets.tables.privacy import Handling, Privacy, derive_key, is_personal, names_personal
+from clopos_assets.tables.values import RowError, write_json
 
 KEY = derive_key("made-up-secret", "brand")
 ITEM: dict[str, Any] = {
@@ -36,6 +36,12 @@ PERSONAL = ("Nizami", "Leyla", "99450111", "no onion")
         ("Customers", True),
         ("customer_id", False),
         ("customerId", False),
+        ("address_ids", False),
+        ("customer_tax_id", True),
+        ("customer-name", True),
+        ("customer phone", True),
+        ("customer.phone", True),
+        ("deliveryaddress", True),
         ("total", False),
         ("addressed", False),
         ("order_number", False),
@@ -84,6 +90,27 @@ def test_a_hash_is_the_same_in_every_run_and_another_under_another_secret() -> N
         other = Privacy("hash", key)
         assert other.stored(ITEM)["address"] != again.stored(ITEM)["address"]
         assert other.mark != again.mark
+
+
+def test_json_within_a_text_is_looked_into() -> None:
+    packed = '{"customer": {"name": "Leyla"}, "table": 5, "paid": 1.10, "notes": ["{\\"address\\": \\"Nizami 5\\"}"]}'
+    dropped = Privacy("drop", KEY).stored({"meta": packed, "list": [packed]})
+    bare = r'{"customer":null,"notes":["{\"address\":null}"],"paid":1.10,"table":5}'
+    assert dropped == {"meta": bare, "list": [bare]}
+    assert [word for word in PERSONAL if word in str(Privacy("hash", KEY).stored({"meta": packed}))] == []
+    assert names_personal(write_json({"meta": packed}))
+
+
+def test_a_text_too_deep_to_look_into_is_treated_whole() -> None:
+    assert Privacy("drop", KEY).stored({"meta": "[" * 70 + "]" * 70}) == {"meta": None}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"table": 5}', '{"customer": ', "[1, 2]", "[" * 5000, '{"a": 1e9999999999999999999}', "{…}"]
+)
+def test_a_text_without_personal_values_is_itself(text: str) -> None:
+    item = {"meta": text}
+    assert Privacy("drop", KEY).stored(item) is item
 
 
 @pytest.mark.parametrize("handling", ["keep", "hash", "drop"])

@@ -1,0 +1,82 @@
+"""Runs of some of the tables, or of checks alone: what is known of the other tables' checks stays known."""
+
+import dagster as dg
+import pytest
+
+from clopos_assets.automation import JOB
+from clopos_assets.findings import CHECKS
+from clopos_assets.tables import RAW, TABLES
+from tests.assets.conftest import Project
+
+DAY = "2026-01-19"
+UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")
+
+
+def keys(*tables: str) -> set[dg.AssetKey]:
+    return {dg.AssetKey(table) for table in tables}
+
+
+def last_known(project: Project, key: dg.AssetCheckKey, shift_date: str = DAY) -> str:
+    """What Dagster has written down last of a check of a shift date."""
+    records = project.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+    return next(record.status.value for record in records if record.partition == shift_date)
+
+
+def underpay(project: Project) -> None:
+    """Leave something to pay of receipt 1, which is paid in full."""
+    project.shop.world.update_receipt(1, remaining=1)
+
+
+def run_checks(project: Project, shift_date: str, checks: set[dg.AssetCheckKey]) -> dg.ExecuteInProcessResult:
+    """What the UI's button to execute checks does."""
+    job = project.definitions.resolve_job_def(JOB).get_subset(asset_selection=set(), asset_check_selection=checks)
+    return job.execute_in_process(instance=project.instance, partition_key=shift_date, raise_on_error=False)
+
+
+@pytest.mark.parametrize("tables", [[table.name for table in RAW], ["line_cogs"], ["stock_ledger"]])
+def test_a_run_of_some_tables_keeps_what_their_checks_say(project: Project, tables: list[str]) -> None:
+    underpay(project)
+    assert project.run(DAY, "2026-01-20").success
+    known = {key: last_known(project, key) for key in all_keys()}
+    assert known == {key: "FAILED" if key == UNPAID else "SUCCEEDED" for key in known}
+    assert project.run(DAY, asset_selection=list(keys(*tables))).success
+    assert {key: last_known(project, key) for key in known} == known
+
+
+def test_a_range_of_some_tables_keeps_what_their_checks_say(project: Project) -> None:
+    underpay(project)
+    assert project.run(DAY, "2026-01-20").success
+    assert project.run(DAY, "2026-01-20", asset_selection=list(keys("receipts", "receipt_products"))).success
+    assert [last_known(project, UNPAID, day) for day in (DAY, "2026-01-20")] == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_check_alone_tells_what_stands(project: Project) -> None:
+    underpay(project)
+    assert project.run(DAY).success
+    result = run_checks(project, DAY, {UNPAID})
+    assert result.success
+    (told,) = result.get_asset_check_evaluations()
+    assert (told.asset_check_key, told.partition, told.passed) == (UNPAID, DAY, False)
+    assert last_known(project, UNPAID) == "FAILED"
+
+
+def test_of_a_date_without_findings_nothing_is_told(project: Project) -> None:
+    result = run_checks(project, DAY, {UNPAID})
+    assert result.success
+    assert result.get_asset_check_evaluations() == []
+
+
+def test_findings_made_alone_are_told_by_the_checks_of_other_tables(project: Project) -> None:
+    assert project.run(DAY, "2026-01-20").success
+    underpay(project)
+    raw_and_cost = [table for table in TABLES if table not in ("variance_findings", "finding_history")]
+    assert project.run(DAY, asset_selection=list(keys(*raw_and_cost))).success
+    assert last_known(project, UNPAID) == "SUCCEEDED"
+    result = project.run(DAY, asset_selection=list(keys("variance_findings", "finding_history")))
+    assert result.success
+    assert sorted(told.check_name for told in result.get_asset_check_evaluations()) == sorted(c.name for c in CHECKS)
+    assert last_known(project, UNPAID) == "FAILED"
+
+
+def all_keys() -> list[dg.AssetCheckKey]:
+    return [dg.AssetCheckKey(dg.AssetKey(check.table), check.name) for check in CHECKS]
