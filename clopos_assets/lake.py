@@ -129,11 +129,11 @@ class Lake:
 
     def take_older(self) -> list[str]:
         """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
-        older, self._older = self._older, {}
+        again = {"stock_operations": "again with `refresh: all`"}  # without, a run asks only for what has changed
         return [
             f"{table}: {', '.join(columns)} read as NULL for {len(dates)} shift dates, {min(dates)} to {max(dates)}, "
-            "which an older version wrote: make them again to fill them"
-            for (table, columns), dates in sorted(older.items())
+            f"which an older version wrote: make them {again.get(table, 'again')} to fill them"
+            for (table, columns), dates in [(key, self._older.pop(key)) for key in sorted(self._older)]
         ]
 
     def read_each(

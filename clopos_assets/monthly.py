@@ -3,11 +3,14 @@
 The tables stay as they are, a file for each shift date; the copies stand beside them, where no pattern over a table
 finds them: `_monthly/{table}/month=YYYY-MM/part-0.parquet`, with the table's columns and `shift_date` (DATE) as the
 last. They are made from the tables alone and can be thrown away.
+
+All of a table's copies have the columns that it is declared with: those of an older version are made anew.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 import msgspec
 import pyarrow as pa
@@ -25,8 +28,9 @@ _CATALOG = f"{FOLDER}/made_from.json"
 # Small shift dates share a row group, for each costs its reader something.
 _ROWS_IN_GROUP = 100_000
 
-Stamps = dict[str, str]
-"""Shift date → stamp of its partition."""
+_DECLARED = "declared"
+Noted = dict[str, str]
+"""What a copy was made from: shift date → stamp of its partition, and under `declared` the table's columns, hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +46,10 @@ class Copied:
 def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambda _: None) -> list[Copied]:
     """Copy every month of every table that ended before a day, as far as it changed since it was last copied.
 
-    A month is copied with the shift dates that are materialized. `told` hears of each copy when it stands. Raises
-    BusyError while another does the same, LakeError where a partition can't be read or a copy not written; what was
-    copied until then stays and is not copied again.
+    One that was copied when its table was declared otherwise counts as changed. A month is copied with the shift dates
+    that are materialized. `told` hears of each copy when it stands. Raises BusyError while another does the same,
+    LakeError where a partition can't be read or a copy not written; what was copied until then stays and is not copied
+    again.
     """
     this_month = f"{before:%Y-%m}"
     copied = []
@@ -53,19 +58,21 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
         if not has_copies(lake):
             lake.keep(_CATALOG, msgspec.json.encode(catalog))
         for table in TABLES.values():
-            wanted: dict[str, Stamps] = {}
+            declared = _declaration(table)
+            wanted: dict[str, dict[str, str]] = {}
             for shift_date, stamp in lake.stamps(table).items():
                 if shift_date[:7] < this_month:
                     wanted.setdefault(shift_date[:7], {})[shift_date] = stamp
             made = catalog.setdefault(table.name, {})
             for month in sorted(wanted.keys() | made.keys()):
                 stamps = wanted.get(month, {})
-                if stamps == made.get(month):
+                noted = {_DECLARED: declared, **stamps}
+                if stamps and noted == made.get(month):
                     continue
                 rows = _copy(lake, table, month, sorted(stamps))
                 made.pop(month, None)
                 if stamps:
-                    made[month] = stamps
+                    made[month] = noted
                 # Last: a copy that nothing is known of is made again.
                 lake.keep(_CATALOG, msgspec.json.encode(catalog))
                 copied.append(Copied(table.name, month, len(stamps), rows))
@@ -76,6 +83,12 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
 def has_copies(lake: Lake) -> bool:
     """Whether copies were ever asked for. Raises LakeError where that can't be seen."""
     return lake.kept(_CATALOG) is not None
+
+
+def _declaration(table: Table) -> str:
+    """A text that changes with the table's columns: their names, types, whether they may be NULL, and their order."""
+    columns = [(column.name, column.sql_type, column.required) for column in table.columns]
+    return sha256(msgspec.json.encode(columns)).hexdigest()[:16]
 
 
 def _copy(lake: Lake, table: Table, month: str, shift_dates: list[str]) -> int:
@@ -115,9 +128,9 @@ def _groups(parts: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:
     yield pa.concat_tables(gathered)
 
 
-def _read_catalog(lake: Lake) -> dict[str, dict[str, Stamps]]:
+def _read_catalog(lake: Lake) -> dict[str, dict[str, Noted]]:
     body = lake.kept(_CATALOG)
     try:
-        return {} if body is None else msgspec.json.decode(body, type=dict[str, dict[str, Stamps]])
+        return {} if body is None else msgspec.json.decode(body, type=dict[str, dict[str, Noted]])
     except msgspec.DecodeError:
         return {}  # all of it is copied again

@@ -54,7 +54,7 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         ranged = () if run_context.has_partition_key else days
         yield from judge(access, [*ranged, *sorted(made - set(asked))], checks)
         if days:
-            findings = pa.concat_tables([_findings(access, day) for day in days])
+            findings = pa.concat_tables([_dated(_findings(access, day), day) for day in days])
             yield from (evaluate(check, findings) for check in checks)
 
     return variance_checks
@@ -97,8 +97,15 @@ def _findings(access: Access, shift_date: str) -> pa.Table:
     return findings
 
 
+def _dated(findings: pa.Table, shift_date: str) -> pa.Table:
+    return findings.append_column("shift_date", pa.array([shift_date] * findings.num_rows, pa.string()))
+
+
 def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
-    """How a check went: it fails on an ERROR or WARN; an INFO is told and passes."""
+    """How a check went: it fails on an ERROR or WARN; an INFO is told and passes.
+
+    Findings of several shift dates have a column that says which.
+    """
     found = findings.filter(pc.equal(findings.column("check_name"), check.name))
     at_risk = pc.sum(found.column("amount_at_risk")).as_py() or Decimal(0)
     amounts = pc.fill_null(found.column("amount_at_risk"), Decimal(0))
@@ -109,9 +116,15 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
     said = " ".join(_shown(row["message"]) for row in rows[:_TOLD])
-    worst = [f"| {_amount(row['amount_at_risk'])} | {_shown(row['message'])} |" for row in rows]
-    if worst:
-        metadata["worst"] = dg.MetadataValue.md("\n".join(["| at risk | what |", "|--:|---|", *worst]))
+    if rows:
+        dates, line = ("shift date | ", "--- | ") if "shift_date" in found.column_names else ("", "")
+        worst = [
+            f"| {row['shift_date'] + ' | ' if dates else ''}{row['venue_id']} | {_amount(row['amount_at_risk'])} "
+            f"| {_shown(row['message'])} |"
+            for row in rows
+        ]
+        heading = [f"| {dates}venue | at risk | what |", f"| {line}--: | --: | --- |"]
+        metadata["worst"] = dg.MetadataValue.md("\n".join([*heading, *worst]))
     return dg.AssetCheckResult(
         asset_key=check.table,
         check_name=check.name,

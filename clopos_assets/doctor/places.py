@@ -26,6 +26,9 @@ _OF_INSTANCE = ("instance", "sharing", "logs")
 _TRIAL = "_lake/doctor"
 _LONGEST = 300
 _USER_OF_ADDRESS = re.compile(r"[^\s\"']*@")
+_ADDRESS = "DAGSTER_POSTGRES_URL"
+_READS_ADDRESS = re.compile(rf"^[^#\n]*\benv:\s*[\"']?{_ADDRESS}\b", re.MULTILINE)
+_LIKE_ADDRESS = "postgresql+psycopg2://user:password@host:5432/database"
 
 
 def look_at_lake(settings: Settings, found: list[Finding]) -> None:
@@ -68,6 +71,11 @@ def _look_at_instance(found: list[Finding]) -> None:
             )
         )
         return
+    reads_address = _reads_address(home)
+    if reads_address and not os.environ.get(_ADDRESS):  # Dagster tells of an empty one in words of its own code
+        text = f"{home} keeps its records at the address in {_ADDRESS}, which is not set: set it to {_LIKE_ADDRESS}"
+        found.append(Finding("instance", False, text))
+        return
     try:
         with dg.DagsterInstance.get() as instance:
             runs = instance.get_runs_count()
@@ -83,9 +91,29 @@ def _look_at_instance(found: list[Finding]) -> None:
         remedy = remedies.get(error.name or "", "install it")
         found.append(Finding("instance", False, f"{home} needs the module {error.name}: {remedy}"))
     except Exception as error:  # the home's own file says which classes are loaded, and these raise what they like
-        is_ambiguous = os.environ.get("DAGSTER_POSTGRES_URL", "").count("@") > 1
-        remedy = "; an @ in the password of DAGSTER_POSTGRES_URL is written %40" if is_ambiguous else ""
-        found.append(Finding("instance", False, f"{home} can't be used: {_in_one_line(error)}{remedy}"))
+        found.append(Finding("instance", False, _remedy(error, home, reads_address)))
+
+
+def _reads_address(home: str) -> bool:
+    """Whether the home's file takes PostgreSQL's address from the environment, as `dagster_home/postgres` does."""
+    try:
+        return _READS_ADDRESS.search((Path(home) / "dagster.yaml").read_text(encoding="utf-8")) is not None
+    except (OSError, ValueError):
+        return False  # Dagster says what is wrong with it
+
+
+def _remedy(error: Exception, home: str, reads_address: bool) -> str:
+    reason = _in_one_line(error)
+    text = f"{home} can't be used: {reason}"
+    if "(psycopg2.OperationalError)" in reason:  # nobody answers at the address, or who does takes no such user
+        what = _ADDRESS if reads_address else f"storage in {home}/dagster.yaml"
+        text = (
+            f"{home} can't be used ({reason}): see that PostgreSQL runs and can be reached, and that {what} has its "
+            "host and port, and a database, user and password that it takes"
+        )
+    if reads_address and os.environ.get(_ADDRESS, "").count("@") > 1:
+        text += f"; an @ in the password of {_ADDRESS} is written %40"
+    return text
 
 
 class _Trial(msgspec.Struct):

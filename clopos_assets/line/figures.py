@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from clopos_assets.compute import Rules, open_partition, registered
 from clopos_assets.ingest.made import Facts
+from clopos_assets.ingest.versions import read_untold
 from clopos_assets.lake import Lake
 from clopos_assets.tables import (
     DAILY_COGS,
@@ -50,8 +51,12 @@ def figures_of(
     facts: Facts = {"rows": rows.num_rows}
     for name in _SUMMED.get(table.name, ()):
         facts[name] = pc.sum(rows.column(name)).as_py() or Decimal(0)
+    # Whose cost is unknown, and not the 0 that the sums hold for it.
+    untold = len(read_untold(lake.notes(STOCK_OPERATIONS, shift_date))) if table.group == "cost" else 0
+    if untold:
+        facts["receipts_without_operations"] = untold
     if table is DAILY_COGS:
-        facts |= _food_cost(rows)
+        facts |= _food_cost(rows, is_known=not untold)
     elif table is RECIPE_OBSERVED:
         changed = pc.not_equal(rows.column("quantity_per_unit"), rows.column("previous_quantity_per_unit"))
         facts["recipes_changed"] = pc.sum(changed).as_py() or 0
@@ -80,9 +85,9 @@ _TIMELINESS = """
 """
 
 
-def _food_cost(rows: pa.Table) -> Facts:
+def _food_cost(rows: pa.Table, *, is_known: bool) -> Facts:
     net_sales, cogs = (pc.sum(rows.column(name)).as_py() or Decimal(0) for name in ("net_sales", "cogs"))
-    facts: Facts = {"food_cost_pct": float(100 * cogs / net_sales)} if net_sales else {}
+    facts: Facts = {"food_cost_pct": float(100 * cogs / net_sales)} if net_sales and is_known else {}
     lines = ["| venue | net sales | cost of goods | gross profit | food cost % |", "|--:|--:|--:|--:|--:|"]
     for row in rows.slice(0, _SHOWN).to_pylist():
         percent = "" if row["food_cost_pct"] is None else f"{row['food_cost_pct']:.2f}"

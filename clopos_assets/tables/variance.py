@@ -98,9 +98,17 @@ STOCK_GAPS = Table(
         _text("product_name", "Product's name on the operation with the greatest id"),
         _count("gaps", "Gaps: operations whose stock or its value differs from what the previous one left"),
         _decimal("inflow_quantity", "Σ of the quantities that came in", STOCK_UNITS),
-        _decimal("inflow_value", "Σ of the ledger's value changes, as rounded there, where stock came in"),
+        _decimal(
+            "inflow_value",
+            "Σ of the ledger's value changes, as rounded there, where stock came in; NULL where one is unknown",
+            required=False,
+        ),
         _decimal("outflow_quantity", "Σ of the quantities that went out, as a positive number", STOCK_UNITS),
-        _decimal("outflow_value", "Σ of the value changes where stock went out, positive where value was lost"),
+        _decimal(
+            "outflow_value",
+            "Σ of the value changes where stock went out, positive where value was lost; NULL where one is unknown",
+            required=False,
+        ),
         _decimal("revaluation", "Σ of the value changes at an unchanged quantity"),
         _ratio(
             "implied_unit_price",
@@ -121,7 +129,8 @@ RECIPE_OBSERVED = Table(
         "know the recipe that was meant, nor what the kitchen really used."
     ),
     inputs=("line_cogs", "receipt_products", "stock_operations"),
-    # Of its own earlier dates it reads what depends on those dates alone, so their order of making is no matter.
+    # Of its own earlier dates it reads what depends on those dates alone. (What is said of changes follows when a run
+    # of all tables goes on to the dates after it.)
     trailing=("recipe_observed",),
     columns=(
         _id("venue_id", "Venue"),
@@ -142,7 +151,9 @@ RECIPE_OBSERVED = Table(
         _count("deviating_lines", "Those lines whose quantity per unit is another"),
         _ratio("deviating_share", "deviating_lines / lines; NULL without such lines"),
         _count(
-            "modified_lines", "Lines with modifiers that deducted the ingredient, which are not in the figures above"
+            "modified_lines",
+            "Lines with modifiers that deducted the ingredient: in quantity and total_cost, not in lines and what "
+            "rests on them",
         ),
         _decimal(
             "previous_quantity_per_unit",

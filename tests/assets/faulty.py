@@ -15,7 +15,7 @@ DAYS = days_from(FIRST.isoformat(), 8)
 
 
 @cache
-def _answers() -> tuple[list[dict[str, object]], dict[int, list[dict[str, object]]]]:
+def clean_answers() -> tuple[list[dict[str, object]], dict[int, list[dict[str, object]]]]:
     options = HistoryOptions(start_date=FIRST, seed=3, venues=2, receipts_per_day=25).without_rare_events()
     history = History(options)
     history.advance(datetime.fromisoformat(f"{DAYS[-1]} 23:59:59"))
@@ -27,7 +27,7 @@ def _answers() -> tuple[list[dict[str, object]], dict[int, list[dict[str, object
 
 def faulty_world() -> World:
     """The history's answers with all faults planted on the last date."""
-    receipts, operations = copy.deepcopy(_answers())
+    receipts, operations = copy.deepcopy(clean_answers())
     garden = Garden(receipts, operations, since=DAYS[-1])
     for check in FAULTS:
         garden.plant(check)

@@ -9,7 +9,7 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.sandbox import Quirks, Sandbox
 from clopos_assets.settings import Settings
-from clopos_assets.tables import TABLES
+from clopos_assets.tables import COST, TABLES
 from tests.assets.conftest import Project
 from tests.ingest.shop import Shop, open_shop
 
@@ -51,6 +51,8 @@ def test_every_table_is_made_of_the_list_alone(project: Project) -> None:
     assert (daily["net_sales"].value, daily["cogs"].value) == (25.0, 1.28)
     operations = project.materializations("stock_operations")[DAYS[0]][0].metadata
     assert operations["receipts_without_operations"].value == 0
+    assert "receipts_without_operations" not in daily
+    assert "food_cost_pct" in daily
     assert warnings_of(project, result.run_id) == []
 
 
@@ -68,3 +70,6 @@ def test_missing_operations_are_said_and_not_made_up(project: Project) -> None:
     assert operations["receipts_without_operations"].value == 2
     daily = project.materializations("daily_cogs")[DAYS[0]][-1].metadata
     assert (daily["cogs"].value, daily["undeducted_sales"].value) == (0.0, 25.0)
+    assert "food_cost_pct" not in daily
+    for table in COST:
+        assert project.materializations(table.name)[DAYS[0]][-1].metadata["receipts_without_operations"].value == 2

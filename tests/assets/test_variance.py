@@ -16,8 +16,9 @@ from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS, ContractError, Table
 from tests.assets.conftest import Project, failure_of
-from tests.assets.faulty import DAYS, faulty_world, served
+from tests.assets.faulty import DAYS, clean_answers, faulty_world, served
 from tests.ingest.shop import Shop
+from tests.variance.planting import FAULTS, Garden
 
 LAST = DAYS[-1]
 
@@ -59,19 +60,33 @@ def test_the_run_succeeds_and_records_every_table_once_per_date(
 
 
 def test_each_planted_fault_is_told_by_its_own_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
-    _, result = faulty
+    """Planted once more for its ids: nothing is found but that, and the gaps that the clean history has by itself."""
+    project, result = faulty
+    garden = Garden(*copy.deepcopy(clean_answers()), since=LAST)
+    of_date = [garden.operations[receipt["id"]] for receipt in garden.receipts if receipt["shift_date"] == LAST]
+    gaps = {item["id"] for answer in of_date for item in answer if garden.has_gap(item)}
+    planted = {check: garden.plant(check) for check in FAULTS}
+    # A fault takes a line's deductions away: where there is no operation any more, there is no gap.
+    gaps &= {item["id"] for answer in of_date for item in answer}
+    assert len(gaps) > 10
+    findings = project.shop.lake.read(VARIANCE_FINDINGS, LAST)
+    assert findings is not None
+    rows = findings.to_pylist()
+    columns = {"receipt": "receipt_id", "line": "receipt_product_id", "operation": "stock_operation_id"}
     found = evaluations(result, LAST)
     assert set(found) == {check.name for check in CHECKS}
     for check in CHECKS:
+        kind, planted_id = planted[check.name]
+        expected = {planted_id, *(gaps if check.name == "stock_is_continuous" else ())}
+        ids = [row[columns[kind]] for row in rows if row["check_name"] == check.name]
+        assert sorted(ids) == sorted(expected), check.name
         evaluation = found[check.name]
         assert evaluation.asset_key.to_user_string() == check.table
-        count = evaluation.metadata["count"].value
-        assert isinstance(count, int)
-        assert count >= 1, check.name
+        assert evaluation.metadata["count"].value == len(ids), check.name
         assert evaluation.passed == (check.severity == "INFO"), check.name
         assert (evaluation.severity == dg.AssetCheckSeverity.ERROR) == (check.severity == "ERROR")
         worst = str(evaluation.metadata["worst"].value)
-        assert worst.count("\n") == min(count, 10) + 1, check.name
+        assert worst.count("\n") == min(len(ids), 10) + 1, check.name
 
 
 def test_a_date_without_faults_passes_every_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
@@ -214,7 +229,7 @@ def test_a_name_is_shown_as_it_is_and_loads_nothing() -> None:
     assert "![x]" not in str(told.description)
     worst = str(told.metadata["worst"].value).splitlines()[2:]
     assert worst == [
-        f"| {number:.2f} | \\!\\[x\\](http://127.0.0.1/pixel.png) \\| \\<b\\>Çay\\</b\\> "
+        f"| 1 | {number:.2f} | \\!\\[x\\](http://127.0.0.1/pixel.png) \\| \\<b\\>Çay\\</b\\> "
         rf"\*0,5\* \~\~l\~\~ \`\$1\` \#1 \& Co {number} |"
         for number in range(29, 19, -1)
     ]

@@ -2,13 +2,9 @@
 
 import asyncio
 import io
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-from dagster._core.storage.compute_log_manager import CapturedLogMetadata
-from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from rich.console import Console
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,32 +12,12 @@ from starlette.responses import Response
 from clopos_assets.doctor import Finding, examine, show
 from clopos_assets.lake import Lake
 from clopos_assets.origin import SCHEMA_VERSION, sign
-from clopos_assets.sandbox import LimitOptions, Sandbox, World
-from clopos_assets.settings import Settings, variable
-from tests.ingest.shop import NOW
+from clopos_assets.sandbox import Sandbox
+from clopos_assets.settings import Settings
 from tests.system.processes import environment, run
 
 OF_INSTANCE = ["instance", "sharing", "logs"]
 LINES = ["settings", "credentials", "authentication", "venues", "receipts", "quota", "lake", *OF_INSTANCE]
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """Two venues, the environment of which everything is in order, and nothing else of Clopos in it."""
-    for field in Settings.model_fields:
-        monkeypatch.delenv(variable(field), raising=False)
-    venues: list[dict[str, Any]] = [
-        {"id": i, "name": f"Filial {i}", "is_main": int(i == 1), "media": []} for i in (1, 2)
-    ]
-    home = tmp_path / "home"
-    home.mkdir()
-    with Sandbox(World(venues, now=NOW), limits=LimitOptions(requests=300)) as sandbox:
-        for name, value in sandbox.settings().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("CLOPOS_LAKE", str(tmp_path / "lake"))
-        monkeypatch.setenv("CLOPOS_VENUE_IDS", "all")
-        monkeypatch.setenv("DAGSTER_HOME", str(home))
-        yield sandbox
 
 
 def examined(seconds: float = 60) -> dict[str, Finding]:
@@ -197,126 +173,6 @@ def test_a_lake_that_can_not_be_written_is_told(tmp_path: Path) -> None:
     found = examined()
     assert wrong(found) == ["lake"]
     assert str(tmp_path / "lake") in found["lake"].text
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DAGSTER_HOME")
-    found = examined()
-    assert wrong(found) == OF_INSTANCE
-    assert "DAGSTER_HOME is not set" in found["instance"].text
-    assert found["logs"].text == "not looked at: mend instance first"
-
-
-@pytest.mark.usefixtures("sandbox")
-@pytest.mark.parametrize(
-    ("config", "said"),
-    [
-        ("storage: [", "can't be used"),
-        ("storage:\n  sqlite:\n    base_dir:\n      env: NOT_THERE_AT_ALL\n", "NOT_THERE_AT_ALL"),
-        ("storage:\n  postgres: {postgres_url: 'postgresql://u:p4ss@127.0.0.1/d'}\n", "postgres"),
-        ("local_artifact_storage:\n  module: no_such_module\n  class: None\n  config: {}\n", "no_such_module"),
-    ],
-)
-def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: str) -> None:
-    (tmp_path / "home" / "dagster.yaml").write_text(config)
-    found = examined()
-    assert wrong(found) == OF_INSTANCE
-    assert said in found["instance"].text
-    assert "p4ss" not in found["instance"].text
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_nothing_of_a_password_with_an_at_sign_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://u:p@ssw0rd@127.0.0.1:1/d")
-    assert wrong(examined()) == []  # no home asks for it
-    config = "storage:\n  postgres: {postgres_url: {env: DAGSTER_POSTGRES_URL}}\n"
-    (tmp_path / "home" / "dagster.yaml").write_text(config)
-    found = examined()
-    assert wrong(found) == OF_INSTANCE
-    assert "***@127.0.0.1" in found["instance"].text
-    assert "ssw0rd" not in found["instance"].text
-    assert found["instance"].text.endswith("; an @ in the password of DAGSTER_POSTGRES_URL is written %40")
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_a_folder_that_runs_can_not_share_is_told(tmp_path: Path) -> None:
-    (tmp_path / "home" / "clopos_shared").write_text("a file stands in its place")
-    found = examined()
-    assert wrong(found) == ["sharing"]
-    assert found["sharing"].text == (
-        f"{tmp_path}/home/clopos_shared, where processes share the request quota, can't be used (Not a directory): "
-        "see that it is a folder in which this user can read and write, and run again"
-    )
-
-
-COMPUTE_LOGS = """
-compute_logs:
-  module: dagster._core.storage.local_compute_log_manager
-  class: LocalComputeLogManager
-  config: {base_dir: {env: DAGSTER_COMPUTE_LOGS}}
-"""
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_logs_without_their_folder_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DAGSTER_COMPUTE_LOGS", raising=False)
-    (tmp_path / "home" / "dagster.yaml").write_text(COMPUTE_LOGS)
-    found = examined()
-    assert wrong(found) == ["logs"]
-    assert found["logs"].text.startswith(f"compute_logs of {tmp_path}/home can't be used: ")
-    assert '"DAGSTER_COMPUTE_LOGS" which is not set' in found["logs"].text
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_a_folder_that_takes_no_logs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", str(tmp_path / "logs"))
-    (tmp_path / "home" / "dagster.yaml").write_text(COMPUTE_LOGS)
-    assert wrong(examined()) == []
-    assert list((tmp_path / "logs").iterdir()) == []
-    (tmp_path / "logs").rmdir()
-    (tmp_path / "logs").write_text("a file stands in its place")
-    found = examined()
-    assert wrong(found) == ["logs"]
-    assert found["logs"].text == (
-        f"{tmp_path}/logs, for the logs of processes, can't be written (File exists): allow this user to write there, "
-        "or set DAGSTER_COMPUTE_LOGS to another folder"
-    )
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_a_folder_that_the_home_itself_names_is_told(tmp_path: Path) -> None:
-    (tmp_path / "home" / "storage").write_text("a file stands in its place")
-    found = examined()
-    assert wrong(found) == ["logs"]
-    assert found["logs"].text.endswith(f"or name another in compute_logs of {tmp_path}/home")
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_logs_that_are_not_kept_are_no_mistake(tmp_path: Path) -> None:
-    (tmp_path / "home" / "dagster.yaml").write_text(
-        "compute_logs: {module: dagster._core.storage.noop_compute_log_manager, class: NoOpComputeLogManager}"
-    )
-    found = examined()
-    assert wrong(found) == []
-    assert found["logs"].text == "of processes are kept by NoOpComputeLogManager"
-
-
-class BrokenLogs(NoOpComputeLogManager):
-    """Can be made, and not be used."""
-
-    local_manager = None
-
-    def get_log_metadata(self, log_key: Sequence[str]) -> CapturedLogMetadata:
-        raise RuntimeError("no bucket")
-
-
-@pytest.mark.usefixtures("sandbox")
-def test_logs_of_a_manager_that_can_not_be_used(tmp_path: Path) -> None:
-    (tmp_path / "home" / "dagster.yaml").write_text(f"compute_logs: {{module: {__name__}, class: BrokenLogs}}")
-    found = examined()
-    assert wrong(found) == ["logs"]
-    assert found["logs"].text == f"compute_logs of {tmp_path}/home can't be used: no bucket"
 
 
 def test_nothing_is_waited_for_without_end(sandbox: Sandbox) -> None:

@@ -8,10 +8,8 @@ from dagster._cli.utils import get_possibly_temporary_instance_for_cli
 
 from clopos_assets.sandbox import Sandbox
 from clopos_assets.settings import Settings
-from tests.doctor.test_doctor import examined, sandbox, wrong
+from tests.doctor.test_doctor import examined, wrong
 from tests.system.processes import environment, run
-
-__all__ = ["sandbox"]
 
 LINES = """
 CLOPOS_BRAND=of-the-file

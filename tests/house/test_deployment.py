@@ -1,6 +1,7 @@
 """The files of `dagster_home`: that they are what Dagster takes, say the same, and leave out no setting."""
 
 import re
+import subprocess
 import tomllib
 import uuid
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings, variable
@@ -158,6 +160,27 @@ def test_kubernetes_gets_secrets_from_secrets_and_the_file_says_which() -> None:
     assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"} <= set(re.findall(r"AWS_\w+", before))
 
 
+def test_the_readme_makes_every_secret_of_kubernetes() -> None:
+    values = read("kubernetes/values.yaml")
+    (location,) = values["dagster-user-deployments"]["deployments"]
+    needed = {each["name"] for each in location["envSecrets"]} | {values["global"]["postgresqlSecretName"]}
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^kubectl create secret generic (\S+)", readme, re.M)) == needed
+    assert f"generic {values['global']['postgresqlSecretName']} --from-literal=postgresql-password=" in readme
+
+
+def test_the_webserver_of_kubernetes_needs_no_root() -> None:
+    webserver = read("kubernetes/values.yaml")["dagsterWebserver"]
+    port = webserver["service"]["port"]
+    assert port >= 1024
+    assert webserver["readinessProbe"]["httpGet"] == {"path": "/server_info", "port": port}
+
+
+def test_postgresql_is_asked_where_its_initialisation_does_not_answer() -> None:
+    asked = read("docker/docker-compose.yaml")["services"]["postgres"]["healthcheck"]["test"]
+    assert asked[asked.index("-h") + 1] == "127.0.0.1"
+
+
 def test_no_file_holds_a_secret() -> None:
     for name in FILES:
         found = [text for text in texts_in(read(name)) if re.search(r"://[^:@/\s]+:(?!\$\{)[^@\s]+@", text)]
@@ -174,6 +197,21 @@ def test_the_image_has_the_launchers_of_the_pinned_version() -> None:
     assert set(installed[1].split(",")) == extras.keys() - {"test", "benchmarks"}
     copied = re.findall(r"^COPY (.+) \S+$", image, re.M)
     assert [name for names in copied for name in names.split() if not (ROOT / name).exists()] == []
+
+
+def test_the_image_has_all_versions_of_the_lock() -> None:
+    """Its own command, on the lock: as constraints they keep their markers, and may not have extras."""
+    command = re.search(r"^RUN (sed .+) > /tmp/constraints", (HOME / "docker" / "Dockerfile").read_text(), re.M)
+    assert command is not None
+    made = subprocess.run(["sh", "-c", command[1]], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    constraints = [Requirement(line) for line in made.stdout.splitlines()]
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    locked = [Requirement(line.rstrip(" \\")) for line in lock if line and not line.startswith((" ", "#"))]
+    assert {"gql", "numpy", "uvicorn"} <= {each.name for each in constraints}
+    assert not [each for each in constraints if each.extras]
+    for each in locked:
+        each.extras = set()
+    assert constraints == locked
 
 
 @pytest.mark.parametrize("name", ["docker/workspace.yaml", "docker/docker-compose.yaml"])

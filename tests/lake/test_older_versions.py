@@ -139,6 +139,12 @@ def test_making_a_date_again_fills_the_columns_of_receipts(shop: Shop) -> None:
 def test_operations_are_filled_when_they_are_all_read_again(shop: Shop) -> None:
     shop.make(DAY)
     before = older(shop.lake, STOCK_OPERATIONS, DAY, "storage_name")
+    assert shop.lake.read(STOCK_OPERATIONS, DAY) is not None
+    assert shop.lake.take_older() == [
+        "stock_operations: storage_name read as NULL for 1 shift dates, 2026-01-19 to 2026-01-19, "
+        "which an older version wrote: make them again with `refresh: all` to fill them"
+    ]
+    assert shop.lake.take_older() == []
     shop.make(DAY)
     assert is_as_declared(shop.lake, STOCK_OPERATIONS, DAY)
     assert shop.lake.read(STOCK_OPERATIONS, DAY) == nulled(before, "storage_name")

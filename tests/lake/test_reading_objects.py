@@ -1,12 +1,15 @@
 """Who reads a lake on an object store, and its copies by month, as the README says."""
 
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import fsspec
+import msgspec
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -20,7 +23,7 @@ from clopos_assets.assets.monthly import JOB
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.monthly import LOCK, Copied, copy_months
 from clopos_assets.settings import CREDENTIALS, Settings
-from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, Column, Kind
 from tests.lake.places import Place
 from tests.lake.sample import operations
 
@@ -28,6 +31,9 @@ FIRST = date(2026, 1, 28)
 DAYS = [(FIRST + timedelta(days=number)).isoformat() for number in range(36)]
 """The last days of January, all of February, and some of March."""
 MARCH = date(2026, 3, 5)
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+LATER = STOCK_OPERATIONS.names[-2]
+"""A column that some files of these tests lack, as if a newer version had added it."""
 
 
 def fill(lake: Lake) -> None:
@@ -62,6 +68,26 @@ def monthly(place: Place, where: str = "true") -> pa.Table:
     return by_duckdb(query, remote=place.root.startswith("s3"))
 
 
+def without_later(place: Place, *names: str) -> None:
+    """Rewrite files as if a column were not known yet."""
+    for name in names:
+        rows = pq.ParquetFile(pa.BufferReader(place.get(name))).read()
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows.drop_columns([LATER]), sink)
+        place.put(name, sink.getvalue().to_pybytes())
+
+
+def of_day(day: str) -> str:
+    """Name of a partition."""
+    return f"stock_operations/shift_date={day}/part-0.parquet"
+
+
+def readme(pattern: str, root: str) -> str:
+    """The one example of the README that the pattern finds, for a lake that is elsewhere and has one table."""
+    (found,) = re.findall(pattern, README, re.DOTALL)
+    return re.sub("(s3://bucket/)?lake/", f"{root}/", found).replace("daily_cogs", "stock_operations")
+
+
 def test_duckdb_polars_and_pandas_read_an_object_store(bucket: str, endpoint: str, tmp_path: Path) -> None:
     place = Place(f"s3://{bucket}/lake", str(tmp_path), endpoint)
     fill(place.open())
@@ -74,6 +100,7 @@ def test_duckdb_polars_and_pandas_read_an_object_store(bucket: str, endpoint: st
     polars = pl.read_parquet(
         f"{place.root}/stock_operations/**/*.parquet",
         hive_partitioning=True,
+        missing_columns="insert",
         storage_options={"aws_allow_http": "true"},
     )
     assert (polars.height, polars["total_cost"].sum()) == (rows.num_rows, sum(rows.column("total_cost").to_pylist()))
@@ -117,21 +144,104 @@ def test_only_a_month_that_changed_is_copied_again(place: Place, lake: Lake) -> 
     assert monthly(place).equals(daily(place))
 
 
-def test_copies_and_the_days_since_are_the_table(place: Place, lake: Lake) -> None:
-    """As the README puts it; of the table, only the days since are opened."""
+def without_columns(columns: Sequence[Column]) -> Sequence[Column]:
+    return [column for column in columns if column.name != LATER]
+
+
+def in_another_order(columns: Sequence[Column]) -> Sequence[Column]:
+    return columns[::-1]
+
+
+def of_another_type(columns: Sequence[Column]) -> Sequence[Column]:
+    return [replace(column, kind=Kind.RATIO) if column.name == "cost" else column for column in columns]
+
+
+@pytest.mark.parametrize("otherwise", [without_columns, in_another_order, of_another_type])
+def test_what_an_older_version_copied_is_copied_again(
+    folder_lake: Lake, monkeypatch: pytest.MonkeyPatch, otherwise: Callable[[Sequence[Column]], Sequence[Column]]
+) -> None:
+    """Once, and the other tables' copies stay."""
+    fill(folder_lake)
+    older = replace(STOCK_OPERATIONS, columns=tuple(otherwise(STOCK_OPERATIONS.columns)))
+    with monkeypatch.context() as patch:
+        patch.setattr("clopos_assets.monthly.TABLES", {**TABLES, older.name: older})
+        assert len(copy_months(folder_lake, MARCH)) == 3
+    copies = sorted((folder_lake.root / "_monthly/stock_operations").glob("*/*.parquet"))
+    declared = STOCK_OPERATIONS.schema.append(pa.field("shift_date", pa.date32()))
+    assert not [path for path in copies if pq.read_schema(path).equals(declared)]
+    again = [("stock_operations", "2026-01"), ("stock_operations", "2026-02")]
+    assert [(one.table, one.month) for one in copy_months(folder_lake, MARCH)] == again
+    assert [path for path in copies if pq.read_schema(path).equals(declared)] == copies
+    assert copy_months(folder_lake, MARCH) == []
+
+
+def test_a_catalogue_that_does_not_tell_the_declaration_is_of_another(place: Place, lake: Lake) -> None:
+    """As the version wrote it that did not note it yet."""
+    fill(lake)
+    copied = copy_months(lake, MARCH)
+    catalog = msgspec.json.decode(place.get("_monthly/made_from.json"), type=dict[str, dict[str, dict[str, str]]])
+    for months in catalog.values():
+        for noted in months.values():
+            del noted["declared"]
+    place.put("_monthly/made_from.json", msgspec.json.encode(catalog))
+    assert copy_months(lake, MARCH) == copied
+    assert copy_months(lake, MARCH) == []
+
+
+@pytest.mark.parametrize(
+    "older",
+    [
+        (),
+        ("_monthly/stock_operations/month=2026-01/part-0.parquet", of_day("2026-03-04")),
+        ("_monthly/stock_operations/month=2026-02/part-0.parquet", of_day("2026-03-01")),
+    ],
+)
+def test_copies_and_the_days_since_are_the_table(place: Place, lake: Lake, older: tuple[str, ...]) -> None:
+    """As the README puts it; of the table, only the days since are opened. Some files may be of an older version."""
     fill(lake)
     copy_months(lake, MARCH)
-    place.put("stock_operations/shift_date=2026-02-11/part-0.parquet", b"not opened")
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    (query,) = re.findall(r"```sql\n(set variable.*?)```", readme, re.DOTALL)
-    query = query.replace("s3://bucket/lake", place.root).replace("product_cogs", "stock_operations")
+    place.put(of_day("2026-02-11"), b"not opened")
+    without_later(place, *older)
+    query = readme(r"```sql\n(set variable.*?)```", place.root).replace("product_cogs", "stock_operations")
     with duckdb.connect() as connection:
         if place.root.startswith("s3"):
             connection.register_filesystem(fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True))
-        first, _, then = query.partition(";")
+        first, _, then = query.rpartition(";")
         connection.execute(first)
-        ids = connection.sql(f"select id from ({then}) order by id").to_arrow_table().column(0).to_pylist()
+        rows = connection.sql(f"from ({then}) order by id").to_arrow_table()
+    ids = rows.column("id").to_pylist()
     assert ids == [1 + 10 * number + offset for number in range(len(DAYS)) for offset in range(number % 4)]
+    assert set(rows.column_names) == {*STOCK_OPERATIONS.names, "shift_date"}
+
+
+@pytest.mark.parametrize("day", [DAYS[0], DAYS[-1]])
+def test_readers_of_files_of_two_shapes(folder_lake: Lake, day: str) -> None:
+    """As the README says of each: DuckDB gives all columns, the others those of the first file."""
+    fill(folder_lake)
+    root = str(folder_lake.root)
+    without_later(Place(root), of_day(day))
+    expected = {*STOCK_OPERATIONS.names, "shift_date"}
+    query = readme(r"-- DuckDB\n(.*?)```", root)
+    with duckdb.connect() as connection:
+        rows = connection.sql(query)
+        assert set(rows.columns) == expected
+        assert rows.pl().schema["total_cost"] == pl.Decimal(18, 6)
+        frame = rows.to_arrow_table().to_pandas(types_mapper=pd.ArrowDtype)
+    assert frame["total_cost"].dtype == pd.ArrowDtype(pa.decimal128(18, 6))
+    by_polars = readme(r"import polars as pl\n\n(pl\.read_parquet\(.*?\))\n", root)
+    by_pandas = readme(r"import pandas as pd\n\n(pd\.read_parquet\(.*?\))  #", root)
+    if day == DAYS[0]:
+        with pytest.raises(pl.exceptions.SchemaError, match="extra column"):
+            eval(by_polars)
+        assert set(eval(by_pandas).columns) == expected - {LATER}
+    else:
+        assert set(eval(by_polars).columns) == set(eval(by_pandas).columns) == expected
+
+
+def test_examples_take_the_columns_of_all_files() -> None:
+    calls = re.findall(r"from (read_parquet\((?:[^()]|\([^()]*\))*\))(?! select max\(shift_date\))", README)
+    assert len(calls) >= 6
+    assert not [call for call in calls if "union_by_name = true" not in call]
 
 
 def monthly_rows(place: Place) -> int:

@@ -149,7 +149,7 @@ MAY_BE_NULL = {
         product_name previous_operation_id before_cost previous_after_quantity previous_cost unexplained_quantity
         unexplained_value
     """,
-    "stock_gaps": "product_name implied_unit_price",
+    "stock_gaps": "product_name inflow_value outflow_value implied_unit_price",
     "recipe_observed": """
         product_name ingredient_name quantity_per_unit deviating_share previous_quantity_per_unit changed_on
     """,

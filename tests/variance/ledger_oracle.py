@@ -86,18 +86,24 @@ def _gap_row(key: tuple[Any, ...], rows: Sequence[Row]) -> Row:
         "product_name": latest["product_name"],
         "gaps": len(rows),
         "inflow_quantity": _total(came, "unexplained_quantity"),
-        "inflow_value": _total(came, "unexplained_value"),
+        "inflow_value": _value(came),
         "outflow_quantity": EXACT.minus(_total(went, "unexplained_quantity")),
-        "outflow_value": EXACT.minus(_total(went, "unexplained_value")),
+        "outflow_value": None if (lost := _value(went)) is None else EXACT.minus(lost),
         "revaluation": _total(stayed, "unexplained_value"),
         "implied_unit_price": _price(came),
     }
 
 
+def _value(rows: Sequence[Row]) -> Decimal | None:
+    if any(row["unexplained_value"] is None for row in rows):
+        return None
+    return _total(rows, "unexplained_value")
+
+
 def _total(rows: Iterable[Row], column: str) -> Decimal:
     total = STEP - STEP
     for row in rows:
-        total = EXACT.add(total, row[column] or Decimal(0))
+        total = EXACT.add(total, row[column])
     return total
 
 

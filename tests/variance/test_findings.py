@@ -41,10 +41,10 @@ def test_products_without_a_name_are_called_by_number(findings: Find) -> None:
         ledger=[step(1, before_quantity=8, **nameless)],
     )
     assert sorted(row["message"].split(",")[0].split(" stood")[0].split(" (")[0] for row in rows) == [
-        "1 of Product 501",
+        "1 of Product 501 in Main",
         "Product 10 on receipt 1",
         "Product 10 on receipt 1",
-        "Product 501",
+        "Product 501 in Main",
     ]
 
 

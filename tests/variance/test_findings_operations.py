@@ -32,7 +32,8 @@ def test_the_sentence_of_quantities(findings: Find) -> None:
         findings(sold(), SALE, [operation(1, 1, 1, cost=2, total_cost=2, after_quantity="8.5")]), "quantity_adds_up"
     )
     assert row["message"] == (
-        "Rice for receipt 1: 10 in stock less 1 deducted leaves 9, but the stock after it is 8.5: 0.5 is missing."
+        "Rice in Main for receipt 1: 10 in stock less 1 deducted leaves 9, but the stock after it is 8.5: "
+        "0.5 is missing."
     )
 
 
@@ -73,7 +74,7 @@ def test_cost_adds_up(findings: Find, quantity: str, cost: str, total_cost: str,
 
 def test_the_sentence_of_costs(findings: Find) -> None:
     row = only(findings(sold(), SALE, [operation(1, 1, 1, cost="16.5", total_cost=20)]), "cost_adds_up")
-    assert row["message"] == "Rice for receipt 1: 1 at 16.50 costs 16.50, but 20.00 was booked: 3.50 too much."
+    assert row["message"] == "Rice in Main for receipt 1: 1 at 16.50 costs 16.50, but 20.00 was booked: 3.50 too much."
 
 
 @pytest.mark.parametrize("name", ["{cost}", "{expected}", "{amount} {}", "{{difference}}", "{}actual}", "}{", "{"])
@@ -82,10 +83,10 @@ def test_a_name_is_said_as_it_is(findings: Find, name: str) -> None:
     operations = [operation(1, 1, 1, cost=3, total_cost=2, product_name=name)]
     rows = findings(sold(subtotal=None), lines, operations, ledger=[step(1, product_name=name, before_quantity=10)])
     assert {row["check_name"]: row["message"] for row in rows} == {
-        "cost_adds_up": f"{name} for receipt 1: 1 at 3.00 costs 3.00, but 2.00 was booked: 1.00 too little.",
+        "cost_adds_up": f"{name} in Main for receipt 1: 1 at 3.00 costs 3.00, but 2.00 was booked: 1.00 too little.",
         "sold_above_cost": f"{name} on receipt 1 was sold for 1.00 but cost 2.00: a loss of 1.00.",
         "stock_is_continuous": (
-            f"{name} stood at 9 in stock after the sale before and at 10 when receipt 1 took some on "
+            f"{name} in Main stood at 9 in stock after the sale before and at 10 when receipt 1 took some on "
             "2026-01-19 12:30: 1 came in that no sale explains."
         ),
     }
@@ -104,7 +105,7 @@ def test_operation_has_line(findings: Find) -> None:
     ]
     assert pick(rows, "expected actual difference") == [(None, None, None)] * 3
     assert {row["stock_operation_id"]: row["receipt_product_id"] for row in rows} == {2: 3, 3: 4, 4: None}
-    assert rows[0]["message"] == "1 of Rice, worth -2.50, was deducted for receipt 1 but for none of its lines."
+    assert rows[0]["message"] == "1 of Rice in Main, worth -2.50, was deducted for receipt 1 but for none of its lines."
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_deduction_has_cost(findings: Find, window: list[Row], at_risk: str | No
     row = only(rows, "deduction_has_cost")
     risk = None if at_risk is None else Decimal(at_risk)
     assert pick(rows, f"severity stock_operation_id {FIGURES}") == [("WARN", 1, None, None, None, risk)]
-    assert row["message"] == f"0.5 of Rice was deducted for receipt 1{words}"
+    assert row["message"] == f"0.5 of Rice in Main was deducted for receipt 1{words}"
     assert findings(sold(), SALE, [free | {"quantity": 0, "after_quantity": 10}]) == []
 
 
@@ -139,7 +140,8 @@ def test_stock_is_not_negative(findings: Find, after: str, count: int) -> None:
         assert pick(rows, f"severity stock_id product_id {FIGURES}") == [("WARN", 5501, 501, 0, left, left, -left * 2)]
     if after == "-2.5":
         assert rows[0]["message"] == (
-            "Rice stood at -2.5 in stock after receipt 1 on 2026-01-19 12:00: more was sold than the books held."
+            "Rice in Main stood at -2.5 in stock after receipt 1 on 2026-01-19 12:00: "
+            "more was sold than the books held."
         )
 
 
@@ -170,12 +172,24 @@ def test_stock_is_continuous(
 
 def test_the_sentences_of_gaps(findings: Find) -> None:
     ledger = [step(1, before_quantity="11.5"), step(2, before_quantity=8), step(3, previous_after_quantity=None)]
-    rows = findings(sold(), SALE, RICE, ledger=ledger)
+    rows = findings(sold(), SALE, RICE, ledger=ledger)  # of the second and third nobody says where
     assert {row["stock_operation_id"]: row["message"] for row in rows} == {
-        1: "Rice stood at 9 in stock after the sale before and at 11.5 when receipt 1 took some on 2026-01-19 12:30: "
-        "2.5 came in that no sale explains.",
-        2: "Rice stood at 9 in stock after the sale before and at 8 when receipt 1 took some on 2026-01-19 12:30: "
-        "1 went out that no sale explains.",
+        1: "Rice in Main stood at 9 in stock after the sale before and at 11.5 when receipt 1 took some on "
+        "2026-01-19 12:30: 2.5 came in that no sale explains.",
+        2: "Rice stood at 9 in stock after the sale before and at 8 when receipt 1 took some on "
+        "2026-01-19 12:30: 1 went out that no sale explains.",
+    }
+
+
+def test_what_a_return_puts_back_is_said_so(findings: Find) -> None:
+    back = operation(1, 1, 9, quantity=-1, after_quantity=11, cost="2.5", total_cost="-2.5", storage_name=None)
+    free = operation(2, 1, 1, quantity=-1, after_quantity=11, cost="0.01", total_cost=0, storage_name="Bar")
+    rows = findings(sold(), SALE, [back, free], ledger=[step(1, quantity=-1, before_quantity=8)])
+    assert {row["check_name"]: row["message"] for row in rows if row["check_name"] != "cost_is_steady"} == {
+        "operation_has_line": "1 of Rice, worth 2.50, was put back for receipt 1 but for none of its lines.",
+        "deduction_has_cost": "1 of Rice in Bar was put back for receipt 1 at no cost.",
+        "stock_is_continuous": "Rice stood at 9 in stock after the sale before and at 8 when receipt 1 put some back "
+        "on 2026-01-19 12:30: 1 went out that no sale explains.",
     }
 
 
@@ -312,5 +326,5 @@ def test_the_sentence_of_an_unsteady_cost(findings: Find) -> None:
     for cost, word in ((20, "above"), (5, "below")):
         rows = findings(sold(), SALE, [operation(1, 1, 1, cost=cost, total_cost=cost)], usage=[usage(5, 69)])
         assert only(rows, "cost_is_steady")["message"] == (
-            f"Rice for receipt 1 cost {cost}.00 a unit, more than 25 % {word} its recent 13.80."
+            f"Rice in Main for receipt 1 cost {cost}.00 a unit, more than 25 % {word} its recent 13.80."
         )

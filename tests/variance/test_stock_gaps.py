@@ -176,6 +176,12 @@ def test_one_guess_among_inflows_is_enough_and_a_loss_does_not_matter(connection
     assert gaps(connection, good, row(11, "-3", 1, 5, 1))[0]["implied_unit_price"] is None
 
 
+def test_a_value_that_is_unknown_is_not_0(connection: duckdb.DuckDBPyConnection) -> None:
+    known, unknown = row(9, 0, 1, 5, 3), row(10, 4, 1, 10, None)
+    assert pick(gaps(connection, known, unknown), f"inflow_quantity {VALUES}") == [(11, None, 0, 0)]
+    assert pick(gaps(connection, known, row(10, 4, 1, 3, None)), f"outflow_quantity {VALUES}") == [(1, 15, None, 0)]
+
+
 def test_sums_of_seventeen_digits(connection: duckdb.DuckDBPyConnection) -> None:
     rows = gaps(connection, *(row(9 + i, 0, 1, "12345678901.123457", 1) for i in range(7)))
     assert pick(rows, "inflow_quantity inflow_value") == [(Decimal("86419752307.864199"),) * 2]

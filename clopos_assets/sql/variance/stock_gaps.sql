@@ -5,8 +5,8 @@ with gaps as (
         venue_id, storage_id, stock_id, product_id, product_name, stock_operation_id,
         cast(operated_at as date) as ledger_date,
         unexplained_quantity as quantity,
-        -- The stock's value changed by an amount that is not known where its cost before is not.
-        coalesce(unexplained_value, 0) as value_change,
+        -- Not known where the stock's cost before is not.
+        unexplained_value as value_change,
         -- A cost that was set while the stock was not above 0 is a guess.
         previous_after_quantity < 0 or before_quantity <= 0 or before_cost is null as is_guess,
         cast(before_quantity as decimal(38, 6)) * before_cost
@@ -15,6 +15,7 @@ with gaps as (
     where unexplained_quantity <> 0 or unexplained_value <> 0
 )
 
+-- A sum that leaves out what is unknown would look like the whole.
 select
     venue_id,
     storage_id,
@@ -24,9 +25,15 @@ select
     last(product_name order by stock_operation_id) as product_name,
     count(*) as gaps,
     coalesce(sum(quantity) filter (where quantity > 0), 0) as inflow_quantity,
-    coalesce(sum(value_change) filter (where quantity > 0), 0) as inflow_value,
+    case
+        when not coalesce(bool_or(value_change is null) filter (where quantity > 0), false)
+        then coalesce(sum(value_change) filter (where quantity > 0), 0)
+    end as inflow_value,
     coalesce(-sum(quantity) filter (where quantity < 0), 0) as outflow_quantity,
-    coalesce(-sum(value_change) filter (where quantity < 0), 0) as outflow_value,
+    case
+        when not coalesce(bool_or(value_change is null) filter (where quantity < 0), false)
+        then coalesce(-sum(value_change) filter (where quantity < 0), 0)
+    end as outflow_value,
     coalesce(sum(value_change) filter (where quantity = 0), 0) as revaluation,
     case
         when not bool_or(is_guess) filter (where quantity > 0)

@@ -32,7 +32,7 @@ odd_operations as (
         stock_operations.id, stock_operations.receipt_id, stock_operations.receipt_product_id,
         closed_receipts.venue_id, stock_operations.stock_id, stock_operations.product_id,
         coalesce(replace(stock_operations.product_name, '{', '{}'), 'Product ' || stock_operations.product_id)
-            as product_name,
+            || coalesce(' in ' || replace(stock_operations.storage_name, '{', '{}'), '') as subject,
         cast(stock_operations.quantity as decimal(38, 6)) as quantity,
         cast(stock_operations.cost as decimal(38, 6)) as cost,
         before_quantity, after_quantity, stock_operations.total_cost, operated_at,
@@ -89,7 +89,7 @@ standard_figures as (
 worded_operations as (
     select
         odd_operations.id as stock_operation_id,
-        receipt_id, receipt_product_id, venue_id, stock_id, product_id, product_name,
+        receipt_id, receipt_product_id, venue_id, stock_id, product_id, subject,
         quantity, before_quantity, after_quantity, cost, total_cost,
         standard_cost, standard_value,
         is_off_quantity, is_off_cost, is_without_line, is_free, is_below_zero, is_off_standard,
@@ -208,7 +208,7 @@ quantity_adds_up as (
         after_quantity as actual,
         cast(abs((after_quantity - (before_quantity - quantity)) * cost) as decimal(38, 13)) as exact_amount,
         false as is_money,
-        product_name || ' for receipt ' || receipt_id || ': ' || before_text || ' in stock less ' || quantity_text
+        subject || ' for receipt ' || receipt_id || ': ' || before_text || ' in stock less ' || quantity_text
             || ' deducted leaves {expected}, but the stock after it is {actual}: {difference} is '
             || case when after_quantity < before_quantity - quantity then 'missing.' else 'too much.' end as sentence,
     from worded_operations
@@ -222,7 +222,7 @@ cost_adds_up as (
         cast(quantity * cost as decimal(38, 13)) as exact_expected,
         total_cost as actual,
         true as is_money,
-        product_name || ' for receipt ' || receipt_id || ': ' || quantity_text || ' at ' || cost_text
+        subject || ' for receipt ' || receipt_id || ': ' || quantity_text || ' at ' || cost_text
             || ' costs {expected}, but {actual} was booked: {difference} too '
             || case when total_cost < quantity * cost then 'little.' else 'much.' end as sentence,
     from worded_operations
@@ -234,8 +234,12 @@ operation_has_line as (
         'operation_has_line' as check_name, 'ERROR' as severity,
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         abs(total_cost) as amount_at_risk,
-        quantity_text || ' of ' || product_name || ', worth ' || total_cost_text || ', was deducted for receipt '
-            || receipt_id || ' but for none of its lines.' as sentence,
+        case
+            when quantity < 0
+            then ltrim(quantity_text, '-') || ' of ' || subject || ', worth ' || ltrim(total_cost_text, '-')
+                || ', was put back'
+            else quantity_text || ' of ' || subject || ', worth ' || total_cost_text || ', was deducted'
+        end || ' for receipt ' || receipt_id || ' but for none of its lines.' as sentence,
     from worded_operations
     where is_without_line
 ),
@@ -269,7 +273,9 @@ deduction_has_cost as (
         venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         abs(standard_value) as exact_amount,
         true as is_money,
-        quantity_text || ' of ' || product_name || ' was deducted for receipt ' || receipt_id || ' at no cost'
+        ltrim(quantity_text, '-') || ' of ' || subject
+            || case when quantity < 0 then ' was put back' else ' was deducted' end
+            || ' for receipt ' || receipt_id || ' at no cost'
             || case when standard_value is null then '.' else '; at its recent cost it is worth {amount}.' end
             as sentence,
     from worded_operations
@@ -284,7 +290,7 @@ stock_is_not_negative as (
         after_quantity as actual,
         cast(abs(after_quantity * cost) as decimal(38, 13)) as exact_amount,
         false as is_money,
-        product_name || ' stood at {actual} in stock after receipt ' || receipt_id || ' on ' || operated_text
+        subject || ' stood at {actual} in stock after receipt ' || receipt_id || ' on ' || operated_text
             || ': more was sold than the books held.' as sentence,
     from worded_operations
     where is_below_zero
@@ -298,7 +304,7 @@ cost_is_steady as (
         cost as actual,
         abs(cast(quantity * cost as decimal(38, 13)) - standard_value) as exact_amount,
         true as is_money,
-        product_name || ' for receipt ' || receipt_id || ' cost {actual} a unit, more than 25 % '
+        subject || ' for receipt ' || receipt_id || ' cost {actual} a unit, more than 25 % '
             || case when cost < standard_cost then 'below' else 'above' end || ' its recent {expected}.' as sentence,
     from worded_operations
     where is_off_standard
@@ -306,14 +312,14 @@ cost_is_steady as (
 
 gaps as (
     select
-        stock_operation_id, receipt_id, venue_id, stock_id, product_id, product_name, before_quantity,
+        stock_operation_id, receipt_id, venue_id, stock_id, product_id, product_name, quantity, before_quantity,
         previous_after_quantity, unexplained_value, operated_at,
     from stock_ledger
     where abs(before_quantity - previous_after_quantity) > $quantity_tolerance
 ),
 
-lines_of_gaps as (
-    select id, receipt_product_id
+operations_of_gaps as (
+    select id, receipt_product_id, storage_name
     from stock_operations
     where id in (select stock_operation_id from gaps)
 ),
@@ -321,19 +327,21 @@ lines_of_gaps as (
 stock_is_continuous as (
     select
         'stock_is_continuous' as check_name, 'INFO' as severity,
-        gaps.venue_id, gaps.receipt_id, lines_of_gaps.receipt_product_id, gaps.stock_operation_id, gaps.stock_id,
+        gaps.venue_id, gaps.receipt_id, operations_of_gaps.receipt_product_id, gaps.stock_operation_id, gaps.stock_id,
         gaps.product_id,
         gaps.previous_after_quantity as expected,
         gaps.before_quantity as actual,
         abs(gaps.unexplained_value) as amount_at_risk,
         false as is_money,
         coalesce(replace(gaps.product_name, '{', '{}'), 'Product ' || gaps.product_id)
-            || ' stood at {expected} in stock after the sale before and at {actual} when receipt '
-            || gaps.receipt_id || ' took some on ' || strftime(gaps.operated_at, '%Y-%m-%d %H:%M')
+            || coalesce(' in ' || replace(operations_of_gaps.storage_name, '{', '{}'), '')
+            || ' stood at {expected} in stock after the sale before and at {actual} when receipt ' || gaps.receipt_id
+            || case when gaps.quantity < 0 then ' put some back on ' else ' took some on ' end
+            || strftime(gaps.operated_at, '%Y-%m-%d %H:%M')
             || ': {difference} ' || case when actual < expected then 'went out' else 'came in' end
             || ' that no sale explains.' as sentence,
     from gaps
-    left join lines_of_gaps on lines_of_gaps.id = gaps.stock_operation_id
+    left join operations_of_gaps on operations_of_gaps.id = gaps.stock_operation_id
 ),
 
 sold_above_cost as (
