@@ -267,7 +267,7 @@ def _compute(
     made = select(connection, table, inputs, rules.values(shift_date))
     if table.name in _RECONCILED:
         try:
-            _reconcile(connection, table, made, {name: inputs[name] for name in _RECONCILED_WITH})
+            _reconcile(connection, table, made, inputs)
         except ContractError:
             _look_for_changes(lake, connection, table, shift_date, rules)
             raise
@@ -290,8 +290,6 @@ def _is_small(lake: Lake, table: Table, shift_date: str, window: Sequence[str]) 
         return False
 
 
-_RECONCILED = {"daily_cogs": "cogs", "ingredient_usage": "total_cost"}
-_RECONCILED_WITH = (RECEIPTS.name, STOCK_OPERATIONS.name)
 _DEDUCTED = """
     select stock_operations.venue_id, sum(total_cost)
     from stock_operations
@@ -299,21 +297,30 @@ _DEDUCTED = """
         on receipts.id = stock_operations.receipt_id and receipts.status = 2 and receipts.deleted_at is null
     group by stock_operations.venue_id
 """
+_OF_OPERATIONS = (_DEDUCTED, (RECEIPTS.name, STOCK_OPERATIONS.name), "stock operations")
+_OF_LINES = ("select venue_id, sum(cogs) from line_cogs group by venue_id", ("line_cogs",), "lines")
+_RECONCILED = {
+    "daily_cogs": ("cogs", *_OF_OPERATIONS),
+    "ingredient_usage": ("total_cost", *_OF_OPERATIONS),
+    "product_cogs": ("cogs", *_OF_LINES),
+}
+"""The column whose sum is known: from which query, over which inputs, and what these are called."""
 
 
 def _reconcile(
     connection: duckdb.DuckDBPyConnection, table: Table, made: pa.Table, inputs: Mapping[str, object]
 ) -> None:
-    """Refuse a table whose cost is not that of the deductions, venue by venue."""
-    with registered(connection, inputs):
-        wanted: dict[int, Decimal] = dict(connection.execute(_DEDUCTED).fetchall())
-    summed = made.group_by("venue_id").aggregate([(_RECONCILED[table.name], "sum")])
+    """Refuse a table whose cost is not that of what it was made from, venue by venue."""
+    column, query, of, words = _RECONCILED[table.name]
+    with registered(connection, {name: inputs[name] for name in of}):
+        wanted: dict[int, Decimal] = dict(connection.execute(query).fetchall())
+    summed = made.group_by("venue_id").aggregate([(column, "sum")])
     got: dict[int, Decimal] = dict(zip(*(column.to_pylist() for column in summed.columns), strict=True))
     for venue_id in sorted(wanted.keys() | got.keys()):
         if wanted.get(venue_id, 0) != got.get(venue_id, 0):
             raise ContractError(
-                f"{table.name}: cost of goods of venue {venue_id} is {got.get(venue_id, 0)}, and its stock operations "
-                f"cost {wanted.get(venue_id, 0)}"
+                f"{table.name}: cost of goods of venue {venue_id} is {got.get(venue_id, 0)}, and its {words} cost "
+                f"{wanted.get(venue_id, 0)}"
             )
 
 

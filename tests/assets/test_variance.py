@@ -14,7 +14,15 @@ from clopos_assets.assets.checks import evaluate
 from clopos_assets.findings import CHECKS
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
-from clopos_assets.tables import DAILY_COGS, FINDING_HISTORY, TABLES, VARIANCE_FINDINGS, ContractError, Table
+from clopos_assets.tables import (
+    DAILY_COGS,
+    FINDING_HISTORY,
+    PRODUCT_COGS,
+    TABLES,
+    VARIANCE_FINDINGS,
+    ContractError,
+    Table,
+)
 from tests.assets.conftest import Project, failure_of
 from tests.assets.faulty import DAYS, clean_answers, faulty_world, served
 from tests.ingest.shop import Shop
@@ -142,25 +150,39 @@ def test_no_check_of_a_shift_date_stays_planned(project: Project, asked: tuple[s
         assert known == ["SUCCEEDED"], key
 
 
+@pytest.mark.parametrize(
+    ("table", "right", "wrong", "said"),
+    [
+        (
+            DAILY_COGS,
+            "    cogs,\n    net_sales - cogs as gross_profit",
+            "    cogs + 0.01 as cogs,\n    net_sales + 0.01 as gross_profit",
+            "daily_cogs: cost of goods of venue 1 is 1.290000, and its stock operations cost 1.280000",
+        ),
+        (
+            PRODUCT_COGS,
+            "sum(cogs) as cogs",
+            "sum(cogs) + 0.01 as cogs",
+            "product_cogs: cost of goods of venue 1 is 1.290000, and its lines cost 1.280000",
+        ),
+    ],
+    ids=["daily_cogs", "product_cogs"],
+)
 def test_cost_that_is_not_that_of_the_deductions_is_not_written(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, table: Table, right: str, wrong: str, said: str
 ) -> None:
     from clopos_assets import compute
 
     true = compute.query_of
-    wrong = "net_sales + 0.01 as gross_profit"
 
-    def query(table: Table) -> str:
-        text = true(table)
-        return text.replace("    cogs,\n    net_sales - cogs as gross_profit", f"    cogs + 0.01 as cogs,\n    {wrong}")
+    def query(asked: Table) -> str:
+        return true(asked).replace(right, wrong) if asked is table else true(asked)
 
     monkeypatch.setattr(compute, "query_of", query)
-    assert query(DAILY_COGS) != true(DAILY_COGS)
+    assert query(table) != true(table)
     result = project.run("2026-01-19", "2026-01-20")
-    assert "daily_cogs: cost of goods of venue 1 is 1.290000, and its stock operations cost 1.280000" in failure_of(
-        result
-    )
-    assert not project.shop.lake.has(DAILY_COGS, "2026-01-19")
+    assert said in failure_of(result)
+    assert not project.shop.lake.has(table, "2026-01-19")
 
 
 def test_a_date_whose_ledger_changes_with_anothers_is_followed_and_judged(project: Project) -> None:

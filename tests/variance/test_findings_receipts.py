@@ -55,10 +55,12 @@ def test_the_sentence_of_payments(findings: Find) -> None:
     unknown = receipt(
         125, total="22.5", remaining=0, payment_methods=[*several, {"id": 3, "name": "?", "amount": None}]
     )
-    rows = {row["receipt_id"]: row["message"] for row in findings([short, over, unknown])}
+    unpaid = receipt(126, total="22.5", remaining="22.5", payment_methods=several)
+    rows = {row["receipt_id"]: row["message"] for row in findings([short, over, unknown, unpaid])}
     assert rows == {
         123: "Receipt 123 was paid 20.00 but its total is 22.50: 2.50 is missing.",
         124: "Receipt 124 was paid 20.00 but 17.375 of its total was due: 2.625 is too much.",
+        126: "Receipt 126 was paid 20.00 but nothing of its total was due: 20.00 is too much.",
     }
 
 

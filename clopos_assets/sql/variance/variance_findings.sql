@@ -121,7 +121,11 @@ payments_match_total as (
         paid as actual,
         true as is_money,
         'Receipt ' || id || ' was paid {actual} but '
-            || case when remaining = 0 then 'its total is {expected}' else '{expected} of its total was due' end
+            || case
+                when remaining = 0 then 'its total is {expected}'
+                when remaining = total then 'nothing of its total was due'
+                else '{expected} of its total was due'
+            end
             || ': {difference} is ' || case when paid < total - remaining then 'missing.' else 'too much.' end
             as sentence,
     from closed_receipts
