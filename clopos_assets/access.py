@@ -36,6 +36,11 @@ class Access:
         self._run: tuple[str, Patience] = ("", Patience())
 
     @property
+    def receipts_hold_operations(self) -> bool:
+        """Whether stock operations are a field of the receipt (v1), which may lack it."""
+        return self._dialect.receipts_hold_operations
+
+    @property
     def waited_seconds(self) -> float:
         """How long requests of this process have waited for the quota."""
         return sum(quota.waited_seconds for quota, _ in [*self._shared.values()])

@@ -49,15 +49,26 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         made = changed_dates(context.instance, run_context.run.run_id, {VARIANCE_FINDINGS.name})
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
-        days = [day for day in asked if access.lake.has(VARIANCE_FINDINGS, day)]
+        days = _with_findings(access, asked, made)
         # Of a run's one partition the result itself speaks; a range, be it of one date, has none.
         ranged = () if run_context.has_partition_key else days
         yield from judge(access, [*ranged, *sorted(made - set(asked))], checks)
         if days:
-            findings = pa.concat_tables([_dated(_findings(access, day), day) for day in days])
+            found = [_findings(access, day) for day in days]
+            findings = pa.concat_tables(map(_dated, found, days)) if len(days) > 1 else found[0]
             yield from (evaluate(check, findings) for check in checks)
 
     return variance_checks
+
+
+def _with_findings(access: Access, asked: Sequence[str], made: Collection[str]) -> list[str]:
+    """Those of the shift dates whose findings are there, made by this run or by an earlier one."""
+    others = [day for day in asked if day not in made]
+    try:
+        there = {*made, *(access.lake.has_each([VARIANCE_FINDINGS], others) if others else ())}
+    except LakeError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    return [day for day in asked if day in there]
 
 
 def untold(told: Collection[dg.AssetCheckKey]) -> list[Check]:

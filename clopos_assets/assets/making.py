@@ -114,7 +114,7 @@ def _judge(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Checks of what was found out, where the step that would speak of it does not come: the run fails, or the tables
     that they are about are not among its own."""
-    if VARIANCE_FINDINGS in maker.tables:
+    if VARIANCE_FINDINGS in maker.tables and checks:
         days = [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad]
         yield from judge(access, days, checks)
 

@@ -70,7 +70,15 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                         access.lake.replace(table, shift_date, rows, {})
                     elif shift_date not in run.asked:
                         continue  # nothing has happened here that is worth telling
-                    figures = figures_of(connection, access.lake, table, shift_date, rows, access.rules)
+                    figures = figures_of(
+                        connection,
+                        access.lake,
+                        table,
+                        shift_date,
+                        rows,
+                        access.rules,
+                        may_be_untold=access.receipts_hold_operations,
+                    )
                 if table is DAILY_COGS and before is not None:
                     figures |= _change_of_cost(before.rows, rows)
                 made.add(table, shift_date, figures)

@@ -45,15 +45,24 @@ _SUMMED: Mapping[str, tuple[str, ...]] = {
 
 
 def figures_of(
-    connection: duckdb.DuckDBPyConnection, lake: Lake, table: Table, shift_date: str, rows: pa.Table, rules: Rules
+    connection: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    table: Table,
+    shift_date: str,
+    rows: pa.Table,
+    rules: Rules,
+    *,
+    may_be_untold: bool = False,
 ) -> Facts:
-    """Row count, the sums worth plotting, and what the table alone can say of its day."""
+    """Row count, the sums worth plotting, and what the table alone can say of its day.
+
+    `may_be_untold` says that Clopos may not have told the operations of some receipts.
+    """
     facts: Facts = {"rows": rows.num_rows}
     for name in _SUMMED.get(table.name, ()):
         facts[name] = pc.sum(rows.column(name)).as_py() or Decimal(0)
-    # Whose cost is unknown, and not the 0 that the sums hold for it.
-    untold = len(read_untold(lake.notes(STOCK_OPERATIONS, shift_date))) if table.group == "cost" else 0
-    if untold:
+    untold = may_be_untold and table.group == "cost" and len(read_untold(lake.notes(STOCK_OPERATIONS, shift_date)))
+    if untold:  # their cost is unknown, and not the 0 that the sums hold for it
         facts["receipts_without_operations"] = untold
     if table is DAILY_COGS:
         facts |= _food_cost(rows, is_known=not untold)

@@ -97,6 +97,20 @@ def test_each_planted_fault_is_told_by_its_own_check(faulty: tuple[Project, dg.E
         assert worst.count("\n") == min(len(ids), 10) + 1, check.name
 
 
+def test_the_worst_rows_of_a_range_have_their_dates(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
+    _, result = faulty
+    (told,) = (
+        evaluation
+        for evaluation in result.get_asset_check_evaluations()
+        if evaluation.partition is None and evaluation.check_name == "payments_match_total"
+    )
+    heading, _, row = str(told.metadata["worst"].value).splitlines()
+    assert heading == "| shift date | venue | at risk | what |"
+    assert row.startswith(f"| {LAST} | ")
+    of_date = str(evaluations(result, LAST)["payments_match_total"].metadata["worst"].value).splitlines()
+    assert of_date == ["| venue | at risk | what |", "| --: | --: | --- |", row.replace(f"| {LAST} ", "", 1)]
+
+
 def test_a_date_without_faults_passes_every_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
     _, result = faulty
     assert all(evaluation.passed for evaluation in evaluations(result, DAYS[3]).values())

@@ -56,7 +56,7 @@ class Memory:
 def remembering() -> Iterator[None]:
     """While this lasts, makers compute through a memory; and they leave out figures, which only the UI shows."""
 
-    def no_figures(*_: object) -> Facts:
+    def no_figures(*_: object, **__: object) -> Facts:
         return {}
 
     with (
