@@ -209,7 +209,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _default_of_version(cls, given: dict[str, object]) -> dict[str, object]:
-        """v1 has a smaller quota: https://developer.clopos.com/rate-limits."""
+        """v1 has a smaller quota: https://developer.clopos.com/api-reference/overview."""
         return {"requests_per_window": 100, **given} if given.get("api_version") == "v1" else given
 
     @classmethod

@@ -38,7 +38,7 @@ __all__ = ["Clopos", "Connection", "StockAnswer", "read_stock_operations"]
 
 T = TypeVar("T")
 
-# "Typically 200" at most, 50 by default: https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+# "Typically 200" at most, 50 by default: https://developer.clopos.com/api-reference/v2/receipts/get-receipts
 _LARGEST_PAGE = 200
 _USUAL_PAGE = 50
 # The page names `created_at` among what can be sorted by, "e.g.", and answers list `id`, which has no ties.
@@ -120,7 +120,7 @@ class Clopos:
 
         The days are those of `created_at`, not shift dates. `convert` turns each page's receipts into what is kept
         of them; see `read_listing` and `read_by_days`.
-        https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        https://developer.clopos.com/api-reference/v2/receipts/get-receipts
         """
         if created_from > created_to:
             raise ValueError("created_from is after created_to")
@@ -146,7 +146,7 @@ class Clopos:
 
         By `updated_at`, whatever the days of creation; how equal times follow each other is not documented. Pages
         are as long as the first that comes: a later one may have moved on, as the list changes while it is read.
-        https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        https://developer.clopos.com/api-reference/v2/receipts/get-receipts
         """
         name = f"GET {self._dialect.address('/receipts')} (last changed, page {page}{_of_venue(venue_id)})"
 
@@ -206,7 +206,7 @@ class Clopos:
         return StockAnswer(read_told(reply.read(), name), reply.answer.body)
 
     async def list_venues(self) -> list[Item]:
-        """The brand's venues, which v1 can't be asked for. https://developer.clopos.com/api-reference/v2/venues
+        """The brand's venues, by v2. https://developer.clopos.com/api-reference/v2/venues/get-venues
 
         The list is documented without pages, so it is asked for without; where the answer counts more venues than
         it holds, pages are read.

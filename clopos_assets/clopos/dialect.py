@@ -1,15 +1,17 @@
 """What the versions of the Open API differ in: addresses, authentication, headers, parameters, quota.
 
-v2 is documented under https://developer.clopos.com/api-reference/v2; of v1 there is the page "Get receipt by ID"
-and what "Authentication" and "Rate limits" say of it. No page at hand describes v1's list: public clients send
-`date_from`, `date_to`, `sort_by` and `sort_order` where v2 has brackets, so both spellings are sent, of which a
-server takes the one it knows. Were it to know neither, the list would be longer and not shorter.
+v2 is documented under https://developer.clopos.com/api-reference/v2; of v1 there are the pages "Get receipt by ID"
+and https://developer.clopos.com/api-reference/overview. No page at hand has the parameters of v1's list: public
+clients send `date_from`, `date_to`, `sort_by` and `sort_order` where v2 has brackets, so both spellings are sent, of
+which a server takes the one it knows. Whether `date_to` is a day or, as one of those clients types it, a moment is not
+said either: the day after the last one is sent, before which that one is over. Were all this unknown to the server,
+the list would be longer and not shorter.
 """
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 
 from multidict import CIMultiDict
@@ -54,7 +56,7 @@ class Dialect:
 
         `created` are the first and the last day of `created_at`, both inclusive; without, all days are listed.
         """
-        days = "" if created is None else self.days_query.format(*(day.isoformat() for day in created))
+        days = "" if created is None else self.days_query.format(*created, created[1] + timedelta(days=1))
         query = self.list_query.format(page=page, limit=limit, sort=sort, direction=direction, days=days)
         return f"{self.address('/receipts')}?{query}"
 
@@ -89,8 +91,8 @@ class Dialect:
     def read_headers(self, headers: Mapping[str, str]) -> Mapping[str, str]:
         """The headers of an answer, what they say of the quota under v2's names and in seconds.
 
-        A reset of v1 is documented neither as seconds nor as a moment: what is too long for seconds is unix time, by
-        the server's clock.
+        v1's overview shows a reset that is a moment and does not say so: what is too long for seconds is unix time,
+        by the server's clock.
         """
         if self.rate_limit_headers == V2.rate_limit_headers:
             return headers
@@ -144,7 +146,7 @@ V1 = Dialect(
     list_query=(
         "page={page}&limit={limit}&sort_by={sort}&sort_order={direction}&sort[0]={sort}&sort[1]={direction}{days}"
     ),
-    days_query="&date_from={0}&date_to={1}&date[0]={0}&date[1]={1}",
+    days_query="&date_from={0}&date_to={2}&date[0]={0}&date[1]={1}",
     # Lines are always in it.
     receipt_query="",
     operations_path="/receipts/{id}",

@@ -47,14 +47,14 @@ class Probe:
         self._token = (await authenticate(self._wire, self._connection, venue_id=venue_id)).token
 
     async def list_venues(self) -> list[Item]:
-        """The brand's venues, as many as one answer holds. https://developer.clopos.com/api-reference/v2/venues"""
+        """The brand's venues, as many as one answer holds. https://developer.clopos.com/api-reference/v2/venues/get-venues"""
         target = self._dialect.address("/venues")
         return await self._ask(target, f"GET {target}", None)
 
     async def read_receipts(self, venue_id: int | None) -> None:
         """Whether receipts may be read, of a venue or of the token's own.
 
-        https://developer.clopos.com/api-reference/v2/receipts/list-receipts
+        https://developer.clopos.com/api-reference/v2/receipts/get-receipts
         """
         of_venue = "" if venue_id is None else f" (venue {venue_id})"
         target = self._dialect.list_receipts(page=1, limit=1, sort="created_at", direction=1)

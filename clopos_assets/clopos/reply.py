@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from clopos_assets.clopos.decode import decode_json
 from clopos_assets.clopos.dialect import Dialect
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError
-from clopos_assets.clopos.verdict import Verdict, judge
+from clopos_assets.clopos.verdict import Verdict, judge, told
 from clopos_assets.clopos.window import read_seconds
 from clopos_assets.clopos.wire import Answer
 
@@ -74,12 +74,11 @@ def _without_secrets(envelope: object, secrets: Collection[str]) -> object:
         return envelope
     clean = dict(envelope)
     for key in ("error", "message"):
-        value = clean.get(key)
-        if isinstance(value, str):
-            for secret in secrets:
-                if secret:
-                    value = value.replace(secret, "***")
-            clean[key] = value
+        text = told(clean.pop(key, None))
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
+        if text:
+            clean[key] = text
     return clean
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 _LONGEST_QUOTE = 300
+_MOST_PARTS = 5
 _CREDENTIALS = "CLOPOS_CLIENT_ID, CLOPOS_CLIENT_SECRET, CLOPOS_BRAND and CLOPOS_INTEGRATOR_ID"
 _BASE_URL_ADVICE = "check CLOPOS_BASE_URL: it takes the root of the Open API, without the version"
 
@@ -35,7 +36,8 @@ _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"brand", "check CLOPOS_BRAND"),
     )
 )
-_STALE_TOKEN = re.compile(r"(token (has |is )?(been )?(expired|invalid)|(expired|invalid) token)")
+_STALE_TOKEN = re.compile(r"token[ _](has |is )?(been )?(expired|invalid)|(expired|invalid)[ _]token")
+_ABSENT = re.compile(r"\bnot_found\b|\breceipt\b")
 # "with" alone is an English word.
 _PARAMETER = re.compile(r"\b(?:(?:per_?)?page(?:_?size)?|limit|sort(?:_by|_order)?|date|filters)\b|\bwith(?=\[)")
 # What a refusal may call them otherwise.
@@ -103,7 +105,8 @@ def judge(
         return Verdict(Kind.RETRY, quote, retry_after or 0.0)
     if not isinstance(envelope, dict):
         return _judge_without_envelope(status, envelope, quote, venue_id, credentials)
-    if success == 0:
+    # The vendor's OpenAPI schema of an error has no `success`, against its page of errors.
+    if success == 0 or (success is None and status >= 400 and _words(envelope)):
         return _judge_failure(status, envelope, quote, venue_id, one_resource, credentials)
     if status >= 400:
         return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id, credentials)}")
@@ -134,12 +137,13 @@ def _judge_failure(
     one_resource: bool,
     credentials: str,
 ) -> Verdict:
-    """An answer with `success: false`, whatever its status below 500."""
+    """An answer with `success: false`, whatever its status below 500, or one that only says what is wrong."""
     words = _words(envelope).lower()
     if _STALE_TOKEN.search(words):
         return Verdict(Kind.REAUTHENTICATE, quote)
-    # A router's 404 is about the address, not about the receipt.
-    if status == 404 and one_resource and "route" not in words:
+    # A router's 404 is about the address, not about the receipt; a proxy's has other words.
+    is_of_clopos = "success" in envelope or _ABSENT.search(words) is not None
+    if status == 404 and one_resource and "route" not in words and is_of_clopos:
         return Verdict(Kind.ABSENT, quote)
     named = _name_parameter(words) if status in (400, 422) else None
     if named is not None:
@@ -194,12 +198,15 @@ def _quote(status: int, envelope: object, content_type: str) -> str:
 
 def _words(envelope: dict[str, object]) -> str:
     """`error` and `message`, which hold a sentence or a slug, on one line."""
-    said: list[str] = []
-    for key in ("error", "message"):
-        value = envelope.get(key)
-        if isinstance(value, str) and value.strip() and value not in said:
-            said.append(value)
-    return one_line(": ".join(said))
+    said = [text for key in ("error", "message") if (text := told(envelope.get(key)))]
+    return one_line(": ".join(dict.fromkeys(said)))
+
+
+def told(value: object) -> str:
+    """The words in a field of a refusal; public clients of v1 know `error` as a list of objects with a `message`."""
+    parts = value[:_MOST_PARTS] if isinstance(value, list) else [value]
+    texts = [part.get("message") if isinstance(part, dict) else part for part in parts]
+    return "; ".join(text for text in texts if isinstance(text, str) and text.strip())
 
 
 def one_line(text: str) -> str:

@@ -15,7 +15,7 @@ from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
 from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowReader
-from clopos_assets.tables.values import RowError, is_same_id, name_of, read_shift_date, read_time, read_whole
+from clopos_assets.tables.values import RowError, is_same_id, name_of, read_shift_date, read_time, read_whole, shown
 
 _RECEIPTS = RowReader(RECEIPTS)
 _LINES = RowReader(RECEIPT_PRODUCTS, given=("receipt_id", "venue_id"))
@@ -127,8 +127,10 @@ def read_batch(
 
 def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> list[Row]:
     lines = item.get("receipt_products")
+    if lines is None:
+        raise RowError("receipt_products is missing: an answer without lines can't be filed")
     if not isinstance(lines, list):
-        raise RowError("receipt_products is missing, though lines were asked for")
+        raise RowError(f"receipt_products: {shown(lines)} is not a list of lines")
     own: dict[object, Row] = {}
     for line in lines:
         if not isinstance(line, dict):

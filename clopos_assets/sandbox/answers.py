@@ -1,10 +1,12 @@
 """Answers of the stand-in API, whatever its version: the envelope, refusals, and the words for both."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -37,6 +39,22 @@ def succeed(world: World, data: object, more: Json | None = None) -> Response:
     moment = world.now.replace(tzinfo=ZoneInfo(world.zone)).astimezone(UTC)
     ending = {"time": 0, "timestamp": stamp(moment.replace(tzinfo=None)), "unix": int(moment.timestamp())}
     return send({"success": True, "data": data, **(more or {}), **ending})
+
+
+def bare(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """A route whose refusals have no `success`."""
+
+    async def endpoint(request: Request) -> Response:
+        response = await answer(request)
+        if response.status_code < 400:
+            return response
+        said: Json = msgspec.json.decode(response.body)
+        plain = send({name: value for name, value in said.items() if name != "success"}, response.status_code)
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        plain.headers.update(kept)
+        return plain
+
+    return endpoint
 
 
 def too_many(verdict: Verdict, prefix: str = "RateLimit-") -> Response:

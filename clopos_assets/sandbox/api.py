@@ -24,6 +24,7 @@ from clopos_assets.sandbox.answers import (
     RefusedError,
     address_of,
     answer_http_error,
+    bare,
     respond,
     send,
     succeed,
@@ -108,7 +109,8 @@ class _Api:
         self._hooks = hooks
         self._faults = faults
         self._log = log
-        self._listing = Listing(world)
+        self._look_up = world.get_any_receipt if quirks.deleted_stay else world.get_receipt
+        self._listing = Listing(world, with_deleted=bool(quirks.deleted_stay))
         self._v1 = ApiV1(world, limits, tokens, quirks)
 
     def routes(self) -> list[BaseRoute]:
@@ -132,6 +134,7 @@ class _Api:
         self, template: str, answer: Callable[[Request], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         """Puts the hooks, the faults and the log around a route."""
+        is_bare = self._quirks.bare_errors
 
         async def endpoint(request: Request) -> Response:
             if self._hooks.before is not None:
@@ -139,7 +142,7 @@ class _Api:
             instead = self._hooks.answer_instead
             response, fault = None if instead is None else await instead(request), ""
             if response is None:
-                response, fault = await self._faults.answer(request, answer)
+                response, fault = await self._faults.answer(request, bare(answer) if is_bare else answer)
             self._log.add(request, template, response.status_code, fault)
             return response
 
@@ -262,7 +265,8 @@ class _Api:
     def _get_operations(self, request: Request, venue_id: int) -> Response:
         with self._world.lock:
             receipt = self._find(request, venue_id)
-            operations = self._world.operations_as_sent(receipt["id"])
+            gone = receipt["id"] in self._world.deleted
+            operations = b"[]" if gone else self._world.operations_as_sent(receipt["id"])
         # The vendor's example of this endpoint shows `data` alone.
         return respond(b'{"data":' + operations + b"}")
 
@@ -274,7 +278,7 @@ class _Api:
         self._check_permission()
         receipt_id = read_id(request.path_params["id"])
         try:
-            receipt = self._world.get_receipt(receipt_id)
+            receipt = self._look_up(receipt_id)
         except LookupError:
             raise RefusedError(*NO_RECEIPT) from None
         if int(receipt["venue_id"]) != venue_id:

@@ -2,8 +2,8 @@
 
 Of v1's pages "Get receipt by ID" is at hand, with its headers, fields and example. Guesses, where nothing speaks:
 the token's answer and all errors are v2's; a token of another brand or venue answers 401 `unauthorized`; the list
-understands what `query_v1` says and counts deleted receipts, which it shows with `deleted_at`; a 429 has
-`Retry-After` besides.
+understands what `query_v1` says and counts deleted receipts, which it shows with `deleted_at` (otherwise by `Quirks`);
+a 429 has `Retry-After` besides.
 """
 
 import time
@@ -41,7 +41,9 @@ class ApiV1:
         self._limits = limits
         self._tokens = tokens
         self._quirks = quirks
-        self._listing = Listing(world, with_deleted=True)
+        deleted_stay = quirks.deleted_stay is not False
+        self._look_up = world.get_any_receipt if deleted_stay else world.get_receipt
+        self._listing = Listing(world, with_deleted=deleted_stay)
 
     def routes(self, root: str, wrap: Callable[[str, Endpoint], Endpoint]) -> list[BaseRoute]:
         """The routes below `root`; `wrap` puts hooks and the log around each, under its path."""
@@ -146,7 +148,7 @@ class ApiV1:
         receipt_id = read_id(request.path_params["id"])
         with self._world.lock:
             try:
-                receipt = self._world.get_any_receipt(receipt_id)
+                receipt = self._look_up(receipt_id)
             except LookupError:
                 raise RefusedError(*NO_RECEIPT) from None
             if int(receipt["venue_id"]) != venue_id:

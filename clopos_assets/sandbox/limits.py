@@ -4,7 +4,7 @@ Documented on the vendor's page "Rate limits": 300 requests a minute per `integr
 and venues, 600 failed requests a minute per client address, 60 authentications a minute per client address.
 Where the page is silent: a refused request does not use up the 300, but its 429 is a failed request;
 `RateLimit-Reset` is the time until the oldest counted request leaves the window, in whole seconds, rounded
-up. v1 has 100 a minute and 1,000 an hour, of which nothing says whose they are: here they are the brand's.
+up. v1 has 100 a minute and 1,000 an hour "per API key": here they are the brand's, whatever its keys and venues.
 """
 
 import math

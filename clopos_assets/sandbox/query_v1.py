@@ -4,13 +4,16 @@ Public clients of v1 write `sort_by`, `sort_order`, `date_from` and `date_to`; w
 written nowhere.
 """
 
-from typing import Final, Literal
+from datetime import date, timedelta
+from typing import Final
 from urllib.parse import parse_qsl, urlencode
+
+from clopos_assets.sandbox.quirks import V1Parameters
 
 _FLAT: Final = {"sort_by": "sort[0]", "sort_order": "sort[1]", "date_from": "date[0]", "date_to": "date[1]"}
 
 
-def translate(text: str, spelling: Literal["both", "flat", "brackets", "none"]) -> str:
+def translate(text: str, spelling: V1Parameters) -> str:
     """The query as v2 would be asked; what is not in a spelling that is known is left out."""
     known: list[tuple[str, str]] = []
     for name, value in parse_qsl(text, keep_blank_values=True):
@@ -20,7 +23,13 @@ def translate(text: str, spelling: Literal["both", "flat", "brackets", "none"]) 
             continue
         elif name in _FLAT:
             if spelling != "brackets":
-                known.append((_FLAT[name], value))
-        elif "[" not in name or spelling != "flat":
+                is_over = spelling == "moments" and name == "date_to"
+                known.append((_FLAT[name], _day_before(value) if is_over else value))
+        elif "[" not in name or spelling not in ("flat", "moments"):
             known.append((name, value))
     return urlencode(known)
+
+
+def _day_before(value: str) -> str:
+    """The last day that is over at a day's midnight."""
+    return (date.fromisoformat(value) - timedelta(days=1)).isoformat()

@@ -49,6 +49,8 @@ _CASES: dict[str, Callable[[Asked], Reply | None]] = {
     "auth is no JSON": _at_auth(_write(200)),
     "auth without token": _at_auth(lambda asked: reply_json({"success": True, "token": f"{SECRET}\n"})),
     "bad parameter": _at_receipts(_say(400)),
+    "bare": _at_receipts(lambda asked: reply_json({"error": "invalid_parameter", "message": _echo(asked)}, 400)),
+    "list of errors": _at_receipts(lambda asked: reply_json({"success": 0, "error": [{"message": _echo(asked)}]}, 400)),
     "stale token": _at_receipts(_say(401, "Invalid token")),
     "forbidden": _at_receipts(_say(403)),
     "gateway": _at_receipts(_write(502, content_type="text/html")),

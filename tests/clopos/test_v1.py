@@ -89,7 +89,7 @@ def test_what_is_sent() -> None:
     }
     assert listed.target == (
         "/open-api/receipts?page=1&limit=200&sort_by=id&sort_order=1&sort[0]=id&sort[1]=1"
-        "&date_from=2026-01-19&date_to=2026-01-19&date[0]=2026-01-19&date[1]=2026-01-19"
+        "&date_from=2026-01-19&date_to=2026-01-20&date[0]=2026-01-19&date[1]=2026-01-19"
     )
     assert got.target == "/open-api/receipts/5"
     for asked in (listed, got):
@@ -231,4 +231,5 @@ def test_an_hour_of_quota_is_waited_for_and_no_longer(
     monkeypatch.setattr("clopos_assets.clopos.patience.asyncio.sleep", sleep)
     with pytest.raises(CloposUnavailableError, match=f"given up after {count}"):
         asyncio.run(ask())
-    assert [each for each in slept if each] == [3600.0] * (count - 1)
+    # Servers of other tests in this process sleep for moments.
+    assert [each for each in slept if each >= 1] == [3600.0] * (count - 1)

@@ -8,7 +8,7 @@ from clopos_assets.clopos.dialect import V1, V2, Dialect
 from clopos_assets.clopos.verdict import Kind, Verdict, judge
 
 
-def _no(error: str, message: str = "") -> dict[str, object]:
+def _no(error: object, message: str = "") -> dict[str, object]:
     return {"success": False, "error": error, "message": message}
 
 
@@ -54,6 +54,7 @@ _TABLE: list[tuple[int, object, dict[str, object], Kind, tuple[str, ...]]] = [
     (401, _no("Token expired", "x"), {}, Kind.REAUTHENTICATE, ("Token expired",)),
     (401, _no("Invalid token"), {}, Kind.REAUTHENTICATE, ()),
     (401, _no("unauthorized", "Token expired"), {}, Kind.REAUTHENTICATE, ()),
+    (401, _no("token_expired"), {}, Kind.REAUTHENTICATE, ()),
     (401, _no("unauthorized", "Missing authentication headers"), {}, Kind.FINAL, ("Missing", "CLOPOS_BASE_URL")),
     (401, _no("Headers are missing"), {}, Kind.FINAL, ("CLOPOS_BASE_URL",)),
     (401, _no("unauthorized", "Wrong credentials"), {}, Kind.FINAL, ("CLOPOS_CLIENT_ID", "CLOPOS_CLIENT_SECRET")),
@@ -62,6 +63,16 @@ _TABLE: list[tuple[int, object, dict[str, object], Kind, tuple[str, ...]]] = [
     (401, _no("Module is switched off"), {}, Kind.FINAL, ("CLOPOS_BRAND",)),
     (401, _no("unauthorized"), {"venue_id": 7}, Kind.FINAL, ("venue 7", "CLOPOS_VENUE_IDS", "CLOPOS_CLIENT_ID")),
     (401, {"message": "Unauthenticated."}, {}, Kind.FINAL, ("Unauthenticated.",)),
+    # as the vendor's OpenAPI schema has errors: without `success`
+    (401, {"error": "unauthorized", "message": "Token expired"}, {}, Kind.REAUTHENTICATE, ("Token expired",)),
+    (404, {"error": "not_found", "message": "No receipt"}, {"one_resource": True}, Kind.ABSENT, ()),
+    (404, {"error": "Not Found", "message": "No such page"}, {"one_resource": True}, Kind.FINAL, ("CLOPOS_BASE_URL",)),
+    (404, {"error": "not_found", "message": "Route not found"}, {"one_resource": True}, Kind.FINAL, ()),
+    (400, {"error": "invalid_parameter", "message": "limit is too large"}, {}, Kind.FINAL, ("limit is not taken",)),
+    (500, {"error": "internal", "message": "oops"}, {"one_resource": True}, Kind.RETRY, ("internal: oops",)),
+    # as public clients of v1 know them: a list of objects
+    (401, _no([{"message": "Token expired", "code": 1}]), {}, Kind.REAUTHENTICATE, ("Token expired",)),
+    (422, _no([{"message": "odd"}, {"message": "very odd"}, 5, {}]), {}, Kind.FINAL, ('"odd; very odd"',)),
     # 403
     (403, _no("forbidden", "No permission"), {}, Kind.FINAL, ("No permission", "receipts:read")),
     (403, _no("forbidden"), {"venue_id": 7}, Kind.FINAL, ("venue 7", "CLOPOS_VENUE_IDS")),
