@@ -70,7 +70,7 @@ def automate(
             context.log.warning(f"which shift dates were missed can't be told: {error}")
             missed = set()
         if missed:
-            is_under_way = _is_under_way(context.instance, at)
+            is_under_way = _is_under_way(context, at)
             missed = {shift_date for shift_date in missed if not is_under_way(shift_date)}
         return [
             dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
@@ -128,12 +128,16 @@ def _missed(access: Access, recent: Sequence[str]) -> set[str]:
     return {shift_date for shift_date in recent if shift_date > made[0]} - set(made) if made else set()
 
 
-def _is_under_way(instance: dg.DagsterInstance, at: datetime) -> Callable[[str], bool]:
+def _is_under_way(context: dg.ScheduleEvaluationContext, at: datetime) -> Callable[[str], bool]:
     """Whether some run is to make a shift date and has not ended yet.
 
     One that is older than any run takes has died with its machine, which not every launcher finds out. The instance may
     have runs of other projects, of which partitions may be called anything: days compare as texts.
     """
+    try:
+        instance = context.instance
+    except dg.DagsterInvariantViolationError:  # the tick is tried out on its own: nothing runs beside it
+        return lambda _: False
     youngest = at.astimezone(UTC) - timedelta(seconds=LONGEST_RUN_SECONDS)  # Dagster drops the zone
     recent = dg.RunsFilter(statuses=_NOT_ENDED, created_after=youngest)
     tags = [run.tags for run in instance.get_runs(recent)]

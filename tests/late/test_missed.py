@@ -20,7 +20,7 @@ from tests.late.conftest import Watched
 ZONE = ZoneInfo("Asia/Baku")
 
 
-def nightly(at: str, instance: dg.DagsterInstance, **settings: Any) -> list[str]:
+def nightly(at: str, instance: dg.DagsterInstance | None, **settings: Any) -> list[str]:
     """Dates and ranges that the tick scheduled for a local time asks for."""
     definitions = build_definitions(Settings.read(**settings))
     schedule = definitions.resolve_schedule_def("nightly_shift_schedule")
@@ -56,6 +56,12 @@ def test_what_was_missed_is_asked_for_with_the_shift_that_just_ended(
         "2026-01-21 to 2026-01-22",
         "2026-01-24 to 2026-01-24",
     ]
+
+
+def test_a_tick_can_be_tried_without_an_instance(watched: Watched) -> None:
+    assert nightly("2026-01-23 06:00", None) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert nightly("2026-01-23 06:00", instance) == ["2026-01-22", "2026-01-21 to 2026-01-21"]
 
 
 def test_dates_before_the_first_one_and_long_ago_are_backfills(watched: Watched, instance: dg.DagsterInstance) -> None:
