@@ -129,7 +129,7 @@ def _restaurant(options: DemoOptions) -> _Restaurant:
         remembered.write_bytes(msgspec.json.encode(restaurant))
     except OSError as error:
         raise _unusable(options.home, error) from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise DemoError(f"{remembered} is not of this demo: name another folder with --home") from None
     return restaurant
 

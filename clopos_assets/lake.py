@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import ContractError, Table
-from clopos_assets.tables.encoding import encoding_of
+from clopos_assets.tables.encoding import encoding_of, open_file
 from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "Lake", "LakeError"]
@@ -35,6 +35,7 @@ _WAITING = re.compile(r"(-?\d+)\.(-?\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 T = TypeVar("T")
 R = TypeVar("R")
+_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 _Range = tuple[int, int] | None
 """The least and the greatest id of a partition's column; None where it has no rows."""
 
@@ -123,7 +124,7 @@ class Lake:
         """The rows as `read` gives them with the notes beside them, from one reading; None as there."""
         try:
             file = self._open(table, shift_date)
-        except (OSError, pa.ArrowException) as error:
+        except _UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
         return None if file is None else self._take(table, shift_date, file, columns)
 
@@ -150,7 +151,7 @@ class Lake:
                 return {}
             with file:
                 return _notes_of(file)
-        except (OSError, pa.ArrowException) as error:
+        except _UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
 
     def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
@@ -301,12 +302,12 @@ class Lake:
             # Here and not above: it loads pandas where that is installed, a sixth of what a process takes to start.
             import pyarrow.dataset as ds
 
-            packed = ds.ParquetFileFormat()
+            packed = ds.ParquetFileFormat(page_checksum_verification=True)
             fragment = packed.make_fragment(pa.BufferReader(body))
             if has_shape(table, fragment.physical_schema):
                 return ds.FileSystemDataset([fragment], table.schema, packed)
-            return self._take(table, shift_date, pq.ParquetFile(pa.BufferReader(body)), None).rows
-        except (OSError, pa.ArrowException) as error:
+            return self._take(table, shift_date, open_file(pa.BufferReader(body)), None).rows
+        except _UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
 
     def _take(self, table: Table, shift_date: str, file: pq.ParquetFile, columns: Sequence[str] | None) -> Partition:
@@ -319,7 +320,7 @@ class Lake:
                 rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
                 partition = Partition(shaped, _notes_of(file), has_shape(table, file.schema_arrow))
-            except (OSError, pa.ArrowException, ContractError) as error:
+            except (*_UNREADABLE, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
         if lacks:
             self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
@@ -330,12 +331,12 @@ class Lake:
         file = self.store.local(name)
         if file is not None:
             try:
-                return pq.ParquetFile(file)
+                return open_file(file)
             except FileNotFoundError:
                 return None
         # An object is read by one call: parts of it could be of two versions.
         body = self.store.read(name)
-        return None if body is None else pq.ParquetFile(pa.BufferReader(body))
+        return None if body is None else open_file(pa.BufferReader(body))
 
     def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         if self._locks is not None:

@@ -16,6 +16,7 @@ from clopos_assets.late.deciding import Request, RunState, Surroundings, names_o
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
+from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
 from clopos_assets.tables import RECEIPTS
 
@@ -61,6 +62,10 @@ def late_sensor(
             is_empty = not access.lake.dates(RECEIPTS)
         except LakeError as error:
             return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+        try:  # its runs would refuse a lake that is not this brand's, and what it notes would stay there
+            check_origin(access.lake, settings.brand)
+        except LakeError as error:
+            return dg.SkipReason(_shorten(str(error)))
         if is_empty:
             return dg.SkipReason(
                 "nothing is materialized: first fills are backfills of shift_date_job, or nightly_shift_schedule"

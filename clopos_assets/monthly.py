@@ -132,5 +132,5 @@ def _read_catalog(lake: Lake) -> dict[str, dict[str, Noted]]:
     body = lake.kept(_CATALOG)
     try:
         return {} if body is None else msgspec.json.decode(body, type=dict[str, dict[str, Noted]])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return {}  # all of it is copied again

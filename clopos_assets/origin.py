@@ -33,7 +33,7 @@ def read_origin(lake: Lake) -> Origin | None:
         return None if is_empty else Origin(None, None)
     try:
         return msgspec.json.decode(note, type=Origin)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise LakeError(
             f"{lake.uri()}/{NOTE} is damaged: remove it if the lake is this brand's, and run again"
         ) from None

@@ -7,6 +7,7 @@ import dagster as dg
 from clopos_assets.access import Access
 from clopos_assets.lake import LakeError
 from clopos_assets.monthly import copy_months, has_copies
+from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart
 
 JOB = "monthly_compaction_job"
@@ -21,6 +22,7 @@ def monthly_compaction(access: Access) -> dg.Definitions:
     def copy_changed_months(context: dg.OpExecutionContext) -> None:
         keep_apart(context.instance, access.lake)
         try:
+            check_origin(access.lake, settings.brand)
             copied = copy_months(
                 access.lake,
                 datetime.now(settings.timezone).date(),

@@ -24,6 +24,7 @@ from clopos_assets.tables import RECEIPTS
 _OF_INSTANCE = ("instance", "sharing", "logs")
 
 _TRIAL = "_lake/doctor"
+_TRIAL_BODY = bytes(4096)  # a full disk takes empty files
 _LONGEST = 300
 _USER_OF_ADDRESS = re.compile(r"[^\s\"']*@")
 _ADDRESS = "DAGSTER_POSTGRES_URL"
@@ -36,8 +37,8 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     lake = Lake(settings.lake)
     try:
         origin = check_origin(lake, settings.brand)
-        lake.keep(_TRIAL, b"")
-        is_there = lake.kept(_TRIAL) == b""
+        lake.keep(_TRIAL, _TRIAL_BODY)
+        is_there = lake.kept(_TRIAL) == _TRIAL_BODY
         lake.discard(_TRIAL)
         dates = lake.dates(RECEIPTS)
     except LakeError as error:

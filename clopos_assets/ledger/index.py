@@ -59,7 +59,7 @@ class Index:
         body = lake.kept(_CATALOG)
         try:
             self.entries = {} if body is None else msgspec.json.decode(body, type=dict[str, Entry])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DamagedIndexError(str(error)) from error
         if not self.entries:
             lake.discard_folder(FOLDER)  # what an unfinished first making left

@@ -61,7 +61,7 @@ class Talk:
         self._say = run.say
         self._access = access
         self._watch = watch
-        self._begun = self._talked = self._told = time.monotonic()
+        self._begun = self._last = self._talked = self._told = time.monotonic()
         self._what = ""
 
     def progress(self, what: str, done: int, of: int) -> None:
@@ -70,7 +70,8 @@ class Talk:
             self._watch(what, done, of)
         now = time.monotonic()
         if what != self._what:
-            self._what, self._begun = what, now
+            self._what, self._begun = what, self._last  # what is done first has taken its time, too
+        self._last = now
         if now - self._talked >= TALK_EVERY_SECONDS and done:
             self._talked = now
             left = f" of {of}, about {(now - self._begun) / done * (of - done):.0f} s left" if of else ""

@@ -2,6 +2,9 @@
 
 import errno
 
+# A folder where a file belongs, or the other way round.
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+
 
 class LakeError(Exception):
     """The lake can't be read or written. A retry helps once what the message names is mended."""
@@ -24,9 +27,16 @@ def busy(name: str) -> BusyError:
 def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeError:
     """A folder does not take what is written to it; `setting` says where it is set."""
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
+    if error.errno in _IN_THE_WAY:
+        remedy = f"see what is in the way at {error.filename2 or error.filename}, and remove it"
     return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, or set {setting}, and run again")
 
 
 def unreadable(place: str, error: OSError) -> LakeError:
     """A file or folder can't be read, whatever is in it."""
-    return LakeError(f"{place} can't be read ({error.strerror}): allow this user to read it, and run again")
+    remedy = (
+        "see what is there in its place, and remove that"
+        if error.errno in _IN_THE_WAY
+        else "allow this user to read it"
+    )
+    return LakeError(f"{place} can't be read ({error.strerror}): {remedy}, and run again")

@@ -6,7 +6,8 @@ S3 gives reads and listings the last version that was written
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/Welcome.html#ConsistencyModel).
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _AT_ONCE = 16
+# botocore tries a call AWS_MAX_ATTEMPTS times, and s3fs so often what botocore gave up.
+_TRIES = 2
+# All tries of a call together. A store that takes a connection and never asks for the body of a write is waited for
+# without end otherwise; a sensor's tick, which begins with a listing, has a minute.
+_LONGEST_SECONDS = 300.0
+_LOOK_SECONDS = 40.0
 _MOST_REMOVED = 1000
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
 
@@ -49,9 +56,9 @@ class ObjectStore:
     def read(self, name: str) -> bytes | None:
         """See `Store`."""
 
-        def get(files: "S3FileSystem") -> bytes | None:
+        async def get(files: "S3FileSystem") -> bytes | None:
             try:
-                body: bytes = files.cat_file(f"{self._path}/{name}")
+                body: bytes = await files._cat_file(f"{self._path}/{name}")
             except FileNotFoundError as error:
                 if _code_of(error) == "NoSuchBucket":
                     raise
@@ -63,18 +70,18 @@ class ObjectStore:
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """See `Store`."""
         whole = body if isinstance(body, bytes) else body.to_pybytes()
-        self._ask("written", lambda files: files.pipe_file(f"{self._path}/{name}", whole))
+        self._ask("written", lambda files: files._pipe_file(f"{self._path}/{name}", whole))
 
     def stamp(self, name: str) -> Stamp | None:
         """See `Store`."""
 
-        def head(files: "S3FileSystem") -> Stamp | None:
+        async def head(files: "S3FileSystem") -> Stamp | None:
             try:
-                return _stamp_of(files.call_s3("head_object", Bucket=self._bucket, Key=self._key(name)))
+                return _stamp_of(await files._call_s3("head_object", Bucket=self._bucket, Key=self._key(name)))
             except FileNotFoundError:
                 return None
 
-        return self._ask("read", head)
+        return self._ask("read", head, _LOOK_SECONDS)
 
     def list(self, folder: str, ending: str = "", *, unfinished: bool = False) -> dict[str, Stamp]:
         """See `Store`. No write is ever seen unfinished."""
@@ -87,11 +94,11 @@ class ObjectStore:
         """See `Store`."""
         keys = [{"Key": self._key(name)} for name in names]
 
-        def delete(files: "S3FileSystem") -> list[str]:
+        async def delete(files: "S3FileSystem") -> list[str]:
             refused: list[str] = []
             for first in range(0, len(keys), _MOST_REMOVED):
                 some = {"Objects": keys[first : first + _MOST_REMOVED], "Quiet": True}
-                answer = files.call_s3("delete_objects", Bucket=self._bucket, Delete=some)
+                answer = await files._call_s3("delete_objects", Bucket=self._bucket, Delete=some)
                 refused += [str(each.get("Code")) for each in answer.get("Errors", ())]
             return refused
 
@@ -110,10 +117,17 @@ class ObjectStore:
         """All names below a folder, as seen from there, by as many listings as there are pages of a thousand."""
         start = f"{self._path}/{folder}/"
         # Asked for by a beginning of names: for a folder, s3fs would look twice more where there is nothing.
-        found = self._ask("read", lambda files: files.find(self._path, prefix=f"{folder}/", detail=True))
+        found = self._ask(
+            "read", lambda files: files._find(self._path, prefix=f"{folder}/", detail=True), _LOOK_SECONDS
+        )
         return {path.removeprefix(start): _stamp_of(info) for path, info in found.items() if path.startswith(start)}
 
-    def _ask(self, what: Literal["read", "written"], act: "Callable[[S3FileSystem], T]") -> T:
+    def _ask(
+        self,
+        what: Literal["read", "written"],
+        act: "Callable[[S3FileSystem], Coroutine[Any, Any, T]]",
+        seconds: float | None = None,
+    ) -> T:
         files = self._files()
         from aiohttp import ClientError as ConnectionFailed  # s3fs brings both, and is slow to load
         from botocore.exceptions import BotoCoreError, ClientError
@@ -123,7 +137,7 @@ class ObjectStore:
                 files.connect()
             except ValueError:  # botocore's word for an endpoint, a region or another setting that is malformed
                 raise self._failure(what, "Endpoint") from None
-            return act(files)
+            return _wait_for(act(files), files.loop, seconds or _LONGEST_SECONDS)
         except (OSError, BotoCoreError, ClientError, ConnectionFailed) as error:
             # What the store says stays out of it, cause included: it may name keys. Its code says enough.
             raise self._failure(what, _code_of(error)) from None
@@ -152,7 +166,18 @@ class ObjectStore:
                     max_concurrency=1,
                     config_kwargs={"max_pool_connections": _AT_ONCE},
                 )
+                self._opened.retries = _TRIES
             return self._opened
+
+
+def _wait_for(answer: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, seconds: float) -> T:
+    """The answer of a call in s3fs' loop. One that comes too late is dropped, so that it writes nothing later on."""
+    waited = asyncio.run_coroutine_threadsafe(answer, loop)
+    try:
+        return waited.result(seconds)
+    except TimeoutError:
+        waited.cancel()
+        raise
 
 
 _DENIED = (

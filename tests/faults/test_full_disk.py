@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from clopos_assets.access import Access
+from clopos_assets.doctor.finding import Finding
+from clopos_assets.doctor.places import look_at_lake
 from clopos_assets.lake import LakeError
 from clopos_assets.line import line_of
 from clopos_assets.settings import Settings
@@ -52,6 +54,18 @@ def make(lake: Path) -> dict[str, str]:
         return run_through(line_of(Access(Settings.read(lake=str(lake)))), "a run", [DAY])
     except LakeError as error:
         return {"": str(error)}
+
+
+def test_doctor_sees_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        settings = Settings.read(lake=str(disk / "lake"))
+        for free_pages, is_ok in ((8, True), (0, False)):
+            filler = fill(disk, free_pages)
+            found: list[Finding] = []
+            look_at_lake(settings, found)
+            assert [finding.is_ok for finding in found] == [is_ok]
+            filler.unlink()
+    assert "No space left on device): free some space" in found[0].text
 
 
 def test_a_full_disk_is_told_and_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import STOCK_OPERATIONS
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
 from tests.lake.sample import DAY, OTHER_DAY, files_under, operations, stored_ids
 
 Break = Callable[[pytest.MonkeyPatch, OSError], None]
@@ -106,6 +106,18 @@ def test_a_failed_write_leaves_the_old_partition(lake: Lake, breaks: Break, numb
     # Once mended, it goes through.
     lake.replace(STOCK_OPERATIONS, DAY, operations(5, first_id=100), {})
     assert stored_ids(lake) == [100, 101, 102, 103, 104]
+
+
+def test_what_is_in_the_way_is_named(lake: Lake) -> None:
+    for name in (f"stock_operations/shift_date={OTHER_DAY}/part-0.parquet", "_lake/origin.json"):
+        (lake.root / name).mkdir(parents=True)
+    with pytest.raises(LakeError, match=rf"see what is in the way at .*{OTHER_DAY}/part-0\.parquet, and remove it"):
+        lake.replace(STOCK_OPERATIONS, OTHER_DAY, operations(5), {})
+    with pytest.raises(LakeError, match=r"origin\.json can't be read \(Is a directory\): see what is there"):
+        lake.kept("_lake/origin.json")
+    (lake.root / "receipts").write_text("not a folder")
+    with pytest.raises(LakeError, match=r"can't be written \(Not a directory\): see what is in the way at .*/receipts"):
+        lake.replace(RECEIPTS, DAY, RECEIPTS.schema.empty_table(), {})
 
 
 @every_break

@@ -59,7 +59,7 @@ def test_a_newer_lake_is_refused_in_one_line(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("note", [b"", b"{}", b'{"brand": 1}', b"\xff"])
+@pytest.mark.parametrize("note", [b"", b"{}", b'{"brand": 1}', b"\xff", b'{"brand": "\xff"}'])
 def test_a_damaged_note_is_one_line(tmp_path: Path, note: bytes) -> None:
     lake = Lake(tmp_path / "lake")
     lake.keep(NOTE, note)

@@ -22,6 +22,7 @@ from clopos_assets.assembly import build_definitions
 from clopos_assets.assets.monthly import JOB
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.monthly import LOCK, Copied, copy_months
+from clopos_assets.origin import sign
 from clopos_assets.settings import CREDENTIALS, Settings
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, Column, Kind
 from tests.lake.places import Place
@@ -315,6 +316,20 @@ def test_the_job_copies(place: Place, lake: Lake, tmp_path: Path, monkeypatch: p
     reason = event.step_failure_data.user_failure_data.description or ""
     assert "shift_date=2026-02-10/part-0.parquet can't be read" in reason
     assert "\n" not in reason
+
+
+def test_the_job_leaves_the_lake_of_another_brand_alone(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(folder_lake)
+    sign(folder_lake, "another")
+    monkeypatch.setenv("CLOPOS_BRAND", "ours")
+    settings = Settings.read(lake=str(folder_lake.root))
+    job = build_definitions(settings).resolve_job_def(JOB)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    (event,) = result.get_step_failure_events()
+    assert event.step_failure_data.user_failure_data is not None
+    assert "holds the brand 'another'" in (event.step_failure_data.user_failure_data.description or "")
+    assert not (folder_lake.root / "_monthly").exists()
 
 
 def tick(settings: Settings) -> ScheduleExecutionData:

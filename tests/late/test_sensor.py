@@ -13,8 +13,9 @@ from clopos_assets.late.look import Look
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import State
 from clopos_assets.late_sensor import SENSOR, describe, run_state
+from clopos_assets.origin import NOTE, sign
 from clopos_assets.settings import Settings
-from clopos_assets.tables import RAW
+from clopos_assets.tables import RAW, RECEIPTS
 from tests.late.conftest import Watched
 
 
@@ -30,6 +31,36 @@ def test_a_tick_after_nothing_has_changed_says_up_to_when_it_read(watched: Watch
     assert watched.tick() == read.format("3 receipts seen")
     assert watched.tick() == read.format("1 receipt seen")
     assert watched.asked == []
+
+
+def test_a_damaged_note_of_one_date_costs_no_other(watched: Watched) -> None:
+    path = watched.shop.lake.path(RECEIPTS, "2026-01-19")
+    body = bytearray(path.read_bytes())
+    body[body.rindex(b"clopos_assets.versions") + 30] ^= 0x80
+    path.write_bytes(body)
+    watched.tick()
+    watched.shop.sell(4, "2026-01-20", closed_at="2026-01-22 03:10:00", updated_at="2026-01-22 03:10:00")
+    watched.tick()
+    assert "2026-01-20" in watched.asked_for[0]
+    assert watched.run_asked() == [False]
+    assert watched.shop.ids(RECEIPTS, "2026-01-20") == [3, 4]
+    path.unlink()
+    assert watched.run("2026-01-19", "2026-01-20").success
+    assert watched.shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
+
+
+def test_the_lake_of_another_brand_is_left_alone(watched: Watched) -> None:
+    lake = watched.shop.lake
+    lake.discard(NOTE)
+    sign(lake, "another")
+    watched.shop.sell(4, "2026-01-18", closed_at="2026-01-22 03:10:00", updated_at="2026-01-22 03:10:00")
+    said = watched.tick()
+    assert said == (
+        f"the lake {lake.root} holds the brand 'another', and CLOPOS_BRAND is {watched.settings.brand!r}: set "
+        "CLOPOS_LAKE to a lake of its own for each brand"
+    )
+    assert (watched.asked, watched.events, list((lake.root / "_waiting").rglob("*"))) == ([], [], [])
+    assert watched.shop.asked() == {}
 
 
 def test_a_receipt_that_closes_late_makes_its_shift_date_again(watched: Watched) -> None:

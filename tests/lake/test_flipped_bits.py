@@ -1,0 +1,75 @@
+"""A file in which a bit has flipped is told, and what can be made again is: never another amount or a stack trace."""
+
+from datetime import date
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from clopos_assets.lake import Lake, LakeError
+from clopos_assets.ledger.index import Index
+from clopos_assets.ledger.packing import DamagedIndexError
+from clopos_assets.monthly import copy_months
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
+from tests.lake.sample import DAY, operations, stored_ids
+
+TOLD = r"part-0\.parquet can't be read \(.*\): make 2026-01-19 again|part-0\.parquet can't be read"
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake with one partition."""
+    lake = Lake(tmp_path / "lake")
+    lake.replace(STOCK_OPERATIONS, DAY, operations(300), {"versions": "of this and that", "untold": "7"})
+    return lake
+
+
+def flip(path: Path, position: int, bit: int = 7) -> None:
+    body = bytearray(path.read_bytes())
+    body[position] ^= 1 << bit
+    path.write_bytes(body)
+
+
+def test_every_bit_of_every_page_is_seen(lake: Lake) -> None:
+    path = lake.path(STOCK_OPERATIONS, DAY)
+    whole = path.read_bytes()
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    columns = [group.column(number) for number in range(group.num_columns)]
+    for column in columns:
+        last = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 1
+        flip(path, last, bit=0)
+        with pytest.raises(LakeError, match=TOLD):
+            lake.read(STOCK_OPERATIONS, DAY)
+        path.write_bytes(whole)
+    assert len(stored_ids(lake, DAY) or ()) == 300
+
+
+@pytest.mark.parametrize("word", [b"of this and that", b"total_cost"])
+def test_words_that_are_none_any_more(lake: Lake, word: bytes) -> None:
+    path = lake.path(STOCK_OPERATIONS, DAY)
+    flip(path, path.read_bytes().index(word) + 2)
+    for act in (lake.read, lake.partition):
+        with pytest.raises(LakeError, match=TOLD):
+            act(STOCK_OPERATIONS, DAY)
+
+
+def test_a_note_that_is_no_text_is_told(lake: Lake) -> None:
+    path = lake.path(STOCK_OPERATIONS, DAY)
+    flip(path, path.read_bytes().rindex(b"this and that"))
+    with pytest.raises(LakeError, match=TOLD):
+        lake.notes(STOCK_OPERATIONS, DAY)
+    ((_, told),) = lake.notes_each(STOCK_OPERATIONS, [DAY])
+    assert isinstance(told, LakeError)
+
+
+def test_catalogues_are_made_again(lake: Lake) -> None:
+    lake.replace(RECEIPTS, DAY, RECEIPTS.schema.empty_table(), {})
+    lake.keep("_ledger/catalog.json", b'{"2026-01-19": {"stamp": "\xff", "days": []}}')
+    with pytest.raises(DamagedIndexError):
+        Index(lake)
+    copy_months(lake, date(2026, 3, 1), lambda _: None)
+    lake.keep("_monthly/made_from.json", b'{"receipts": {"\xff": {}}}')
+    assert {one.table for one in copy_months(lake, date(2026, 3, 1), lambda _: None)} == {
+        "receipts",
+        "stock_operations",
+    }
