@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import ContractError, Table
-from clopos_assets.tables.encoding import encoding_of, open_file
+from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file
 from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "Lake", "LakeError"]
@@ -35,7 +35,6 @@ _WAITING = re.compile(r"(-?\d+)\.(-?\d+)")
 _MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 T = TypeVar("T")
 R = TypeVar("R")
-_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 _Range = tuple[int, int] | None
 """The least and the greatest id of a partition's column; None where it has no rows."""
 
@@ -124,7 +123,7 @@ class Lake:
         """The rows as `read` gives them with the notes beside them, from one reading; None as there."""
         try:
             file = self._open(table, shift_date)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
         return None if file is None else self._take(table, shift_date, file, columns)
 
@@ -151,7 +150,7 @@ class Lake:
                 return {}
             with file:
                 return _notes_of(file)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
 
     def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
@@ -307,7 +306,7 @@ class Lake:
             if has_shape(table, fragment.physical_schema):
                 return ds.FileSystemDataset([fragment], table.schema, packed)
             return self._take(table, shift_date, open_file(pa.BufferReader(body)), None).rows
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
 
     def _take(self, table: Table, shift_date: str, file: pq.ParquetFile, columns: Sequence[str] | None) -> Partition:
@@ -320,7 +319,7 @@ class Lake:
                 rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
                 partition = Partition(shaped, _notes_of(file), has_shape(table, file.schema_arrow))
-            except (*_UNREADABLE, ContractError) as error:
+            except (*UNREADABLE, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
         if lacks:
             self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)

@@ -171,13 +171,14 @@ class ObjectStore:
 
 
 def _wait_for(answer: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop, seconds: float) -> T:
-    """The answer of a call in s3fs' loop. One that comes too late is dropped, so that it writes nothing later on."""
+    """The answer of a call in s3fs' loop. One that comes too late, or that is waited for no more because the process is
+    told to end, is dropped, so that it writes nothing later on.
+    """
     waited = asyncio.run_coroutine_threadsafe(answer, loop)
     try:
         return waited.result(seconds)
-    except TimeoutError:
-        waited.cancel()
-        raise
+    finally:
+        waited.cancel()  # of one that has ended nothing changes
 
 
 _DENIED = (

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Final
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clopos_assets.tables.columns import Kind, Table
@@ -16,7 +17,9 @@ _ENCODED: Final = {
 _SOUGHT: Final = {Kind.ID, Kind.TIME, Kind.DATE, Kind.INSTANT}
 
 open_file = partial(pq.ParquetFile, page_checksum_verification=True)
-"""Opens a file to read it, raising OSError where a page is not what was written."""
+"""Opens a file to read it."""
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What that and reading raise: where a page is not what was written, the first."""
 
 
 def encoding_of(table: Table) -> dict[str, object]:
