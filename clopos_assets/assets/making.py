@@ -27,6 +27,8 @@ from clopos_assets.tables import VARIANCE_FINDINGS
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
+# Of the run whose steps come one after the other: for each of them Dagster would read its events again.
+_PLANS: dict[str, frozenset[str]] = {}
 
 
 def run_step(
@@ -132,13 +134,19 @@ def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
     return f"{' and '.join(counts)} not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
 
 
-def _planned(context: dg.AssetExecutionContext) -> set[str]:
+def _planned(context: dg.AssetExecutionContext) -> frozenset[str]:
     """The tables that the run is to make."""
-    return {
-        event.dagster_event.asset_key.to_user_string()
-        for event in events_of(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-        if event.dagster_event is not None and event.dagster_event.asset_key is not None
-    }
+    run_id = context.run.run_id
+    known = _PLANS.get(run_id)
+    if known is None:
+        known = frozenset(
+            event.dagster_event.asset_key.to_user_string()
+            for event in events_of(context.instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
+            if event.dagster_event is not None and event.dagster_event.asset_key is not None
+        )
+        _PLANS.clear()
+        _PLANS[run_id] = known
+    return known
 
 
 def _planned_checks(context: dg.AssetExecutionContext) -> set[dg.AssetCheckKey]:
