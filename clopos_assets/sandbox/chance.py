@@ -9,8 +9,7 @@ from random import Random
 
 def seeded(*words: object) -> Random:
     """A generator that depends on the words' text alone, not on the process or PYTHONHASHSEED."""
-    # A generator that can't be foreseen could not be repeated, and made-up sales are no secret.
-    return Random(":".join(map(str, words)))  # noqa: S311 - see above
+    return Random(":".join(map(str, words)))  # noqa: S311 - made-up sales are no secret, and have to come out again
 
 
 def happens(chance: Random, rate: float) -> bool:

@@ -52,9 +52,8 @@ def in_shape(table: Table, rows: pa.Table, names: Sequence[str]) -> pa.Table:
         column = rows.column(field.name)
         if column.null_count and not field.nullable:
             raise ContractError(f"its column {field.name} has NULLs, which it may not have")
-        # Arrow knows by trying only: it raises the first where a value does not fit, the second where no cast exists.
-        try:
+        try:  # Arrow knows by trying only
             columns.append(column.cast(field.type))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # a value does not fit; there is no such cast
             raise ContractError(f"its column {field.name} is {column.type}, declared is {field.type}") from None
     return pa.Table.from_arrays(columns, schema=declared)

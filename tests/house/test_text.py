@@ -32,9 +32,8 @@ def text_files() -> dict[str, str]:
         check=False,
         timeout=60,
     )
-    # A downloaded archive is no work tree, and a walk through it would find virtual environments and lakes as well.
-    if listed.returncode:
-        pytest.skip("outside of a git work tree nothing says which files are the project's")
+    if listed.returncode:  # a downloaded archive, in which virtual environments and lakes may stand as well
+        pytest.skip("only git says which files are the project's")  # and without it nothing can be looked at
     texts = {}
     for name in listed.stdout.decode().split("\0"):
         path = PROJECT / name
