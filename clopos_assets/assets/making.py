@@ -11,7 +11,7 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge, untold
-from clopos_assets.assets.events import changed_dates, events_of
+from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.findings import CHECKS, Check
 from clopos_assets.ingest import Refresh
@@ -27,8 +27,6 @@ from clopos_assets.tables import VARIANCE_FINDINGS
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
-# Of the run whose steps come one after the other: for each of them Dagster would read its events again.
-_PLANS: dict[str, frozenset[str]] = {}
 
 
 def run_step(
@@ -45,7 +43,7 @@ def run_step(
             allow_retries=False,
         )
     run = _run_of(context, access)
-    planned = _planned(context)
+    planned = planned_tables(context.instance, run.run_id)
     keep_apart(context.instance, access.lake)
     try:
         told = bring_forward(access.lake, access.settings.brand)
@@ -87,7 +85,7 @@ def run_step(
             yield dg.MaterializeResult(asset_key=table.name)
     yield from _checks(context, step, made, asked)
     if VARIANCE_FINDINGS in step.tables:
-        yield from _judge(access, step, made, untold(_planned_checks(context)))
+        yield from _judge(access, step, made, untold(planned_checks(context.instance, run.run_id)))
 
 
 def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
@@ -132,31 +130,6 @@ def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
     counts = [f"{len(bad) - besides} of {len(asked)} shift dates"] if len(bad) > besides else []
     counts += [f"{besides} besides the {len(asked)} asked for"] if besides else []
     return f"{' and '.join(counts)} not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
-
-
-def _planned(context: dg.AssetExecutionContext) -> frozenset[str]:
-    """The tables that the run is to make."""
-    run_id = context.run.run_id
-    known = _PLANS.get(run_id)
-    if known is None:
-        known = frozenset(
-            event.dagster_event.asset_key.to_user_string()
-            for event in events_of(context.instance, run_id, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
-            if event.dagster_event is not None and event.dagster_event.asset_key is not None
-        )
-        _PLANS.clear()
-        _PLANS[run_id] = known
-    return known
-
-
-def _planned_checks(context: dg.AssetExecutionContext) -> set[dg.AssetCheckKey]:
-    """The checks of which the run is to tell."""
-    planned = events_of(context.instance, context.run.run_id, dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED)
-    return {
-        event.dagster_event.asset_check_planned_data.asset_check_key
-        for event in planned
-        if event.dagster_event is not None
-    }
 
 
 def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:

@@ -42,7 +42,8 @@ class Processes:
         self._settings = dict(settings)
         self._shift_dates = tuple(shift_dates)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__, "duckdb", "aiohttp", "pyarrow.parquet"])
+        # pyarrow would load pandas in each of them, were it not there yet.
+        self._context.set_forkserver_preload([__name__, "duckdb", "aiohttp", "pandas", "pyarrow.parquet"])
 
     def run(self, lake: Path, *, killed_at: int | None = None) -> int:
         """One run over the shift dates to its end, or to its `killed_at`-th change; how many changes it made.
