@@ -1,4 +1,4 @@
-"""Putting the parts together: settings → access → assets → job and schedule → Definitions.
+"""Putting the parts together: settings → access → line → assets → jobs, schedules and sensor → Definitions.
 
 Apart from `definitions`, which reads the environment, so that tests and the demo build the same definitions on
 settings of their own.

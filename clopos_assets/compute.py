@@ -3,8 +3,6 @@
 The SQL is in `sql/{group}/{table}.sql`, one select per file, over views named after the tables it reads.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,12 +16,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from clopos_assets.database import connect, set_threads
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, ContractError, Kind, Table
 from clopos_assets.tables.columns import PRECISION, SCALE
 
-MEMORY_LIMIT = "576MB"
-"""Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
 _BATCH_ROWS = 64 * 1024
 """Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
 MANY = 100_000
@@ -35,18 +32,6 @@ _SMALL_BYTES = 4 * 1024 * 1024
 _KEPT = "rows_made"
 _PATTERN = frozenset("*?[]{}")
 
-# DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
-_ROUND_HALF_EVEN = """
-create macro round_half_even(exact) as (
-    case
-        when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
-            and cast(exact as decimal(38, 6)) % 0.000002 <> 0
-        then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
-        else cast(exact as decimal(38, 6))
-    end
-)
-"""
-
 
 class ComputeError(Exception):
     """A derived table can't be computed. The message says what to do; running again helps after that."""
@@ -55,28 +40,6 @@ class ComputeError(Exception):
 def query_of(table: Table) -> str:
     """The SQL that makes a table."""
     return (files("clopos_assets") / "sql" / table.group / f"{table.name}.sql").read_text(encoding="utf-8")
-
-
-def connect() -> duckdb.DuckDBPyConnection:
-    """A connection of its own to the in-memory database of this process, with the macros that the SQL uses.
-
-    Connections see nothing of each other's views, and share one bound on memory.
-    """
-    return _database(os.getpid()).cursor()
-
-
-@cache
-def _database(_process: int) -> duckdb.DuckDBPyConnection:
-    # Opened once: it takes as long as a table of an ordinary shift date. Of a process that was forked none is left.
-    # What does not fit in memory goes where temporary files go, not into the current folder.
-    spill = str(Path(tempfile.gettempdir()) / "clopos_assets")
-    database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": spill})
-    database.execute("set enable_progress_bar = false")
-    # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
-    # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
-    database.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-    database.execute(_ROUND_HALF_EVEN)
-    return database
 
 
 def select(
@@ -230,7 +193,8 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
     its trailing inputs as far as they are materialized.
 
     Raises ComputeError where an input is not materialized, or where another run has changed what an input was computed
-    from and the two do not go together any more; LakeError where one can't be read.
+    from and the two do not go together any more; LakeError where one can't be read; ContractError where the rows are
+    not what the table declares; duckdb.Error, for which `database.in_words` has words, where DuckDB can't.
     """
     try:
         return _compute(lake, connection, table, shift_date, rules)
@@ -274,18 +238,13 @@ def _compute(
     return made
 
 
-def set_threads(connection: duckdb.DuckDBPyConnection, *, for_few_rows: bool) -> None:
-    """Run this process' queries from now on in one thread, or in all: sharing few rows takes longer than the work."""
-    connection.execute("set threads = 1" if for_few_rows else "reset threads")
-
-
 def _is_small(lake: Lake, table: Table, shift_date: str, window: Sequence[str]) -> bool:
     """Whether all that a table is made from are small files; what an object store holds is not weighed."""
     if lake.folder is None:
         return False
-    files = [(name, shift_date) for name in table.inputs] + [(name, day) for name in table.trailing for day in window]
+    read = [(name, shift_date) for name in table.inputs] + [(name, day) for name in table.trailing for day in window]
     try:
-        return sum(lake.path(TABLES[name], day).stat().st_size for name, day in files) < _SMALL_BYTES
+        return sum(lake.path(TABLES[name], day).stat().st_size for name, day in read) < _SMALL_BYTES
     except FileNotFoundError:  # which is told when it is read
         return False
 

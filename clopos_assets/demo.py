@@ -155,7 +155,7 @@ def port_is_taken(port: int, error: OSError) -> DemoError:
 def _environment(options: DemoOptions, settings: Mapping[str, str], start_date: date) -> Iterator[None]:
     """The demo's settings in place of the user's own, for this process and the UI's."""
     before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith("CLOPOS_")]:
+    for name in [name for name in os.environ if name.upper().startswith("CLOPOS_")]:
         del os.environ[name]
     os.environ.update(settings)
     os.environ.update(
@@ -195,7 +195,9 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
             for event in result.get_step_failure_events()
             if event.step_failure_data.user_failure_data is not None
         ]
-        raise DemoError("; ".join(reasons) or "a step failed: see the run in the Dagster UI with --ui")
+        home = os.environ["DAGSTER_HOME"]
+        look = f"DAGSTER_HOME={home} dagster dev -m clopos_assets.definitions"
+        raise DemoError("; ".join(reasons) or f"a step failed, and its run tells why: {look}")
 
 
 def _print_cost(console: Console, lake: Lake, days: Sequence[str]) -> None:

@@ -231,9 +231,10 @@ class Lake:
 
     def wait_for(self, shift_date: str, receipt_id: int, venue_id: int) -> None:
         """Note that a receipt belongs to a shift date that is not made yet, in place of a note of another venue."""
-        others = {self.waiting(shift_date).get(receipt_id, venue_id)} - {venue_id}
-        self._write(f"_waiting/{shift_date}/{receipt_id}.{venue_id}", b"")
-        self.store.remove(f"_waiting/{shift_date}/{receipt_id}.{other}" for other in others)  # last: it waits meanwhile
+        folder, note = f"_waiting/{shift_date}", f"{receipt_id}.{venue_id}"
+        others = {name for name in self.store.list(folder) if name.startswith(f"{receipt_id}.")} - {note}
+        self._write(f"{folder}/{note}", b"")
+        self.store.remove(f"{folder}/{other}" for other in others)  # last: it waits meanwhile
 
     def waiting(self, shift_date: str) -> dict[int, int]:
         """Receipts noted for a shift date, with their venue: receipt id → venue id."""
@@ -389,10 +390,8 @@ def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | Non
 
 
 def _notes_of(file: pq.ParquetFile) -> dict[str, str]:
-    metadata = file.metadata.metadata or {}
-    return {
-        key.removeprefix(_NOTES).decode(): value.decode() for key, value in metadata.items() if key.startswith(_NOTES)
-    }
+    noted = (file.metadata.metadata or {}).items()
+    return {name.removeprefix(_NOTES).decode(): text.decode() for name, text in noted if name.startswith(_NOTES)}
 
 
 def _name(table: Table, shift_date: str) -> str:

@@ -12,12 +12,13 @@ from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from time import strptime
-from typing import Annotated, Literal, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clopos_assets.clopos.address import check_address
 
 VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
 # A bucket, and perhaps folders in it; what some reader would take for a pattern or a query, or writes otherwise in an
@@ -90,17 +91,7 @@ _Secret = Annotated[SecretStr | None, BeforeValidator(_read_credential)]
 
 def _read_base_url(value: object) -> object:
     if isinstance(value, str):
-        parts = urlsplit(value)
-        if not value.isprintable() or " " in value or parts.port == 0:
-            raise ValueError("no address")
-        (parts.hostname or "").encode("idna")  # a host of this name can be looked for
-        if parts.path.rstrip("/").rpartition("/")[2] in ("v1", "v2"):
-            raise ValueError("ends with a version")
-        loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
-        if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
-            raise ValueError("neither https nor loopback")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("more than an address")
+        check_address(value)
         return value.rstrip("/")
     return value
 
@@ -155,7 +146,7 @@ class Settings(BaseSettings):
         date(2025, 1, 1),
         ge=FIRST_DAY,
         lt=LAST_DAY,
-        description="a date as YYYY-MM-DD, such as 2025-01-01",
+        description="a date from 1970 on as YYYY-MM-DD, such as 2025-01-01",
     )
     timezone: Annotated[ZoneInfo, BeforeValidator(_read_zone)] = Field(
         ZoneInfo("Asia/Baku"), description="a time zone by its IANA name, such as Asia/Baku"
@@ -167,20 +158,32 @@ class Settings(BaseSettings):
     list_days_after: int = Field(1, ge=0, le=366, description="a number of days from 0 to 366")
     requests_per_window: int = Field(300, ge=1, description="a whole number from 1")
     window_seconds: float = Field(
-        60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, such as 60"
+        60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, up to 86400, such as 60"
     )
     poll_seconds: int = Field(300, ge=30, le=86_400, description="a whole number of seconds from 30 to 86400")
     sweep_days: int = Field(14, ge=1, le=366, description="a number of days from 1 to 366")
     allow_mass_removal: bool = Field(False, description="true or false")
     personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")
     money_tolerance: Decimal = Field(
-        Decimal("0.01"), ge=0, lt=10**6, decimal_places=6, description="an amount from 0, such as 0.01"
+        Decimal("0.01"),
+        ge=0,
+        lt=10**6,
+        decimal_places=6,
+        description="an amount from 0 and below a million, to six places, such as 0.01",
     )
     quantity_tolerance: Decimal = Field(
-        Decimal("0.000001"), ge=0, lt=10**6, decimal_places=6, description="a quantity from 0, such as 0.000001"
+        Decimal("0.000001"),
+        ge=0,
+        lt=10**6,
+        decimal_places=6,
+        description="a quantity from 0 and below a million, to six places, such as 0.000001",
     )
     cost_unit: Decimal = Field(
-        Decimal("0.01"), gt=0, lt=10**6, decimal_places=6, description="an amount above 0, such as 0.01"
+        Decimal("0.01"),
+        gt=0,
+        lt=10**6,
+        decimal_places=6,
+        description="an amount above 0 and below a million, to six places, such as 0.01",
     )
     standard_days: int = Field(28, ge=1, le=366, description="a number of days from 1 to 366")
 
@@ -260,10 +263,12 @@ class Settings(BaseSettings):
             if venues in missing:
                 remedies.append(f"name the venues in {venues} by id, such as 1,2, because v1 can't list them")
             raise SettingsError(f"{', '.join(missing)} {verb} not set: {'; '.join(remedies)}")
-        secret = self.client_secret
         integrator_id = "" if self.api_version == "v1" else self.integrator_id
-        given = (self.client_id, secret.get_secret_value() if secret else None, self.brand, integrator_id)
-        return cast("tuple[str, str, str, str]", given)
+        assert self.client_id, "not missing"
+        assert self.client_secret, "not missing"
+        assert self.brand, "not missing"
+        assert integrator_id is not None, "not missing"
+        return self.client_id, self.client_secret.get_secret_value(), self.brand, integrator_id
 
 
 def variable(field: str) -> str:

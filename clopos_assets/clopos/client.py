@@ -144,8 +144,8 @@ class Clopos:
     async def list_last_changed(self, page: int, venue_id: int | None) -> Page:
         """One page, counted from 1, of all receipts of the venue with their lines, the one changed last first.
 
-        By `updated_at`, whatever the days of creation; how equal times follow each other is not documented. Pages
-        are as long as the first that comes: a later one may have moved on, as the list changes while it is read.
+        By `updated_at`, whatever the days of creation; how equal times follow each other is not documented. What a
+        page holds moves on to the next as the list changes while it is read.
         https://developer.clopos.com/api-reference/v2/receipts/get-receipts
         """
         name = f"GET {self._dialect.address('/receipts')} (last changed, page {page}{_of_venue(venue_id)})"

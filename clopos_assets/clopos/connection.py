@@ -1,9 +1,9 @@
 """Where Clopos is, who asks, and how patiently. Values only; nothing here sends."""
 
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
+from clopos_assets.clopos.address import check_address, is_this_machine
 from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.errors import CloposRefusedError
 
@@ -62,36 +62,13 @@ class Connection:
     @property
     def is_local(self) -> bool:
         """Whether the address is this machine."""
-        return _is_loopback(urlsplit(self.base_url))
+        return is_this_machine(urlsplit(self.base_url).hostname or "")
 
 
 def _check_address(base_url: str) -> None:
-    advice = "it takes an address such as https://integrations.clopos.com/open-api"
     try:
-        url = urlsplit(base_url)
-        port_is_fine = url.port is None or url.port > 0
-    except ValueError:
-        raise CloposRefusedError(f"CLOPOS_BASE_URL is not an address: {advice}") from None
-    if url.scheme not in ("http", "https") or not url.hostname or not port_is_fine:
-        raise CloposRefusedError(f"CLOPOS_BASE_URL is not an http address: {advice}")
-    if url.username is not None or url.password is not None or url.query or url.fragment:
-        raise CloposRefusedError(f"CLOPOS_BASE_URL holds a user, a query or a fragment: {advice}")
-    if not base_url.isprintable() or " " in base_url:
-        raise CloposRefusedError(f"CLOPOS_BASE_URL holds blanks or control characters: {advice}")
-    if url.path.rstrip("/").rpartition("/")[2] in ("v1", "v2"):
-        raise CloposRefusedError(f"CLOPOS_BASE_URL ends with a version, which CLOPOS_API_VERSION sets: {advice}")
-    if url.scheme == "http" and not _is_loopback(url):
+        check_address(base_url)
+    except ValueError as error:
         raise CloposRefusedError(
-            f"CLOPOS_BASE_URL would send the credentials to {url.hostname} unencrypted: use https (http is for "
-            "this machine only)"
-        )
-
-
-def _is_loopback(url: SplitResult) -> bool:
-    host = url.hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+            f"CLOPOS_BASE_URL {error}: it takes an address such as https://integrations.clopos.com/open-api"
+        ) from None

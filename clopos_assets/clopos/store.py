@@ -177,6 +177,7 @@ def _read(file: int, size: int) -> _Record | None:
 
 
 def decode_state(kind: type[S], body: bytes) -> S | None:
+    """What was stored; None where it is damaged, or of another kind."""
     try:
         return msgspec.msgpack.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -132,9 +132,11 @@ def _find_proxy(connection: Connection) -> URL | None:
     if connection.is_local or proxy_bypass(host):
         return None
     proxies = getproxies()
+    name = "HTTPS_PROXY" if proxies.get("https") else "ALL_PROXY"
     address = proxies.get("https") or proxies.get("all")
     if not address:
         return None
+    advice = f"set HTTPS_PROXY to an address such as http://proxy.example:3128, or NO_PROXY to {host}"
     # Nothing of the address is shown: it may hold a password.
     try:
         proxy = URL(address if "://" in address else f"http://{address}")
@@ -142,9 +144,9 @@ def _find_proxy(connection: Connection) -> URL | None:
     except ValueError:
         is_address = False
     if not is_address or proxy.scheme not in ("http", "https", "socks4", "socks5", "socks5h"):
-        raise CloposRefusedError("HTTPS_PROXY is not an address such as http://proxy.example:3128") from None
+        raise CloposRefusedError(f"{name} is not the address of a proxy: {advice}") from None
     if proxy.scheme not in ("http", "https"):
-        raise CloposRefusedError("HTTPS_PROXY names a SOCKS proxy: only http and https proxies are supported")
+        raise CloposRefusedError(f"{name} names a SOCKS proxy, and only http and https ones are supported: {advice}")
     return proxy
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.ingest.made import IngestError
+from clopos_assets.ingest.made import ASK_CLOPOS, IngestError
 from clopos_assets.ingest.stored import Handled
 from clopos_assets.ingest.versions import Version, Versions, read_untold, read_versions, staged_as
 from clopos_assets.lake import Lake
@@ -178,7 +178,7 @@ def read_operations(items: Sequence[Mapping[str, object]] | None, receipt: Close
                 raise RowError("it stands twice in one answer, with different content")
         except RowError as error:
             raise IngestError(
-                f"receipt {receipt.receipt_id}: stock operation {name_of(item.get('id'))}: {error}"
+                f"receipt {receipt.receipt_id}: stock operation {name_of(item.get('id'))}: {error}{ASK_CLOPOS}"
             ) from None
     return list(rows.values())
 

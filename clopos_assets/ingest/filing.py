@@ -78,7 +78,11 @@ class Plan:
                 f"receipt_products of shift date {self.shift_date} is missing, and the lines of {len(kept)} receipts "
                 "with it: make that shift date again, for all its venues"
             )
-        if not allow_mass_removal and is_mass_removal(len(self.leaving), len(self.stored.venues)):
+        self.refuse_mass_removal(allow=allow_mass_removal)
+
+    def refuse_mass_removal(self, *, allow: bool) -> None:
+        """Raise IngestError where more leave than may, as far as is known."""
+        if not allow and is_mass_removal(len(self.leaving), len(self.stored.venues)):
             raise IngestError(mass_removal_message(self.shift_date, len(self.leaving), len(self.stored.venues)))
 
 
@@ -118,15 +122,17 @@ class Filing:
         for _ in range(len(given) + 1):  # each time round, at least one plan is given up
             self._plans = {day: plan.copy() for day, plan in given.items()}
             unhad = self._try(locked, moves)
-            if not unhad:
+            if unhad is None:
                 return
+            assert unhad, "a date that can't be had fails the plans that need it"
             for shift_date, reason in unhad.items():
                 self._made.fail(shift_date, reason)
                 del given[shift_date]
             moves = [(origin, entry) for origin, entry in moves if origin in given]
 
-    def _try(self, locked: set[str], moves: Sequence[tuple[str, Entry]]) -> dict[str, str]:
-        """Write every plan, or none: the plans that have to do with a date that can't be had, and why."""
+    def _try(self, locked: set[str], moves: Sequence[tuple[str, Entry]]) -> dict[str, str] | None:
+        """Write every plan; or none, and give those that have to do with a date that can't be had, and why."""
+        in_range = frozenset(self._plans)
         for _, entry in moves:
             plan = self._plans.get(entry.shift_date)
             if plan is not None:
@@ -137,13 +143,13 @@ class Filing:
         strangers = [(origin, entry) for origin, entry in moves if entry.shift_date not in self._plans]
         entering = self._entering([entry for _, entry in strangers])
         theirs = {entry.shift_date for _, entry in strangers}
-        to_hold = set(theirs)
+        to_hold = theirs
         sources: dict[str, dict[int, str]] = {}
 
         def concerned(shift_date: str, reason: str) -> dict[str, str]:
             placed = set(sources.get(shift_date, {}).values())
             origins = {origin for origin, entry in strangers if entry.shift_date in {shift_date, *placed}}
-            return dict.fromkeys(origins | (placed & self._plans.keys()), reason)
+            return dict.fromkeys(origins | (placed & in_range), reason)
 
         for _ in range(_MOST_LOOKS):
             with ExitStack() as held:
@@ -156,9 +162,9 @@ class Filing:
                 # Of two runs that file a receipt at once, neither would see where the other puts it.
                 held.enter_context(self._lake.locked([RECEIPTS.name], seconds=LOCK_SECONDS))
                 sources = self._sources(entering)
-                outside = theirs | (sources.keys() - self._plans.keys())
+                outside = theirs | (sources.keys() - in_range)
                 if outside - to_hold:
-                    to_hold |= outside
+                    to_hold = outside
                     continue  # dates come before the rest, so that two runs never wait for each other
                 for shift_date in sorted(outside):
                     try:
@@ -169,9 +175,9 @@ class Filing:
                 self._place(strangers, sources, outside)
                 self._write_all()
                 self._settle(moves)
-                return {}
+                return None
         reason = "other runs keep moving its receipts: run this again when they have ended"
-        return dict.fromkeys(self._plans, reason)
+        return dict.fromkeys(in_range, reason)
 
     def _place(
         self,

@@ -26,6 +26,10 @@ NOBODY = "nobody"
 """Whose marks stand for changes that were not meant to be followed at once: raw tables were made, and no others."""
 
 
+ASK_CLOPOS = ": run this again, and ask Clopos about it if it stays"
+"""What to do about an answer that makes no sense."""
+
+
 class IngestError(Exception):
     """A shift date can't be made from what the API said. The message says whether running again helps."""
 
@@ -40,7 +44,7 @@ class Scope:
 
     The list filters on `created_at`; a shift date is sought in the days from `days_before` before it to
     `days_after` after it, both inclusive. `brand` is who signs the lake, None: nobody. `run_id` names who is making, in
-    the marks of what is about to change.
+    the marks of what is about to change. `clock` gives now, with a time zone.
     """
 
     venue_ids: str | tuple[int, ...] | None

@@ -18,6 +18,7 @@ from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_opera
 from clopos_assets.ingest.filing import Filing, Plan
 from clopos_assets.ingest.listed import staged_operations, unstage_operations
 from clopos_assets.ingest.made import (
+    ASK_CLOPOS,
     LOCK_SECONDS,
     OUTSIDE_LOCK_SECONDS,
     Facts,
@@ -245,7 +246,7 @@ class _Making:
         try:
             return None if items is None else [self._scope.privacy.stored(item) for item in items]
         except RowError as error:
-            raise IngestError(f"receipt {receipt.receipt_id}: its stock operations: {error}") from None
+            raise IngestError(f"receipt {receipt.receipt_id}: its stock operations: {error}{ASK_CLOPOS}") from None
 
     async def _ask_one(self, day: Day, receipt: ClosedReceipt, kept: bytes | None) -> None:
         if kept is not None:
@@ -275,6 +276,7 @@ class _Making:
             found = await ask_receipt(self._clopos, self._scope, receipt.receipt_id, receipt.venue_id, receipt.version)
             if found is None:
                 plan.leaving[receipt.receipt_id] = None
+                plan.refuse_mass_removal(allow=self._scope.allow_mass_removal)  # before all of them are asked for
             elif found.version == receipt.version and not self._clopos.receipts_hold_operations:
                 day.take(receipt, [])  # it stands as listed; it just deducted nothing
             elif found.shift_date == day.shift_date:

@@ -15,6 +15,7 @@ from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
 from clopos_assets.ingest.filing import Filing, Plan, is_mass_removal, mass_removal_message
 from clopos_assets.ingest.listed import stage_operations
 from clopos_assets.ingest.made import (
+    ASK_CLOPOS,
     LOCK_SECONDS,
     Facts,
     IngestError,
@@ -66,8 +67,8 @@ async def make_receipts(
 ) -> Made:
     """Make receipts and their lines for shift dates, listing each stretch of consecutive ones once.
 
-    A shift date that can't be made is in `bad` of the result, with the reason, and leaves its partition as it
-    was; the others are written.
+    A shift date that can't be made is in `bad` of the result, with the reason, and leaves its partition as it was,
+    but for receipts that move from or to another date; the others are written.
     """
     made = Made()
     stretches = stretches_of(shift_dates)
@@ -154,7 +155,7 @@ async def _plan_all(
         wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
         if wrong:
             more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-            made.fail(shift_date, f"{wrong[0]}{more}")
+            made.fail(shift_date, f"{wrong[0]}{more}{ASK_CLOPOS}")
             continue
         # The stretch shares one listing: each date bears its part, so that sums over dates are true.
         facts: Facts = {
@@ -297,7 +298,7 @@ async def ask_receipt(
             brings_operations=brings_operations,
         )
         if batch.bad:
-            raise IngestError(str(batch.bad[0]))
+            raise IngestError(f"{batch.bad[0]}{ASK_CLOPOS}")
         return batch.entries[0]
 
     entry = read(brings_operations=clopos.receipts_hold_operations)

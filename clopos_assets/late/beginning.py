@@ -13,12 +13,16 @@ LATE_STAMPS = timedelta(days=3)
 """How far a change may be dated back: by a till that was offline, or by clocks that do not agree."""
 
 
+# Before any receipt; some days before the first of all times there are none.
+_EARLIEST = "1970-01-04 00:00:00"
+
+
 def known_until(lake: Lake, venues: Iterable[str], settled: str) -> dict[str, str]:
     """Up to when all changes of a venue are in the lake, whichever shift date they concern: a time, inclusive.
 
     That is three days before the earliest over the shift dates, each of which was last made at a time of its own: a
     change may be dated back. Empty while nothing is materialized. `settled` is the latest time that may be given.
-    Reads the notes of every shift date.
+    Times are the venue's, as the API writes them. Reads the notes of every shift date.
     """
     named = list(venues)
     known: dict[str, str] = {}
@@ -27,7 +31,7 @@ def known_until(lake: Lake, venues: Iterable[str], settled: str) -> dict[str, st
         rest = min(of_date.values()) if of_date else _last_change(lake, shift_date, settled)
         for venue in named:
             known[venue] = min(known.get(venue, settled), of_date.get(venue, rest))
-    return {venue: str(datetime.fromisoformat(stamp) - LATE_STAMPS) for venue, stamp in known.items()}
+    return {venue: str(datetime.fromisoformat(max(stamp, _EARLIEST)) - LATE_STAMPS) for venue, stamp in known.items()}
 
 
 def _read_note(notes: Mapping[str, str]) -> dict[str, str]:

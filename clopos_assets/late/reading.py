@@ -55,7 +55,7 @@ async def read_changes(fetch: Fetch, reading: Reading, settled: str, pages: int)
     The newest comes first, down to `reading.newest`, inclusive; then what was left unread earlier, for which half of
     the `pages` that there are is kept: while it lasts, a newest part that takes more is read anew the next time. Of two
     readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
-    in the list: what is later, or from a till whose clock is ahead, is read again next time.
+    in the list, as the API writes times: what is later, or from a till whose clock is ahead, is read again next time.
 
     Raises CloposAnswerError where the list is not in order, CloposUnavailableError where it changes too fast.
     """

@@ -7,7 +7,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.compute import MANY, select, set_threads
+from clopos_assets.compute import MANY, select
+from clopos_assets.database import in_words, set_threads
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index, damaged, in_days
@@ -78,10 +79,11 @@ def make_stock_ledger(
                 damaged(lake)
                 made = Made()
                 _Making(lake, connection, asked, made, run_id).run()
-    except (LakeError, DamagedIndexError) as error:
+    except (LakeError, DamagedIndexError, duckdb.Error) as error:
+        reason = in_words(error) if isinstance(error, duckdb.Error) else str(error)
         for shift_date in asked:
             if shift_date not in made.facts.get(STOCK_LEDGER.name, {}):
-                made.fail(shift_date, str(error))
+                made.fail(shift_date, reason)
     return made
 
 
@@ -194,7 +196,7 @@ class _Making:
             elif shift_date not in self._asked:
                 return
             self._made.add(STOCK_LEDGER, shift_date, _facts(rows))
-        except (ContractError, LakeError, duckdb.OutOfMemoryException) as error:
+        except (ContractError, LakeError, duckdb.Error) as error:
             self._fail(shift_date, error)
 
     def _stamps_of(self, shift_date: str) -> str:
@@ -208,7 +210,7 @@ class _Making:
             return False  # it can't be read: a reason to write it again
 
     def _fail(self, shift_date: str, error: Exception) -> None:
-        self._made.fail(shift_date, str(error).splitlines()[0])
+        self._made.fail(shift_date, in_words(error) if isinstance(error, duckdb.Error) else str(error))
         # What is wrong with the rows is wrong the next time too; anything else is tried again with the next making.
         self._interrupted |= not isinstance(error, ContractError)
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.access import Access
-from clopos_assets.compute import ComputeError, compute, connect
+from clopos_assets.compute import ComputeError, compute
+from clopos_assets.database import connect, in_words
 from clopos_assets.findings import follow_findings
 from clopos_assets.ingest.made import LOCK_SECONDS, Facts, Made
 from clopos_assets.lake import LakeError
@@ -29,7 +30,6 @@ from clopos_assets.tables import (
 )
 from clopos_assets.tables.shape import Partition
 
-_FAILURES = (ComputeError, ContractError, LakeError, duckdb.Error)
 _Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
 
 
@@ -82,8 +82,10 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                 if table is DAILY_COGS and before is not None:
                     figures |= _change_of_cost(before.rows, rows)
                 made.add(table, shift_date, figures)
-            except _FAILURES as error:
-                made.fail(shift_date, str(error).splitlines()[0])
+            except (ComputeError, ContractError, LakeError) as error:
+                made.fail(shift_date, str(error))
+            except duckdb.Error as error:
+                made.fail(shift_date, in_words(error))
     return made
 
 
@@ -102,11 +104,5 @@ def _change_of_cost(before: pa.Table, after: pa.Table) -> Facts:
 
 
 def _make_ledger(access: Access, run: Run, shift_dates: Sequence[str]) -> Made:
-    try:
-        with connect() as connection:
-            return make_stock_ledger(access.lake, connection, shift_dates, run.run_id)
-    except _FAILURES as error:
-        made = Made()
-        for shift_date in shift_dates:
-            made.fail(shift_date, str(error).splitlines()[0])
-        return made
+    with connect() as connection:
+        return make_stock_ledger(access.lake, connection, shift_dates, run.run_id)

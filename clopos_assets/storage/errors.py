@@ -4,6 +4,7 @@ import errno
 
 # A folder where a file belongs, or the other way round.
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
+_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 
 
 class LakeError(Exception):
@@ -26,6 +27,9 @@ def busy(name: str) -> BusyError:
 
 def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeError:
     """A folder does not take what is written to it; `setting` says where it is set."""
+    if error.errno in _TOO_MANY_OPEN:
+        remedy = "make fewer shift dates at once, or allow more open files (ulimit -n)"
+        return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, and run again")
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
     if error.errno in _IN_THE_WAY:
         remedy = f"see what is in the way at {error.filename2 or error.filename}, and remove it"
@@ -34,9 +38,9 @@ def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeE
 
 def unreadable(place: str, error: OSError) -> LakeError:
     """A file or folder can't be read, whatever is in it."""
-    remedy = (
-        "see what is there in its place, and remove that"
-        if error.errno in _IN_THE_WAY
-        else "allow this user to read it"
-    )
+    remedy = "allow this user to read it"
+    if error.errno in _IN_THE_WAY:
+        remedy = "see what is there in its place, and remove that"
+    if error.errno in _TOO_MANY_OPEN:
+        remedy = "make fewer shift dates at once, or allow more open files (ulimit -n)"
     return LakeError(f"{place} can't be read ({error.strerror}): {remedy}, and run again")

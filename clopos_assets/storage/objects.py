@@ -27,6 +27,8 @@ _TRIES = 2
 # without end otherwise; a sensor's tick, which begins with a listing, has a minute.
 _LONGEST_SECONDS = 300.0
 _LOOK_SECONDS = 40.0
+_ONE_CALL = 5 * 2**30 // 2
+"""Bytes: of what is shorter than twice that, which is the most that S3 takes at once, s3fs makes one call."""
 _MOST_REMOVED = 1000
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
 
@@ -70,7 +72,7 @@ class ObjectStore:
     def write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
         """See `Store`."""
         whole = body if isinstance(body, bytes) else body.to_pybytes()
-        self._ask("written", lambda files: files._pipe_file(f"{self._path}/{name}", whole))
+        self._ask("written", lambda files: files._pipe_file(f"{self._path}/{name}", whole, chunksize=_ONE_CALL))
 
     def stamp(self, name: str) -> Stamp | None:
         """See `Store`."""

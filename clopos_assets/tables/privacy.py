@@ -39,7 +39,7 @@ def derive_key(client_secret: str, brand: str) -> bytes:
 
 @lru_cache(maxsize=4096)
 def is_personal(name: str) -> bool:
-    """Whether a field is one of the three, or by its name a part of one, such as `customer_phone`; ids are not."""
+    """Whether a field is one of the three, or by its name a part of one (`customer_phone`), but no `customer_id`."""
     snake = _JOINT.sub("_", name).lower()
     return _NAMES.search(snake) is not None and _IDS.fullmatch(snake) is None
 

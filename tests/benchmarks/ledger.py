@@ -18,7 +18,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from clopos_assets.compute import MEMORY_LIMIT, connect, query_of, registered
+from clopos_assets.compute import query_of, registered
+from clopos_assets.database import MEMORY_LIMIT, connect
 from clopos_assets.lake import Lake
 from clopos_assets.ledger import OTHER_OPERATIONS, make_stock_ledger
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS, Kind, Table

@@ -26,7 +26,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from clopos_assets.compute import MEMORY_LIMIT, Rules, compute, connect, query_of, registered, select
+from clopos_assets.compute import Rules, compute, query_of, registered, select
+from clopos_assets.database import MEMORY_LIMIT, connect
 from clopos_assets.lake import Lake
 from clopos_assets.tables import (
     COST,

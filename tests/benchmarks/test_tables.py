@@ -5,7 +5,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from clopos_assets.compute import connect, query_of, select
+from clopos_assets.compute import query_of, select
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.tables import INGREDIENT_USAGE, LINE_COGS, RECIPE_OBSERVED
 from tests.benchmarks.made_up import make_day

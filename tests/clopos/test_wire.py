@@ -247,7 +247,11 @@ def test_the_proxy_of_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("address", "message"), [(f"socks5://u:{SECRET}@p:1", "SOCKS"), (f"gopher://u:{SECRET}@p", "not an address")]
+    ("address", "message"),
+    [
+        (f"socks5://u:{SECRET}@p:1", "SOCKS"),
+        (f"gopher://u:{SECRET}@p", "HTTPS_PROXY is not the address of a proxy: .*, or NO_PROXY to api.example"),
+    ],
 )
 def test_proxies_that_are_refused(environment: pytest.MonkeyPatch, address: str, message: str) -> None:
     environment.setenv("HTTPS_PROXY", address)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clopos_assets.compute import Rules, compute, connect, select
+from clopos_assets.compute import Rules, compute, select
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.tables import COST, TABLES
 from tests.golden.period import DAYS, OPERATIONS, RECEIPTS, assert_golden, expected_rows

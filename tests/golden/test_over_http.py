@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from clopos_assets.clopos.dialect import V1, V2, Dialect
-from clopos_assets.compute import Rules, compute, connect
+from clopos_assets.compute import Rules, compute
+from clopos_assets.database import connect
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import COST
 from tests.golden.period import DAYS, assert_golden

@@ -12,18 +12,19 @@ PACKAGE = Path(clopos_assets.__file__).parent
 TESTS = Path(__file__).parents[1]
 
 _RAW = frozenset({"clopos", "tables", "storage", "lake", "origin", "ingest"})
-_RUN = _RAW | {"compute", "settings", "ledger", "findings", "monthly"}
+_RUN = _RAW | {"database", "compute", "settings", "ledger", "findings", "monthly"}
 KNOWS: dict[str, frozenset[str]] = {
     "clopos": frozenset(),
     "tables": frozenset(),
-    "settings": frozenset(),
+    "settings": frozenset({"clopos"}),
     "sandbox": frozenset(),
     "storage": frozenset(),
     "lake": frozenset({"tables", "storage"}),
     "origin": frozenset({"tables", "lake"}),
     "ingest": frozenset({"clopos", "tables", "lake", "origin"}),
-    "compute": frozenset({"tables", "lake"}),
-    "ledger": frozenset({"tables", "lake", "compute", "ingest"}),
+    "database": frozenset(),
+    "compute": frozenset({"tables", "lake", "database"}),
+    "ledger": frozenset({"tables", "lake", "database", "compute", "ingest"}),
     "findings": frozenset({"tables"}),
     "monthly": frozenset({"tables", "lake"}),
     "late": _RAW,

@@ -9,6 +9,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clopos_assets.ingest.made import ASK_CLOPOS
 from clopos_assets.tables import RECEIPTS
 from tests.ingest.shop import Shop, open_shop
 
@@ -43,7 +44,7 @@ def test_two_venues_that_list_one_receipt_fail_its_dates(tmp_path: Path) -> None
         ours = shop.world.receipt(5)
         answer_by_venue(shop, {1: [ours], 2: [ours | {"venue_id": 2, "shift_date": "2026-01-20"}]})
         made = shop.make_receipts(*DAYS)
-        assert made.bad == dict.fromkeys(DAYS, "receipt 5: venues 1 and 2 both list it")
+        assert made.bad == dict.fromkeys(DAYS, f"receipt 5: venues 1 and 2 both list it{ASK_CLOPOS}")
 
 
 def test_a_receipt_that_waits_does_not_take_the_place_of_another_venue_s(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from clopos_assets.clopos.dialect import V1, V2
-from clopos_assets.compute import Rules, compute, connect
+from clopos_assets.compute import Rules, compute
+from clopos_assets.database import connect
 from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, Quirks, Sandbox, World
 from clopos_assets.tables import COST, RAW, RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
 from tests.ingest.shop import NOW, Shop, days_from, open_shop, operation

@@ -103,6 +103,13 @@ def test_a_receipt_waits_for_the_venue_that_was_noted_last(place: Place, lake: L
         assert place.names() == {f"_waiting/{DAY}/101.{venue_id}", f"_waiting/{DAY}/102.5"}
 
 
+def test_notes_that_a_crash_left_beside_each_other_give_way_together(place: Place, lake: Lake) -> None:
+    for venue_id in (1, 2):
+        lake.store.write(f"_waiting/{DAY}/101.{venue_id}", b"")
+    lake.wait_for(DAY, 101, 3)
+    assert place.names() == {f"_waiting/{DAY}/101.3"}
+
+
 def test_a_note_of_another_venue_stays_until_the_new_one_is_written(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from clopos_assets.compute import Rules, compute, connect, open_partition, registered
+from clopos_assets.compute import Rules, compute, open_partition, registered
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import DAILY_COGS, RECEIPT_PRODUCTS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, Table
 from tests.assets.conftest import Project, project

@@ -61,6 +61,13 @@ def test_a_time_after_the_present_is_not_believed(shop: Shop) -> None:
     assert known(shop, [""]) == {"": "2026-01-20 12:30:00"}
 
 
+def test_three_days_before_the_first_of_all_times_there_are_none(shop: Shop) -> None:
+    shop.sell(4, "2026-01-21", updated_at="0001-01-01 00:00:00")
+    shop.make("2026-01-21")
+    note(shop, "2026-01-21", {"1": "0001-01-01 00:00:00"})
+    assert known(shop, ["1"]) == {"1": "1970-01-04 00:00:00"}
+
+
 def test_a_date_without_receipts_is_known_until_it_began(shop: Shop) -> None:
     shop.make("2026-01-19", "2026-01-20", "2026-01-21")
     assert known(shop, [""]) == {"": "2026-01-20 12:30:00"}  # one listing for all of them

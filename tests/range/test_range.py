@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clopos_assets.compute import Rules, connect
+from clopos_assets.compute import Rules
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, Sandbox
 from clopos_assets.tables import COST, RAW

@@ -18,7 +18,7 @@ import clopos_assets.access
 import clopos_assets.clopos.client
 import clopos_assets.line.derived
 from clopos_assets.clopos.connection import Connection
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from tests.simulation.events import Event, history_of, venues_of
 from tests.simulation.planted import planted
 from tests.simulation.server import Server, serving

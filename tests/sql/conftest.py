@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from tests.sql.day import Day
 
 

@@ -94,7 +94,9 @@ def test_a_port_of_the_ui_that_is_taken(home: Path) -> None:
 
 
 def test_the_users_own_settings_do_not_reach_the_demo(home: Path) -> None:
-    env = environment(CLOPOS_BASE_URL="https://integrations.clopos.com/open-api", CLOPOS_VENUE_IDS="77")
+    env = environment(
+        CLOPOS_BASE_URL="https://integrations.clopos.com/open-api", CLOPOS_VENUE_IDS="77", clopos_sweep_days="none"
+    )
     ended = run(["clopos_assets", "demo", "--home", str(home), *SIZE], env)
     assert ended.returncode == 0, ended.stderr
 

@@ -4,7 +4,7 @@ from functools import partial
 import duckdb
 import pytest
 
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from tests.variance.books import findings_of_rows
 from tests.variance.sale import Find
 

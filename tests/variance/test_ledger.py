@@ -12,7 +12,8 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clopos_assets.compute import connect, select
+from clopos_assets.compute import select
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.ledger import OTHER_OPERATIONS, make_stock_ledger
 from clopos_assets.sandbox import History

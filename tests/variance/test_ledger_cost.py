@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_LEDGER, Table
 from tests.variance.ledger_world import World, assert_ledger, day_after, make

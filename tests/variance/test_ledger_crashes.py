@@ -10,7 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger import make_stock_ledger
 from clopos_assets.tables import STOCK_LEDGER, STOCK_OPERATIONS

@@ -8,7 +8,7 @@ from random import Random
 import duckdb
 import pytest
 
-from clopos_assets.compute import connect
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.ledger import make_stock_ledger
 from clopos_assets.ledger.index import Index

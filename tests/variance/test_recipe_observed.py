@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from clopos_assets.compute import Rules, connect
+from clopos_assets.compute import Rules
+from clopos_assets.database import connect
 from tests.oracle import Row
 from tests.sql.day import pick
 from tests.variance.usage_days import RICE, TO_RECIPES, Kitchen, Takes, Till, day_of

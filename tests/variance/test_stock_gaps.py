@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from clopos_assets.compute import Rules, compute, connect, select
+from clopos_assets.compute import Rules, compute, select
+from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_GAPS, STOCK_LEDGER, ContractError
 from tests.oracle import differences

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clopos_assets.compute import Rules, connect, query_of, select
+from clopos_assets.compute import Rules, query_of, select
+from clopos_assets.database import connect
 from clopos_assets.tables import RECIPE_OBSERVED, TABLES, USAGE_VARIANCE, ContractError, Table
 from tests.golden.period import DAYS, OPERATIONS, expected_rows
 from tests.sql.day import pick

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from clopos_assets.compute import Rules, connect
+from clopos_assets.compute import Rules
+from clopos_assets.database import connect
 from clopos_assets.sandbox import History, HistoryOptions
 from tests.oracle import Json, Row, is_closed, shift_dates
 from tests.variance.usage_days import Kitchen

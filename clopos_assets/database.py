@@ -1,0 +1,59 @@
+"""DuckDB as a process uses it: one database in bounded memory, its connections, and its errors in words."""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+MEMORY_LIMIT = "576MB"
+"""Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
+
+# DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
+_ROUND_HALF_EVEN = """
+create macro round_half_even(exact) as (
+    case
+        when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
+            and cast(exact as decimal(38, 6)) % 0.000002 <> 0
+        then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
+        else cast(exact as decimal(38, 6))
+    end
+)
+"""
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the in-memory database of this process, with the macros that the SQL uses.
+
+    Connections see nothing of each other's views, and share one bound on memory.
+    """
+    return _database(os.getpid()).cursor()
+
+
+@cache
+def _database(_process: int) -> duckdb.DuckDBPyConnection:
+    # Opened once: it takes as long as a table of an ordinary shift date. Of a process that was forked none is left.
+    # What does not fit in memory goes where temporary files go, not into the current folder.
+    database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": _spill()})
+    database.execute("set enable_progress_bar = false")
+    # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
+    # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
+    database.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
+    database.execute(_ROUND_HALF_EVEN)
+    return database
+
+
+def set_threads(connection: duckdb.DuckDBPyConnection, *, for_few_rows: bool) -> None:
+    """Run this process' queries from now on in one thread, or in all: sharing few rows takes longer than the work."""
+    connection.execute("set threads = 1" if for_few_rows else "reset threads")
+
+
+def in_words(error: duckdb.Error) -> str:
+    """What DuckDB says, in one line, and what to do where it is short of memory or of room."""
+    said = str(error).splitlines()[0]
+    return f"{said}: if it is short of memory, or of room in {_spill()}, free some or set TMPDIR, and run this again"
+
+
+def _spill() -> str:
+    return str(Path(tempfile.gettempdir()) / "clopos_assets")
