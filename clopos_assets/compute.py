@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import duckdb
@@ -29,6 +30,9 @@ _LARGE = 2_000_000
 """Operations of a shift date from which on memory counts for more than time."""
 _SMALL_BYTES = 4 * 1024 * 1024
 """Of files, about 200,000 operations: up to there one thread is as fast as two, and spends a fifth less."""
+_MOST_SOUND = 100_000
+_SOUND: dict[str, str] = {}
+"""Files whose checksums have been looked at, and what their stamps were; so many at most."""
 _KEPT = "rows_made"
 _PATTERN = frozenset("*?[]{}")
 
@@ -39,7 +43,16 @@ class ComputeError(Exception):
 
 def query_of(table: Table) -> str:
     """The SQL that makes a table."""
-    return (files("clopos_assets") / "sql" / table.group / f"{table.name}.sql").read_text(encoding="utf-8")
+    return _file_of(table).read_text(encoding="utf-8")
+
+
+def has_query(table: Table) -> bool:
+    """Whether a table is made by SQL."""
+    return _file_of(table).is_file()
+
+
+def _file_of(table: Table) -> Traversable:
+    return files("clopos_assets") / "sql" / table.group / f"{table.name}.sql"
 
 
 def select(
@@ -194,7 +207,7 @@ def compute(lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shi
 
     Raises ComputeError where an input is not materialized, or where another run has changed what an input was computed
     from and the two do not go together any more; LakeError where one can't be read; ContractError where the rows are
-    not what the table declares; duckdb.Error, for which `database.in_words` has words, where DuckDB can't.
+    not what the table declares; duckdb.Error, for which `database.explain` has words, where DuckDB can't.
     """
     try:
         return _compute(lake, connection, table, shift_date, rules)
@@ -303,7 +316,7 @@ def _look_for_changes(
 def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
     """A partition as `registered` takes it, left packed so that DuckDB reads what it needs within its bounds.
 
-    Raises ComputeError while it is not materialized.
+    Raises ComputeError while it is not materialized, LakeError where it is damaged.
     """
     source = lake.source(table, shift_date)
     if source is None:
@@ -312,9 +325,24 @@ def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
         )
     if not isinstance(source, Path):
         return source
+    _look_at_checksums(lake, table, shift_date, source)
     if _PATTERN.isdisjoint(str(source)):
         return f"from read_parquet({_quoted(source)}, hive_partitioning = false)"
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
+
+
+def _look_at_checksums(lake: Lake, table: Table, shift_date: str, path: Path) -> None:
+    """Read a file once in this process before DuckDB does, which looks at no checksums. Raises LakeError."""
+    place, stamp = str(path), lake.stamp(table, shift_date)
+    if stamp is None or _SOUND.get(place) == stamp:
+        return
+    # Column by column a large file takes little memory.
+    is_small = path.stat().st_size < _SMALL_BYTES
+    for columns in [None] if is_small else [[name] for name in table.names]:
+        lake.read(table, shift_date, columns)
+    while len(_SOUND) >= _MOST_SOUND:
+        _SOUND.pop(next(iter(_SOUND)))
+    _SOUND[place] = stamp
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def set_threads(connection: duckdb.DuckDBPyConnection, *, for_few_rows: bool) ->
     connection.execute("set threads = 1" if for_few_rows else "reset threads")
 
 
-def in_words(error: duckdb.Error) -> str:
+def explain(error: duckdb.Error) -> str:
     """What DuckDB says, in one line, and what to do where it is short of memory or of room."""
     said = str(error).splitlines()[0]
     return f"{said}: if it is short of memory, or of room in {_spill()}, free some or set TMPDIR, and run this again"

@@ -242,7 +242,8 @@ def _serve_ui(console: Console, port: int, home: Path) -> None:
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clopos_assets.definitions", "-p", str(port)]
     # A session of its own, so that whoever ends the demo ends all of the UI's processes, once. In the demo's folder,
     # because Dagster lets a `.env` of the current one win over the environment, and the user's is not for the demo.
-    served = subprocess.Popen(command, start_new_session=True, cwd=home)  # noqa: S603 - no shell; the port is a number
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore:Function `dev_command` is superseded"}
+    served = subprocess.Popen(command, env=environment, start_new_session=True, cwd=home)  # noqa: S603 - no shell; the port is a number
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         served.wait()

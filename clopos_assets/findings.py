@@ -10,6 +10,7 @@ import pyarrow as pa
 from clopos_assets.tables import FINDING_HISTORY
 
 Severity = Literal["ERROR", "WARN", "INFO"]
+_TOLD = " For information: the check tells what it finds, and passes."
 
 
 @dataclass(frozen=True)
@@ -23,20 +24,22 @@ class Check:
 
 
 CHECKS = (
-    Check("payments_match_total", "receipts", "WARN", "What was paid is the total less what remains to pay."),
+    Check("payments_match_total", "receipts", "WARN", "What was paid equals the total less what remains to pay."),
     Check(
         "receipt_adds_up",
         "receipts",
         "INFO",
-        "Subtotal, discounts, service charge, delivery fee and added tax make the total (a reading of the documents).",
+        "Subtotal, discounts, service charge, delivery fee and added tax make the total (our reading of Clopos' "
+        "documents, which nobody has confirmed)." + _TOLD,
     ),
     Check(
         "lines_add_up",
         "receipts",
         "INFO",
-        "The lines make the subtotal less discounts (a reading of the documents).",
+        "The lines make the subtotal less discounts (our reading of Clopos' documents, which nobody has confirmed)."
+        + _TOLD,
     ),
-    Check("closed_within_shift", "receipts", "INFO", "A receipt is closed before its shift ends."),
+    Check("closed_within_shift", "receipts", "INFO", "A receipt is closed before its shift ends." + _TOLD),
     Check("receipt_is_closed", "receipts", "WARN", "A receipt is closed or deleted by the end of its shift."),
     Check("reported_cost_matches", "receipts", "WARN", "The cost that Clopos reports is the cost of the deductions."),
     Check("quantity_adds_up", "stock_operations", "ERROR", "Stock before less the quantity is the stock after."),
@@ -47,7 +50,12 @@ CHECKS = (
     Check("cost_is_steady", "stock_operations", "WARN", "A unit cost is within 25 % of the trailing standard."),
     Check("line_has_deduction", "line_cogs", "WARN", "A product that usually deducts stock does so on every line."),
     Check("sold_above_cost", "line_cogs", "WARN", "A line, unless given away or returned, sells above its cost."),
-    Check("stock_is_continuous", "stock_ledger", "INFO", "Stock is found as the deduction before left it."),
+    Check(
+        "stock_is_continuous",
+        "stock_ledger",
+        "INFO",
+        "Before each deduction, the stock is what the deduction before it left." + _TOLD,
+    ),
 )
 
 

@@ -19,6 +19,7 @@ from clopos_assets.line import left_behind
 from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
 from clopos_assets.tables import RECEIPTS
+from clopos_assets.targets import Target, targets_of
 
 SENSOR = "late_closed_receipts"
 REASON_TAG = "clopos/late_receipts"
@@ -51,7 +52,8 @@ def late_sensor(
         job_name=job_name,
         minimum_interval_seconds=settings.poll_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks for shift dates whose receipts were closed late, edited or moved since they were made.",
+        description="Starts runs for dates whose receipts were closed late, edited or moved since they were made, "
+        "that a failed run left unfinished, or that lack a venue added since.",
     )
     def late_closed_receipts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         missing = settings.missing_credentials()
@@ -97,6 +99,7 @@ def late_sensor(
             return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
         for text in seen.sighted.unreadable[:_NAMED]:
             context.log.warning(f"can't be read: {text}")
+        targets = targets_of(context.instance, RECEIPTS.name, seen.lacking)
         said = describe(seen)
         if seen.decision.requests:
             context.log.info(said)
@@ -104,7 +107,7 @@ def late_sensor(
             run_requests=[_run_request(request) for request in seen.decision.requests],
             skip_reason=None if seen.decision.requests else _shorten(said),
             cursor=write_state(seen.state),
-            asset_events=[_incomplete(*one) for one in seen.lacking.items()],
+            asset_events=[_incomplete(*one, targets.get(one[0])) for one in seen.lacking.items()],
         )
 
     return late_closed_receipts
@@ -143,7 +146,7 @@ def _run_request(request: Request) -> dg.RunRequest:
     return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
 
 
-def _incomplete(shift_date: str, venue_ids: Sequence[int]) -> dg.AssetCheckEvaluation:
+def _incomplete(shift_date: str, venue_ids: Sequence[int], target: Target | None) -> dg.AssetCheckEvaluation:
     """What is to be seen of a shift date until it is made for all venues."""
     named = ", ".join(map(str, venue_ids))
     return dg.AssetCheckEvaluation(
@@ -153,6 +156,7 @@ def _incomplete(shift_date: str, venue_ids: Sequence[int]) -> dg.AssetCheckEvalu
         severity=dg.AssetCheckSeverity.WARN,
         partition=shift_date,
         metadata={"missing_venues": named},
+        target_materialization_data=target,
         description=f"Made before {_count(len(venue_ids), 'venue')} came: {named}. The sensor asks for the shift date; "
         "until it is made again, it has none of their sales.",
     )
@@ -178,7 +182,7 @@ def describe(seen: Look) -> str:
         (decision.running, "being made, or asked for and not ended yet"),
         (decision.paused, "not made by the run that was asked for: to be asked for again"),
         (decision.unmade, "not made yet: nothing is asked for"),
-        (decision.outside, "not a partition: before CLOPOS_START_DATE, or the shift has not ended"),
+        (decision.outside, "no partition yet, or before CLOPOS_START_DATE"),
     ):
         if dates:
             parts.append(f"{in_words(sorted(dates))} {what} ({_awaited(dates)})")

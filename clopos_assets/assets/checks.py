@@ -15,6 +15,7 @@ from clopos_assets.assets.events import changed_dates
 from clopos_assets.findings import CHECKS, Check
 from clopos_assets.lake import LakeError
 from clopos_assets.tables import VARIANCE_FINDINGS
+from clopos_assets.targets import targets_of
 
 _WORST = 10
 _TOLD = 3
@@ -49,10 +50,10 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         made = changed_dates(context.instance, run_context.run.run_id, {VARIANCE_FINDINGS.name})
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
-        days = _with_findings(access, asked, made)
+        days = with_findings(access, asked, made)
         # Of a run's one partition the result itself speaks; a range, be it of one date, has none.
         ranged = () if run_context.has_partition_key else days
-        yield from judge(access, [*ranged, *sorted(made - set(asked))], checks)
+        yield from judge(access, context.instance, [*ranged, *sorted(made - set(asked))], checks)
         if days:
             found = [_findings(access, day) for day in days]
             findings = pa.concat_tables(map(_dated, found, days)) if len(days) > 1 else found[0]
@@ -61,8 +62,11 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
     return variance_checks
 
 
-def _with_findings(access: Access, asked: Sequence[str], made: Collection[str]) -> list[str]:
-    """Those of the shift dates whose findings are there, made by this run or by an earlier one."""
+def with_findings(access: Access, asked: Sequence[str], made: Collection[str] = ()) -> list[str]:
+    """Those of the shift dates whose findings are there, `made` by this run or by an earlier one.
+
+    Raises dagster.Failure where the lake can't be read.
+    """
     others = [day for day in asked if day not in made]
     try:
         there = {*made, *(access.lake.has_each([VARIANCE_FINDINGS], others) if others else ())}
@@ -77,9 +81,10 @@ def untold(told: Collection[dg.AssetCheckKey]) -> list[Check]:
 
 
 def judge(
-    access: Access, shift_dates: Sequence[str], checks: Sequence[Check] = CHECKS
+    access: Access, instance: dg.DagsterInstance, shift_dates: Sequence[str], checks: Sequence[Check] = CHECKS
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of every shift date. Raises dagster.Failure where the findings can't be read, or are not there."""
+    targets = {table: targets_of(instance, table, shift_dates) for table in {check.table for check in checks}}
     for shift_date in shift_dates:
         findings = _findings(access, shift_date)
         for check in checks:
@@ -92,6 +97,7 @@ def judge(
                 partition=shift_date,
                 metadata=result.metadata,
                 description=result.description,
+                target_materialization_data=targets[check.table].get(shift_date),
             )
 
 
@@ -126,7 +132,13 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         "count": dg.MetadataValue.int(found.num_rows),
         "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
     }
+    # What is told for information need not be a loss: what came into stock unexplained is most often a delivery.
+    worth = f"worth {_amount(at_risk)}" if check.severity == "INFO" else f"{_amount(at_risk)} at risk"
+    of = ""
     said = " ".join(_shown(row["message"]) for row in rows[:_TOLD])
+    if "shift_date" in found.column_names and rows:
+        days = findings.column("shift_date")
+        of = f"{pc.min(days)} to {pc.max(days)}: "
     if rows:
         dates, line = ("shift date | ", "--- | ") if "shift_date" in found.column_names else ("", "")
         worst = [
@@ -142,7 +154,7 @@ def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
         passed=check.severity == "INFO" or not found.num_rows,
         severity=dg.AssetCheckSeverity.ERROR if check.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{found.num_rows} found, {_amount(at_risk)} at risk. {said}" if said else None,
+        description=f"{of}{found.num_rows} found, {worth}. {said}" if said else None,
     )
 
 

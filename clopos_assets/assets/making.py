@@ -4,13 +4,14 @@ What is made, and of which other dates, is the affair of `line`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
 from clopos_assets.access import Access
-from clopos_assets.assets.checks import judge, untold
+from clopos_assets.assets.checks import judge, untold, with_findings
 from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.findings import CHECKS, Check
@@ -24,6 +25,7 @@ from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import keep_apart, priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS
+from clopos_assets.targets import targets_of
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
@@ -51,6 +53,7 @@ def run_step(
             context.log.warning(told)
         made = line.step(run, step, planned)
     except (SettingsError, LakeError, CloposError) as error:
+        yield from _as_found(context, access, asked)
         raise dg.Failure(str(error), allow_retries=False) from None
     for told in access.lake.take_older():
         context.log.warning(told)
@@ -64,14 +67,15 @@ def run_step(
                 yield check
         stopped = ""
         try:
-            yield from _judge(access, step, made)
+            yield from _judge(context, access, step, made)
             for maker, then, days in line.carry_on(run, step, made, planned):
                 for name in maker.names:
                     _record(context, then, days, {name})
                 if days:
-                    yield from _judge(access, maker, then)
+                    yield from _judge(context, access, maker, then)
         except (LakeError, dg.Failure) as error:
             stopped = f"; of the others not all tables could be made: {error}"
+        yield from _as_found(context, access, [day for day in asked if day in made.bad])
         raise dg.Failure(describe_failures(made.bad, asked) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
@@ -85,7 +89,7 @@ def run_step(
             yield dg.MaterializeResult(asset_key=table.name)
     yield from _checks(context, step, made, asked)
     if VARIANCE_FINDINGS in step.tables:
-        yield from _judge(access, step, made, untold(planned_checks(context.instance, run.run_id)))
+        yield from _judge(context, access, step, made, untold(planned_checks(context.instance, run.run_id)))
 
 
 def _run_of(context: dg.AssetExecutionContext, access: Access) -> Run:
@@ -109,14 +113,26 @@ def _refresh_of(context: dg.AssetExecutionContext) -> Refresh:
     return "all" if refresh == "all" else "changed"
 
 
+def _as_found(
+    context: dg.AssetExecutionContext, access: Access, shift_dates: Sequence[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """The checks of shift dates that the run fails to make, as they were found before: without a word, Dagster would
+    show those that it was to tell of as failed."""
+    told = planned_checks(context.instance, context.run.run_id)
+    checks = [check for check in CHECKS if check not in untold(told)]
+    # Why it can't be told is what the run fails for.
+    with suppress(dg.Failure):
+        yield from judge(access, context.instance, with_findings(access, shift_dates) if checks else [], checks)
+
+
 def _judge(
-    access: Access, maker: Maker, made: Made, checks: Sequence[Check] = CHECKS
+    context: dg.AssetExecutionContext, access: Access, maker: Maker, made: Made, checks: Sequence[Check] = CHECKS
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Checks of what was found out, where the step that would speak of it does not come: the run fails, or the tables
     that they are about are not among its own."""
     if VARIANCE_FINDINGS in maker.tables and checks:
         days = [day for day in made.facts.get(VARIANCE_FINDINGS.name, {}) if day not in made.bad]
-        yield from judge(access, days, checks)
+        yield from judge(access, context.instance, days, checks)
 
 
 def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
@@ -157,9 +173,11 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
             shown["dagster/partition_row_count"] = dg.MetadataValue.int(int(value))
         elif isinstance(value, int):
             shown[name] = dg.MetadataValue.int(value)
-        elif isinstance(value, Decimal | float):
+        elif isinstance(value, Decimal):
             shown[name] = dg.MetadataValue.float(float(value))
-        else:
+        elif isinstance(value, float):
+            shown[name] = dg.MetadataValue.float(round(value, 4))
+        elif value:
             shown[name] = dg.MetadataValue.md(value) if "\n" in value else dg.MetadataValue.text(value)
     return shown
 
@@ -174,6 +192,7 @@ def _checks(
             if key not in context.selected_asset_check_keys:
                 continue
             if not context.has_partition_key:  # of a single date the result itself speaks
+                targets = targets_of(context.instance, table.name, shift_dates)
                 for shift_date in shift_dates:
                     passed, metadata = judge_all([made.facts[table.name][shift_date]])
                     yield dg.AssetCheckEvaluation(
@@ -183,6 +202,7 @@ def _checks(
                         severity=dg.AssetCheckSeverity.WARN,
                         partition=shift_date,
                         metadata=metadata,
+                        target_materialization_data=targets.get(shift_date),
                     )
             passed, metadata = judge_all([made.facts[table.name][shift_date] for shift_date in shift_dates])
             yield dg.AssetCheckResult(

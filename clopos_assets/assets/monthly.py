@@ -37,7 +37,7 @@ def monthly_compaction(access: Access) -> dg.Definitions:
     @dg.job(
         name=JOB,
         executor_def=dg.in_process_executor,
-        description="One object per table and month in `_monthly` of the lake, beside the tables, for who reads much.",
+        description="One object per table and month in `_monthly` of the lake, beside the tables, for reading much.",
     )
     def job() -> None:
         copy_changed_months()

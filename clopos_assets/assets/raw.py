@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 
 import dagster as dg
+from pydantic import Field
 
 from clopos_assets.access import Access
 from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK, run_step
@@ -17,7 +18,11 @@ from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, Table
 class RefreshConfig(dg.Config):
     """Which receipts are asked for their stock operations again."""
 
-    refresh: Refresh = "changed"
+    refresh: Refresh = Field(
+        "changed",
+        description="all: read the stock operations of every receipt anew, at one request each; changed: of those that "
+        "are new or have changed",
+    )
 
 
 def raw_assets(access: Access, partitions_def: dg.PartitionsDefinition[str], line: Line) -> list[dg.AssetsDefinition]:

@@ -2,27 +2,35 @@
 
 import dagster as dg
 
+from clopos_assets.compute import has_query, query_of
 from clopos_assets.lake import Lake
 from clopos_assets.tables import Table
 
-KINDS = {"raw": {"parquet", "python"}, "cost": {"parquet", "duckdb", "sql"}, "variance": {"parquet", "duckdb", "sql"}}
+_IN_PYTHON = {"parquet", "python"}
+_IN_SQL = {"parquet", "duckdb", "sql"}
 
 
 def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
-    """The asset spec of a table: description, grain, columns, where it lies and what it is made from."""
+    """The asset spec of a table: description, grain, columns, where it lies, how to read it, what it is made from."""
+    uri = lake.uri(table)
+    read = f"from read_parquet('{uri}/**/*.parquet', hive_partitioning = true, union_by_name = true)"
+    metadata: dict[str, str | dg.TableSchema | dg.MarkdownMetadataValue] = {
+        "dagster/column_schema": schema_of(table),
+        "dagster/table_name": table.name,
+        "dagster/uri": uri,
+        "read_with_duckdb": dg.MetadataValue.md(f"```sql\n{read}\n```\n`shift_date` is a column then."),
+    }
+    if has_query(table):
+        metadata["made_by"] = dg.MetadataValue.md(f"```sql\n{query_of(table)}```")
     return dg.AssetSpec(
         key=table.name,
         # What it looks back on is made before it in a run, too; of earlier shift dates Dagster need not know.
         deps=[name for name in dict.fromkeys((*table.inputs, *table.trailing)) if name != table.name],
-        description=f"{table.description}\n\nGrain: {table.grain}, by shift date. Key: `{', '.join(table.key)}`.",
+        description=f"{table.description}\n\nGrain, within a shift date: {table.grain}. Key: `{', '.join(table.key)}`.",
         group_name=table.group,
-        kinds=KINDS[table.group],
+        kinds=_IN_SQL if has_query(table) else _IN_PYTHON,
         partitions_def=partitions_def,
-        metadata={
-            "dagster/column_schema": schema_of(table),
-            "dagster/table_name": table.name,
-            "dagster/uri": lake.uri(table),
-        },
+        metadata=metadata,
     )
 
 

@@ -357,14 +357,15 @@ class Filing:
         lines = self._lake.read(RECEIPT_PRODUCTS, plan.shift_date, ["extra"])
         assert receipts is not None  # just written, or found unchanged, under lock
         assert lines is not None
-        closed = pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at")))
+        there = pc.is_null(receipts.column("deleted_at"))
+        closed = pc.sum(pc.and_(pc.equal(receipts.column("status"), 2), there)).as_py() or 0
         self._made.add(
             RECEIPTS,
             plan.shift_date,
             {
                 "rows": receipts.num_rows,
-                "closed_receipts": pc.sum(closed).as_py() or 0,
-                "open_receipts": receipts.num_rows - (pc.sum(closed).as_py() or 0),
+                "closed_receipts": closed,
+                "open_receipts": (pc.sum(there).as_py() or 0) - closed,
                 "receipts_total": pc.sum(receipts.column("total")).as_py() or Decimal(0),
                 "unknown_fields": unknown_fields(receipts.column("extra")),
                 **({"venues": ", ".join(map(str, sorted(read_for)))} if (read_for := plan.stored.read_for) else {}),

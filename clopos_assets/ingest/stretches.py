@@ -20,4 +20,6 @@ def in_words(shift_dates: Sequence[str]) -> str:
     """Some shift dates, ascending, by name; of many the first, the last and how many they are."""
     if len(shift_dates) <= 3:
         return ", ".join(shift_dates)
-    return f"{shift_dates[0]} … {shift_dates[-1]} ({len(shift_dates)} dates)"
+    first, last = shift_dates[0], shift_dates[-1]
+    between = f"from {first} to {last}" if len(stretches_of(shift_dates)) == 1 else f"between {first} and {last}"
+    return f"{len(shift_dates)} dates {between}"

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.compute import MANY, select
-from clopos_assets.database import in_words, set_threads
+from clopos_assets.database import explain, set_threads
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index, damaged, in_days
@@ -80,7 +80,7 @@ def make_stock_ledger(
                 made = Made()
                 _Making(lake, connection, asked, made, run_id).run()
     except (LakeError, DamagedIndexError, duckdb.Error) as error:
-        reason = in_words(error) if isinstance(error, duckdb.Error) else str(error)
+        reason = explain(error) if isinstance(error, duckdb.Error) else str(error)
         for shift_date in asked:
             if shift_date not in made.facts.get(STOCK_LEDGER.name, {}):
                 made.fail(shift_date, reason)
@@ -210,7 +210,7 @@ class _Making:
             return False  # it can't be read: a reason to write it again
 
     def _fail(self, shift_date: str, error: Exception) -> None:
-        self._made.fail(shift_date, in_words(error) if isinstance(error, duckdb.Error) else str(error))
+        self._made.fail(shift_date, explain(error) if isinstance(error, duckdb.Error) else str(error))
         # What is wrong with the rows is wrong the next time too; anything else is tried again with the next making.
         self._interrupted |= not isinstance(error, ContractError)
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from clopos_assets.access import Access
 from clopos_assets.compute import ComputeError, compute
-from clopos_assets.database import connect, in_words
+from clopos_assets.database import connect, explain
 from clopos_assets.findings import follow_findings
 from clopos_assets.ingest.made import LOCK_SECONDS, Facts, Made
 from clopos_assets.lake import LakeError
@@ -85,7 +85,7 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
             except (ComputeError, ContractError, LakeError) as error:
                 made.fail(shift_date, str(error))
             except duckdb.Error as error:
-                made.fail(shift_date, in_words(error))
+                made.fail(shift_date, explain(error))
     return made
 
 

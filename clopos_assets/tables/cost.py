@@ -7,7 +7,7 @@ delivered. The SQL is in `sql/cost/`, one file per table.
 from clopos_assets.tables.columns import Column, Kind, Table
 from clopos_assets.tables.raw import MONEY, PERCENT
 
-BLIND = " It cannot know waste, theft and over-portioning."
+BLIND = " This table cannot know waste, theft and over-portioning."
 
 
 def _id(name: str, meaning: str, *, required: bool = True, repeats: bool = True) -> Column:
@@ -99,14 +99,14 @@ DAILY_COGS = Table(
     columns=(
         _id("venue_id", "Venue"),
         _count("receipts", "Closed receipts"),
-        _count("lines", "Lines on them"),
+        _count("lines", "Lines on closed receipts"),
         _NET_SALES,
         _decimal("cogs", "Σ cogs of the lines + unassigned_cogs"),
         _GROSS_PROFIT,
         _FOOD_COST_PCT,
         _decimal("gift_cogs", "Part of cogs that was given away"),
         _count("undeducted_lines", "Lines with units_sold ≠ 0 and no stock operation"),
-        _decimal("undeducted_sales", "Net sales of those lines"),
+        _decimal("undeducted_sales", "Net sales of the undeducted lines"),
         _decimal("unassigned_cogs", "Part of cogs whose line is not among the receipt's"),
         _decimal("estimated_cogs", "Part of cogs deducted from a stock that was not above 0: unit cost is a guess"),
         _decimal("receipts_total", "Σ total of the receipts"),

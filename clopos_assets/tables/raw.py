@@ -79,11 +79,11 @@ _FETCHED_AT = _given(
 RECEIPTS = Table(
     name="receipts",
     group="raw",
-    grain="one row per receipt of the shift date, open ones included",
+    grain="one row per receipt, open ones included",
     key=("id",),
     description=(
         "Receipts by business day (shift date), as the Clopos list shows them: totals, payments, taxes and times. "
-        "It cannot know receipts that were deleted before they were first read."
+        "This table cannot know receipts that were deleted before they were first read."
     ),
     also_known=frozenset({"shift_date", "receipt_products", "stock_operations"}),
     columns=(
@@ -172,8 +172,8 @@ RECEIPT_PRODUCTS = Table(
     key=("id",),
     description=(
         "Lines of the receipts: what was sold, how much, for how much. Names, types and prices are those of the time "
-        "of sale. Lines with deleted_at are kept here and left out of every computed table. It cannot know lines that "
-        "were taken off before they were first read."
+        "of sale. Lines with deleted_at are kept here and left out of every computed table. This table cannot know "
+        "lines that were taken off before they were first read."
     ),
     columns=(
         _id("id", "Line, unique in the brand", required=True),
@@ -236,8 +236,8 @@ STOCK_OPERATIONS = Table(
     grain="one row per deduction that a closed receipt caused",
     key=("id",),
     description=(
-        "Stock written off by sales, with the stock and its unit cost before and after. It cannot know deliveries, "
-        "counts, waste and transfers: no endpoint shows them."
+        "Stock written off by sales, with the stock and its unit cost before and after. This table cannot know "
+        "deliveries, counts, waste and transfers: no endpoint shows them."
     ),
     inputs=("receipts", "receipt_products"),
     columns=(

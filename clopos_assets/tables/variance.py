@@ -8,7 +8,9 @@ from clopos_assets.tables.raw import MONEY
 
 STOCK_UNITS = "stock units"
 PER_STOCK_UNIT = "currency per stock unit"
-_INVISIBLE = " It cannot know deliveries, counts, waste and transfers one by one: Clopos' API shows none of them."
+_INVISIBLE = (
+    " This table cannot know deliveries, counts, waste and transfers one by one: Clopos' API shows none of them."
+)
 
 
 def _id(name: str, meaning: str, *, required: bool = True, repeats: bool = True) -> Column:
@@ -125,8 +127,8 @@ RECIPE_OBSERVED = Table(
     grain="one row per venue, sold product and ingredient deducted on the date",
     key=("venue_id", "product_id", "ingredient_id"),
     description=(
-        "The recipe as the deductions show it: the most frequent quantity of an ingredient per unit sold. It cannot "
-        "know the recipe that was meant, nor what the kitchen really used."
+        "The recipe as the deductions show it: the most frequent quantity of an ingredient per unit sold. This "
+        "table cannot know the recipe that was meant, nor what the kitchen really used."
     ),
     inputs=("line_cogs", "receipt_products", "stock_operations"),
     # Of its own earlier dates it reads what depends on those dates alone. (What is said of changes follows when a run
@@ -139,7 +141,7 @@ RECIPE_OBSERVED = Table(
         _text("product_name", "Sold product's name on the line with the greatest id"),
         _text("ingredient_name", "Ingredient's name on the operation with the greatest id"),
         _decimal("quantity", "Deducted of the ingredient for the product, over all its lines", STOCK_UNITS),
-        _decimal("total_cost", "Σ total_cost of those deductions"),
+        _decimal("total_cost", "Σ total_cost of the pair's deductions"),
         _count("lines", "Lines without modifiers that deducted the ingredient"),
         _decimal(
             "quantity_per_unit",
@@ -148,7 +150,7 @@ RECIPE_OBSERVED = Table(
             "stock units per unit",
             required=False,
         ),
-        _count("deviating_lines", "Those lines whose quantity per unit is another"),
+        _count("deviating_lines", "Lines whose quantity per unit is not the most frequent one"),
         _ratio("deviating_share", "deviating_lines / lines; NULL without such lines"),
         _count(
             "modified_lines",
@@ -157,7 +159,7 @@ RECIPE_OBSERVED = Table(
         ),
         _decimal(
             "previous_quantity_per_unit",
-            "The same on the last shift date before that shows one, within the standard window",
+            "quantity_per_unit on the last shift date before that shows one, within the standard window",
             "stock units per unit",
             required=False,
         ),
@@ -171,7 +173,7 @@ RECIPE_OBSERVED = Table(
         Column(
             "is_thousandfold",
             Kind.FLAG,
-            "It differs from the one before by a factor of 900 to 1,100: grams for kilograms, or the other way",
+            "quantity_per_unit is 900 to 1,100 times the previous one, or the reverse: grams for kilograms",
             required=True,
         ),
     ),
@@ -194,7 +196,7 @@ USAGE_VARIANCE = Table(
         _id("ingredient_id", "Product in stock that it deducts"),
         _decimal("units_sold", "Units of the product sold on the date, over all its lines", "units"),
         _decimal("quantity", "Deducted of the ingredient for the product on the date", STOCK_UNITS),
-        _decimal("cost", "Σ total_cost of those deductions"),
+        _decimal("cost", "Σ total_cost of the pair's deductions"),
         _count("standard_days", "Shift dates of the window with a closed receipt of the venue"),
         _ratio(
             "standard_quantity",
@@ -238,8 +240,8 @@ VARIANCE_FINDINGS = Table(
         _id("stock_operation_id", "Stock operation", required=False, repeats=False),
         _id("stock_id", "Stock", required=False),
         _id("product_id", "Product", required=False),
-        _decimal("expected", "The bound", None, required=False),
-        _decimal("actual", "What is", None, required=False),
+        _decimal("expected", "What the figure should be, or its limit", None, required=False),
+        _decimal("actual", "What the figure is", None, required=False),
         _decimal("difference", "actual − expected", None, required=False),
         _decimal("amount_at_risk", "What it may cost; never negative", required=False),
         _text("message", "The facts in a sentence", required=True, repeats=False),

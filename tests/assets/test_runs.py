@@ -329,7 +329,7 @@ def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) ->
     access = Access(project.settings)
     access.lake.keep(f"variance_findings/shift_date={DAYS[0]}/part-0.parquet", b"PAR1 no more")
     with pytest.raises(dg.Failure, match=rf"can't be read .*\): make {DAYS[0]} again$"):
-        list(judge(access, [DAYS[0]]))
+        list(judge(access, project.instance, [DAYS[0]]))
 
 
 def test_two_dates_bad_for_different_reasons_cost_no_event_of_the_others(project: Project) -> None:

@@ -30,9 +30,10 @@ KNOWS: dict[str, frozenset[str]] = {
     "late": _RAW,
     "access": _RUN,
     "sharing": frozenset({"clopos", "storage", "lake"}),
+    "targets": frozenset(),
     "line": _RUN | {"access"},
-    "assets": _RUN | {"access", "line", "sharing"},
-    "late_sensor": _RUN | {"access", "late", "line", "sharing"},
+    "assets": _RUN | {"access", "line", "sharing", "targets"},
+    "late_sensor": _RUN | {"access", "late", "line", "sharing", "targets"},
     "automation": _RUN | {"access", "late", "late_sensor"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
     "cli": _RUN | {"access", "assets", "automation", "sandbox", "sharing"},
@@ -45,7 +46,7 @@ SPLIT_OFF = {"assembly": "definitions", "demo": "cli", "doctor": "cli", "__main_
 MAY_IMPORT = {"demo": {"assembly"}}
 """Rooms and modules that a module may import besides: the demo assembles definitions on a lake of its own."""
 
-OF_DAGSTER = {"sharing", "assets", "automation", "late_sensor", "definitions", "cli"}
+OF_DAGSTER = {"sharing", "targets", "assets", "automation", "late_sensor", "definitions", "cli"}
 
 
 def module_files() -> list[Path]:

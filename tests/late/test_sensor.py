@@ -194,10 +194,10 @@ def test_a_shift_date_being_made_for_the_first_time(watched: Watched) -> None:
     ("shift_date", "why"),
     [
         ("2026-01-21", "not made yet"),
-        ("2026-01-09", "not a partition"),
-        ("9999-12-31", "not a partition"),
-        ("0001-01-01", "not a partition"),
-        (date.today().isoformat(), "not a partition"),
+        ("2026-01-09", "no partition yet"),
+        ("9999-12-31", "no partition yet"),
+        ("0001-01-01", "no partition yet"),
+        (date.today().isoformat(), "no partition yet"),
     ],
 )
 def test_shift_dates_that_are_not_made_are_not_asked_for(watched: Watched, shift_date: str, why: str) -> None:

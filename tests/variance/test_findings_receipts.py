@@ -197,7 +197,7 @@ def test_closed_within_shift(findings: Find, before_end: int, count: int) -> Non
     if count:
         assert pick(rows, f"severity receipt_id {FIGURES}") == [("INFO", 1, None, None, None, 20)]
         assert rows[0]["message"] == (
-            "Receipt 1 was closed on 2026-01-20 06:00, when its shift had ended on 2026-01-20 06:00."
+            "Receipt 1 was closed on 2026-01-20 06:00, after its shift had ended on 2026-01-20 06:00."
         )
 
 

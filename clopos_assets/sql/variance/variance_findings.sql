@@ -366,7 +366,7 @@ closed_within_shift as (
         venue_id, id as receipt_id,
         abs(total) as amount_at_risk,
         'Receipt ' || id || ' was closed on ' || strftime(closed_at, '%Y-%m-%d %H:%M')
-            || ', when its shift had ended on ' || strftime($shift_ended_at, '%Y-%m-%d %H:%M') || '.' as sentence,
+            || ', after its shift had ended on ' || strftime($shift_ended_at, '%Y-%m-%d %H:%M') || '.' as sentence,
     from closed_receipts
     where closed_at >= $shift_ended_at
 ),

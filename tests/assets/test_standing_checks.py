@@ -1,0 +1,60 @@
+"""What Dagster shows of the checks of each shift date after a run over many, and after one that fails."""
+
+import dagster as dg
+import pytest
+
+from clopos_assets.assembly import build_definitions
+from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
+from clopos_assets.findings import CHECKS
+from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.settings import Settings
+from tests.assets.conftest import Project, failure_of
+
+DAYS = ["2026-01-19", "2026-01-20"]
+OF_FINDINGS = [dg.AssetCheckKey(dg.AssetKey(check.table), check.name) for check in CHECKS]
+OF_RAW = [
+    dg.AssetCheckKey(dg.AssetKey(table), name)
+    for table, names in {
+        "receipts": (UNKNOWN_FIELDS_CHECK, VENUES_CHECK),
+        "receipt_products": (UNKNOWN_FIELDS_CHECK,),
+        "stock_operations": (UNKNOWN_FIELDS_CHECK,),
+    }.items()
+    for name in names
+]
+UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")
+
+
+def shown(project: Project, keys: list[dg.AssetCheckKey]) -> dict[tuple[str, str, str | None], str | None]:
+    """Table, check and shift date → status, as the UI counts them: None for one that is not of what stands there."""
+    infos = project.instance.event_log_storage.get_asset_check_partition_info(keys)
+    return {
+        (info.check_key.asset_key.to_user_string(), info.check_key.name, info.partition_key): (
+            info.latest_execution_status.value if info.is_current else None
+        )
+        for info in infos
+        if info.partition_key is not None
+    }
+
+
+def all_of(keys: list[dg.AssetCheckKey], status: str) -> dict[tuple[str, str, str | None], str | None]:
+    return {(key.asset_key.to_user_string(), key.name, day): status for key in keys for day in DAYS}
+
+
+@pytest.mark.parametrize("ranges", [[DAYS], [[day] for day in DAYS], [DAYS, DAYS[:1]]], ids=["range", "each", "again"])
+def test_every_date_has_the_checks_of_what_stands_there(project: Project, ranges: list[list[str]]) -> None:
+    for days in ranges:
+        assert project.run(*days).success
+    assert shown(project, OF_FINDINGS + OF_RAW) == all_of(OF_FINDINGS + OF_RAW, "SUCCEEDED")
+
+
+@pytest.mark.parametrize("days", [DAYS, DAYS[:1]], ids=["range", "date"])
+def test_a_run_that_clopos_refuses_leaves_what_was_found(project: Project, days: list[str]) -> None:
+    project.shop.world.update_receipt(1, remaining=1)
+    assert project.run(*DAYS).success
+    found = shown(project, OF_FINDINGS)
+    assert found == all_of(OF_FINDINGS, "SUCCEEDED") | {("receipts", UNPAID.name, DAYS[0]): "FAILED"}
+    project.definitions = build_definitions(Settings.read(client_secret="another"))
+    result = project.run(*days)
+    assert not result.success
+    assert "HTTP 401" in failure_of(result)
+    assert shown(project, OF_FINDINGS) == found
