@@ -23,6 +23,8 @@ from clopos_assets.targets import Target, targets_of
 
 SENSOR = "late_closed_receipts"
 REASON_TAG = "clopos/late_receipts"
+DATES_TAG = "clopos/shift_dates"
+"""The range once more, for the list of runs, which does not show Dagster's own tags."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PAGES_PER_TICK = 25
 SECONDS_PER_TICK = 30.0
@@ -143,7 +145,8 @@ def _run_request(request: Request) -> dg.RunRequest:
     tags = {REASON_TAG: _awaited(request.receipts)}
     if len(dates) == 1:
         return dg.RunRequest(run_key=request.run_key, partition_key=dates[0], tags=tags)
-    return dg.RunRequest(run_key=request.run_key, tags=tags | {RANGE_START: dates[0], RANGE_END: dates[-1]})
+    tags |= {DATES_TAG: f"{dates[0]} to {dates[-1]}", RANGE_START: dates[0], RANGE_END: dates[-1]}
+    return dg.RunRequest(run_key=request.run_key, tags=tags)
 
 
 def _incomplete(shift_date: str, venue_ids: Sequence[int], target: Target | None) -> dg.AssetCheckEvaluation:

@@ -57,7 +57,7 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         if days:
             found = [_findings(access, day) for day in days]
             findings = pa.concat_tables(map(_dated, found, days)) if len(days) > 1 else found[0]
-            yield from (evaluate(check, findings) for check in checks)
+            yield from (evaluate(check, findings, days) for check in checks)
 
     return variance_checks
 
@@ -118,29 +118,28 @@ def _dated(findings: pa.Table, shift_date: str) -> pa.Table:
     return findings.append_column("shift_date", pa.array([shift_date] * findings.num_rows, pa.string()))
 
 
-def evaluate(check: Check, findings: pa.Table) -> dg.AssetCheckResult:
+def evaluate(check: Check, findings: pa.Table, shift_dates: Sequence[str] = ()) -> dg.AssetCheckResult:
     """How a check went: it fails on an ERROR or WARN; an INFO is told and passes.
 
-    Findings of several shift dates have a column that says which.
+    Findings of several `shift_dates`, ascending, have a column that says which.
     """
     found = findings.filter(pc.equal(findings.column("check_name"), check.name))
     at_risk = pc.sum(found.column("amount_at_risk")).as_py() or Decimal(0)
     amounts = pc.fill_null(found.column("amount_at_risk"), Decimal(0))
     order = pc.sort_indices(amounts, sort_keys=[("", "descending")])
     rows = found.take(order[:_WORST]).to_pylist()
+    is_range = len(shift_dates) > 1
+    which = "_in_range" if is_range else ""  # under one name, Dagster would plot a range among its dates
     metadata: dict[str, dg.MetadataValue[Any]] = {
-        "count": dg.MetadataValue.int(found.num_rows),
-        "amount_at_risk": dg.MetadataValue.float(float(at_risk)),
+        f"count{which}": dg.MetadataValue.int(found.num_rows),
+        f"amount_at_risk{which}": dg.MetadataValue.float(float(at_risk)),
     }
     # What is told for information need not be a loss: what came into stock unexplained is most often a delivery.
     worth = f"worth {_amount(at_risk)}" if check.severity == "INFO" else f"{_amount(at_risk)} at risk"
-    of = ""
+    of = f"{shift_dates[0]} to {shift_dates[-1]}: " if is_range else ""
     said = " ".join(_shown(row["message"]) for row in rows[:_TOLD])
-    if "shift_date" in found.column_names and rows:
-        days = findings.column("shift_date")
-        of = f"{pc.min(days)} to {pc.max(days)}: "
     if rows:
-        dates, line = ("shift date | ", "--- | ") if "shift_date" in found.column_names else ("", "")
+        dates, line = ("shift date | ", "--- | ") if is_range else ("", "")
         worst = [
             f"| {row['shift_date'] + ' | ' if dates else ''}{row['venue_id']} | {_amount(row['amount_at_risk'])} "
             f"| {_shown(row['message'])} |"

@@ -40,7 +40,6 @@ _SUMMED: Mapping[str, tuple[str, ...]] = {
     "stock_gaps": ("inflow_value", "outflow_value", "revaluation"),
     "recipe_observed": ("total_cost",),
     "usage_variance": ("cost", "price_variance", "usage_variance", "total_variance"),
-    "variance_findings": ("amount_at_risk",),
 }
 
 
@@ -107,7 +106,12 @@ def _food_cost(rows: pa.Table, *, is_known: bool) -> Facts:
 
 def _findings(rows: pa.Table) -> Facts:
     severities = rows.column("severity").to_pylist()
-    return {f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")}
+    # What is told for information is seldom lost: most of it are deliveries that nobody has told Clopos' API of.
+    pressing = rows.filter(pc.not_equal(rows.column("severity"), "INFO"))
+    at_risk = pc.sum(pressing.column("amount_at_risk")).as_py() or Decimal(0)
+    return {"amount_at_risk": at_risk} | {
+        f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")
+    }
 
 
 _FORMULA_FIT = """

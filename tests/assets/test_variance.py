@@ -104,6 +104,8 @@ def test_the_worst_rows_of_a_range_have_their_dates(faulty: tuple[Project, dg.Ex
         for evaluation in result.get_asset_check_evaluations()
         if evaluation.partition is None and evaluation.check_name == "payments_match_total"
     )
+    assert {"count_in_range", "amount_at_risk_in_range", "worst"} == set(told.metadata)
+    assert str(told.description).startswith(f"{DAYS[0]} to {DAYS[-1]}: 1 found, ")
     heading, _, row = str(told.metadata["worst"].value).splitlines()
     assert heading == "| shift date | venue | at risk | what |"
     assert row.startswith(f"| {LAST} | ")
@@ -120,6 +122,13 @@ def test_figures_tell_of_findings_and_timeliness(faulty: tuple[Project, dg.Execu
     project, _ = faulty
     facts = project.materializations("variance_findings")[LAST][0].metadata
     assert facts["findings_error"].value == 3
+    findings = project.shop.lake.read(VARIANCE_FINDINGS, LAST)
+    assert findings is not None
+    by_severity = {severity: Decimal(0) for severity in ("ERROR", "WARN", "INFO")}
+    for row in findings.to_pylist():
+        by_severity[row["severity"]] += row["amount_at_risk"] or 0
+    assert by_severity["INFO"] > 0
+    assert facts["amount_at_risk"].value == float(by_severity["ERROR"] + by_severity["WARN"])
     for name in ("open_receipts", "receipts_closed_late", "last_closing_hours_after_shift", "posting_lag_seconds"):
         assert isinstance(facts[name].value, int | float), name
     fit = facts["receipt_adds_up_fit_pct"].value

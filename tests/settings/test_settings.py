@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.errors import CloposRefusedError
 from clopos_assets.settings import CREDENTIALS, CREDENTIALS_V1, Settings, SettingsError, unknown_variables, variable
 from tests.settings.values import BAD, DEFAULTS, GOOD, TAKES, WITHOUT_DEFAULT_HERE
 
@@ -373,3 +375,11 @@ def test_a_malformed_secret_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> Non
         "CLOPOS_CLIENT_SECRET is malformed: it takes the client secret that Clopos gave you, "
         "and got a value that is not shown"
     )
+
+
+@pytest.mark.parametrize("address", [*BAD["CLOPOS_BASE_URL"], "https://@example.com", "https://example.com/open-api?"])
+def test_what_is_refused_here_the_client_refuses_too(address: str) -> None:
+    with pytest.raises(CloposRefusedError, match=r"^CLOPOS_BASE_URL .*: it takes an address such as"):
+        Connection(address, "id", "secret", "brand")
+    with pytest.raises(SettingsError, match=r"^CLOPOS_BASE_URL is malformed"):
+        Settings.read(base_url=address)

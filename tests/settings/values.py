@@ -43,6 +43,7 @@ GOOD: list[tuple[str, str, Any]] = [
     ("CLOPOS_BASE_URL", "https://example.com/open-api/", "https://example.com/open-api"),
     ("CLOPOS_BASE_URL", "http://127.0.0.1:8000/open-api", "http://127.0.0.1:8000/open-api"),
     ("CLOPOS_BASE_URL", "http://localhost:8000", "http://localhost:8000"),
+    ("CLOPOS_BASE_URL", "http://127.0.0.2:8000", "http://127.0.0.2:8000"),
     ("CLOPOS_BASE_URL", "http://[::1]:8000", "http://[::1]:8000"),
     ("CLOPOS_API_VERSION", "v2", "v2"),
     ("CLOPOS_API_VERSION", "v1", "v1"),
@@ -125,6 +126,7 @@ BAD: dict[str, list[str]] = {
         "https://...",
         f"https://{'a' * 64}.com",
         "https://exam ple.com",
+        "https://example.com/open-api#",
     ],
     "CLOPOS_API_VERSION": ["v3", "2", "V2"],
     "CLOPOS_LAKE": [
