@@ -336,8 +336,11 @@ def _look_at_checksums(lake: Lake, table: Table, shift_date: str, path: Path) ->
     place, stamp = str(path), lake.stamp(table, shift_date)
     if stamp is None or _SOUND.get(place) == stamp:
         return
+    try:
+        is_small = path.stat().st_size < _SMALL_BYTES
+    except FileNotFoundError:  # removed meanwhile: DuckDB says so
+        return
     # Column by column a large file takes little memory.
-    is_small = path.stat().st_size < _SMALL_BYTES
     for columns in [None] if is_small else [[name] for name in table.names]:
         lake.read(table, shift_date, columns)
     while len(_SOUND) >= _MOST_SOUND:

@@ -118,8 +118,8 @@ def _as_found(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of shift dates that the run fails to make, as they were found before: without a word, Dagster would
     show those that it was to tell of as failed."""
-    told = planned_checks(context.instance, context.run.run_id)
-    checks = [check for check in CHECKS if check not in untold(told)]
+    unasked = untold(planned_checks(context.instance, context.run.run_id))
+    checks = [check for check in CHECKS if check not in unasked]
     # Why it can't be told is what the run fails for.
     with suppress(dg.Failure):
         yield from judge(access, context.instance, with_findings(access, shift_dates) if checks else [], checks)
