@@ -325,8 +325,8 @@ def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
         )
     if not isinstance(source, Path):
         return source
-    _look_at_checksums(lake, table, shift_date, source)
     if _PATTERN.isdisjoint(str(source)):
+        _look_at_checksums(lake, table, shift_date, source)
         return f"from read_parquet({_quoted(source)}, hive_partitioning = false)"
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
 

@@ -84,7 +84,8 @@ def test_a_malformed_setting_is_one_line(home: Home) -> None:
     home.env["CLOPOS_START_DATE"] = "yesterday"
     ended = home.materialize("--partition", "2026-01-19")
     assert ended.returncode != 0
-    wanted = "CLOPOS_START_DATE is malformed: it takes a date from 1970 on as YYYY-MM-DD, such as 2025-01-01, and got 'yesterday'"
+    takes = "a date from 1970 on as YYYY-MM-DD, such as 2025-01-01"
+    wanted = f"CLOPOS_START_DATE is malformed: it takes {takes}, and got 'yesterday'"
     assert wanted in ended.stderr + ended.stdout
 
 
