@@ -31,7 +31,7 @@ def _line(shop: Shop) -> Line:
 
 
 def flip(path: Path, column: str) -> None:
-    """The last bit of a column's pages, as a disk does it: the file's times stay."""
+    """The last bit of a column's pages."""
     group = pq.ParquetFile(path).metadata.row_group(0)
     (found,) = (one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == column)
     body = bytearray(path.read_bytes())

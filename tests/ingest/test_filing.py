@@ -60,7 +60,8 @@ def test_deleted_by_a_mark_leaves_too(shop: Shop) -> None:
 
 def test_listed_with_a_mark_of_deletion_is_kept_raw_without_operations(shop: Shop) -> None:
     shop.sell(4, "2026-01-19", deleted_at="2026-01-19 13:00:00")
-    shop.make(*DAYS)
+    made, _ = shop.make(*DAYS)
+    assert made.facts["receipts"]["2026-01-19"]["open_receipts"] == 0
     assert shop.asked() == {"list": 1, "operations": 3}
     assert shop.stands(4) == stands_in("2026-01-19") | {"stock_operations": []}
 

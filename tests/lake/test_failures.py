@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from clopos_assets.lake import Lake, LakeError
+from clopos_assets.storage.errors import unreadable, unwritable
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
 from tests.lake.sample import DAY, OTHER_DAY, files_under, operations, stored_ids
 
@@ -212,3 +213,9 @@ def test_a_note_that_two_runs_write_at_once_is_written_by_both(
     monkeypatch.setattr(os, "fsync", meanwhile)
     folder_lake.wait_for(DAY, 1, 2)
     assert folder_lake.waiting(DAY) == {1: 2}
+
+
+@pytest.mark.parametrize("name_error", [unwritable, unreadable])
+def test_too_many_open_files_are_no_lack_of_permission(name_error: Callable[[str, OSError], LakeError]) -> None:
+    said = str(name_error("lake", OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
+    assert said.endswith("make fewer shift dates at once, or allow more open files (ulimit -n), and run again")

@@ -31,6 +31,7 @@ def nightly(at: str, instance: dg.DagsterInstance | None, **settings: Any) -> li
     ) as context:
         requests = schedule.evaluate_tick(context).run_requests or []
     assert len({request.run_key for request in requests}) == len(requests)
+    assert all(request.partition_key or request.tags["clopos/reason"].startswith("missed by") for request in requests)
     ranges = [f"{request.tags.get(RANGE_START)} to {request.tags.get(RANGE_END)}" for request in requests]
     return [request.partition_key or dates for request, dates in zip(requests, ranges, strict=True)]
 
