@@ -75,7 +75,7 @@ class Clopos:
         self._patience = patience if patience is not None else Patience()
         self._wire = Wire(connection)
         self._in_flight = asyncio.Semaphore(connection.max_in_flight)
-        self._page_size = _LARGEST_PAGE
+        self._page_size = min(_LARGEST_PAGE, connection.dialect.largest_page)
         self._order = _BEST_ORDER
         self._requests = 0
 
@@ -301,11 +301,15 @@ class Clopos:
                 )
             case Kind.REAUTHENTICATE:
                 self._tokens.invalidate(token)
-                if self._tokens.was_accepted(token):
+                question.refused_tokens.add(token)
+                if self._tokens.was_accepted(token) and len(question.refused_tokens) == 1:
                     # Not the credentials: this one was good for others, and has ended since.
                     raise TryAgainError(reply.verdict.text)
                 raise refusal_of_new_token(question.name, reply.verdict, self._dialect)
             case _:
+                if reply.answer.status == 401:
+                    # In words that nobody knows it may be the token after all: the next run gets another.
+                    self._tokens.invalidate(token)
                 raise refusal(question.name, reply.verdict)
 
     async def _send(self, question: Question) -> tuple[Reply, str]:

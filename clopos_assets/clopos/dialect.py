@@ -1,11 +1,12 @@
 """What the versions of the Open API differ in: addresses, authentication, headers, parameters, quota.
 
-v2 is documented under https://developer.clopos.com/api-reference/v2; of v1 there are the pages "Get receipt by ID"
-and https://developer.clopos.com/api-reference/overview. No page at hand has the parameters of v1's list: public
-clients send `date_from`, `date_to`, `sort_by` and `sort_order` where v2 has brackets, so both spellings are sent, of
-which a server takes the one it knows. Whether `date_to` is a day or, as one of those clients types it, a moment is not
-said either: the day after the last one is sent, before which that one is over. Were all this unknown to the server,
-the list would be longer and not shorter.
+v2 is documented under https://developer.clopos.com/api-reference/v2; v1 by
+https://developer.clopos.com/api-reference/overview and the pages of receipts beside it. Of v1's list
+https://developer.clopos.com/api-reference/receipts/get-receipts has the parameters of v2, in brackets, while public
+clients send `date_from`, `date_to`, `sort_by` and `sort_order`: both spellings are sent, of which a server takes the
+one it knows. Whether `date_to` is a day or, as one of those clients types it, a moment is not said: the day after the
+last one is sent, before which that one is over. Were all this unknown to the server, the list would be longer and not
+shorter.
 """
 
 import time
@@ -28,7 +29,7 @@ class Dialect:
     `credentials` are the fields of a request for a token, by their names in Connection; `venue_id` among them means
     that a token is good for one venue, and that every request names its venue. `windows` are the quota's windows as
     multiples of the first one's requests and seconds. `shows_deleted`: a deleted receipt stays, in the list and by id,
-    with `deleted_at`. A server that asks for a longer wait than `longest_wait_seconds` is not waited for.
+    with `deleted_at`. Pages hold `largest_page` receipts at most. A server that asks for a longer wait than `longest_wait_seconds` is not waited for.
     """
 
     version: str
@@ -43,6 +44,7 @@ class Dialect:
     rate_limit_headers: str
     windows: tuple[tuple[int, int], ...]
     longest_wait_seconds: float
+    largest_page: int
     names_brand: bool = False
 
     def address(self, path: str) -> str:
@@ -137,6 +139,8 @@ V2 = Dialect(
     rate_limit_headers="RateLimit-",
     windows=((1, 1),),
     longest_wait_seconds=600.0,
+    # "Typically 200": https://developer.clopos.com/common-objects
+    largest_page=200,
 )
 
 V1 = Dialect(
@@ -156,6 +160,8 @@ V1 = Dialect(
     # 100 a minute and 1,000 an hour.
     windows=((1, 1), (10, 60)),
     longest_wait_seconds=3600.0,
+    # https://developer.clopos.com/api-reference/overview, in its example of an error
+    largest_page=100,
     names_brand=True,
 )
 

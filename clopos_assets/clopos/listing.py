@@ -19,6 +19,8 @@ Item = dict[str, object]
 _RESTARTS = 5
 _MOST_PAGES = 10_000
 _LONGEST_NUMBER = 18
+# The limits that the documents name are multiples of it.
+_PAGES_BY = 50
 # Reading so many pages takes seconds. During more, a busy brand's list may change every time.
 _LONG = 20
 
@@ -64,6 +66,18 @@ def read_page(envelope: Item, name: str) -> Page:
     if total is None or total < 0:
         raise CloposAnswerError(f"{name}: the answer has no whole number in total; Clopos has to mend this")
     return Page(items, total)
+
+
+def may_be_one_of_many(first: Page) -> bool:
+    """Whether a first page is full and is all, as it says: or `total` counts, against the documents, the page alone."""
+    return first.total == len(first.items) > 0 and first.total % _PAGES_BY == 0
+
+
+def one_of_many(first: Page) -> CloposAnswerError:
+    """Where another page follows such a one."""
+    return CloposAnswerError(
+        f"the first {len(first.items)} receipts are all by the answer's total, and more follow; Clopos has to mend this"
+    )
 
 
 def read_id(value: object) -> int | None:
@@ -209,6 +223,8 @@ class _Reading(Generic[T]):
                 f"{self.total:,} items in pages of {size} are too many for one list; ask for fewer days at once"
             )
         await self._take_concurrently(fetch, pages, concurrency)
+        if may_be_one_of_many(first) and self.take(2, await fetch(2)):
+            raise one_of_many(first)
         # Rows that moved while the pages were read, or pages that were cut down: go on as long as it helps.
         number = pages
         while len(self.digests) < self.total:

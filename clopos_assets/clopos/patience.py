@@ -157,12 +157,15 @@ def tries(
     def give_up(state: RetryCallState) -> None:
         count = state.attempt_number
         failure = _failure(state)
-        is_last = count >= connection.attempts or failure.wait_seconds > connection.dialect.longest_wait_seconds
+        is_too_long = failure.wait_seconds > connection.dialect.longest_wait_seconds
+        is_last = count >= connection.attempts or is_too_long
         if not is_last or patience.is_over():
             patience.end()
             raise CloposUnavailableError(patience.describe()) from None
+        asked = f", which asks to wait {failure.wait_seconds / 60:,.0f} minutes" if is_too_long else ""
         raise CloposUnavailableError(
-            f"{name}: given up after {count} {'try' if count == 1 else 'tries'}, the last: {failure}; {failure.remedy}"
+            f"{name}: given up after {count} {'try' if count == 1 else 'tries'}, the last: {failure}{asked}; "
+            f"{failure.remedy}"
         ) from None
 
     return AsyncRetrying(

@@ -1,6 +1,6 @@
 """One GET of the client before it is sent, and the count of what was sent for a list. Nothing here sends."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.wire import Request
@@ -15,13 +15,14 @@ class Tally:
 
 @dataclass(frozen=True)
 class Question:
-    """One GET, without the token that it will carry."""
+    """One GET, without the token that it will carry; `refused_tokens` were not taken though they were new."""
 
     target: str
     name: str
     venue_id: int | None
     one_resource: bool
     tally: Tally
+    refused_tokens: set[str] = field(default_factory=set, repr=False)
 
     def to_request(self, connection: Connection, token: str) -> Request:
         """The request as one of its tries sends it."""

@@ -44,7 +44,7 @@ def read_reply(
     verdict = judge(
         answer.status,
         _without_secrets(envelope, secrets),
-        content_type=answer.headers.get("content-type", ""),
+        content_type=_without(answer.headers.get("content-type", ""), secrets),
         rate_limit_reset=read_seconds(headers.get("RateLimit-Reset")),
         retry_after=read_seconds(answer.headers.get("Retry-After")),
         venue_id=venue_id,
@@ -74,12 +74,16 @@ def _without_secrets(envelope: object, secrets: Collection[str]) -> object:
         return envelope
     clean = dict(envelope)
     for key in ("error", "message"):
-        text = told(clean.pop(key, None))
-        for secret in filter(None, secrets):
-            text = text.replace(secret, "***")
+        text = _without(told(clean.pop(key, None)), secrets)
         if text:
             clean[key] = text
     return clean
+
+
+def _without(text: str, secrets: Collection[str]) -> str:
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text
 
 
 def _host(location: str) -> str:

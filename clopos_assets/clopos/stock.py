@@ -49,6 +49,8 @@ def read_told(envelope: Item, name: str) -> list[Item]:
     """
     items = read_objects(envelope, name)
     total = read_id(envelope.get("total"))
+    if total is None and isinstance(meta := envelope.get("meta"), dict):  # where Laravel's own pages have it
+        total = read_id(meta.get("total"))
     if total is not None and total > len(items):
         raise CloposAnswerError(f"{name}: {len(items)} of {total} operations came; Clopos has to mend this")
     return items

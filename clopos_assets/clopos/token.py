@@ -17,7 +17,7 @@ from threading import Lock
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.dialect import read_moment
-from clopos_assets.clopos.errors import CloposAnswerError
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
 from clopos_assets.clopos.reply import read_reply, refusal
 from clopos_assets.clopos.shared_token import Grant, SharedToken
@@ -168,6 +168,10 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_
                 if answer.status == 429 and wait == 0:
                     wait = _AUTH_WINDOW_SECONDS
                 raise TryAgainError(reply.verdict.text, wait, maybe_elsewhere=reply.verdict.maybe_elsewhere)
+            case Kind.REAUTHENTICATE:  # of a request that carries no token
+                raise CloposRefusedError(
+                    f"{request.name}: {reply.verdict.text}; check {connection.dialect.variables}, and CLOPOS_BASE_URL"
+                )
             case _:
                 raise refusal(request.name, reply.verdict)
     raise failure

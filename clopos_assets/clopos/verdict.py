@@ -36,8 +36,12 @@ _KNOWN_CAUSES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"brand", "check CLOPOS_BRAND"),
     )
 )
-_STALE_TOKEN = re.compile(r"token[ _](has |is )?(been )?(expired|invalid)|(expired|invalid)[ _]token")
+# v1's pages speak of an "invalid or expired" and of an "invalid or missing" one.
+_STALE_TOKEN = re.compile(
+    r"token[ _](has |is )?(been )?(expired|invalid)|(expired|invalid)[ _](or (missing|expired) )?token"
+)
 _ABSENT = re.compile(r"\bnot_found\b|\breceipt\b")
+_OF_VENUE = re.compile(r"\b(venue|brand)\b")
 # "with" alone is an English word.
 _PARAMETER = re.compile(r"\b(?:(?:per_?)?page(?:_?size)?|limit|sort(?:_by|_order)?|date|filters)\b|\bwith(?=\[)")
 # What a refusal may call them otherwise.
@@ -106,11 +110,12 @@ def judge(
     if not isinstance(envelope, dict):
         return _judge_without_envelope(status, envelope, quote, venue_id, credentials)
     # The vendor's OpenAPI schema of an error has no `success`, against its page of errors.
-    if success == 0 or (success is None and status >= 400 and _words(envelope)):
+    if success == 0 or (success is None and (_words(envelope) if status >= 400 else told(envelope.get("error")))):
         return _judge_failure(status, envelope, quote, venue_id, one_resource, credentials)
     if status >= 400:
         return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id, credentials)}")
-    if success is None and "data" in envelope:
+    # Of the vendor's examples that of stock operations, and one of v1's of a token, come without `success`.
+    if success is None and ("data" in envelope or "token" in envelope):
         return Verdict(Kind.OK)
     return Verdict(
         Kind.FINAL,
@@ -141,11 +146,13 @@ def _judge_failure(
     words = _words(envelope).lower()
     if _STALE_TOKEN.search(words):
         return Verdict(Kind.REAUTHENTICATE, quote)
-    # A router's 404 is about the address, not about the receipt; a proxy's has other words.
+    # A router's 404 is about the address, not about the receipt; a proxy's has other words. Where the venue is not
+    # found, nothing is said of the receipt.
     is_of_clopos = "success" in envelope or _ABSENT.search(words) is not None
-    if status == 404 and one_resource and "route" not in words and is_of_clopos:
+    is_of_receipt = "route" not in words and ("receipt" in words or not _OF_VENUE.search(words))
+    if status == 404 and one_resource and is_of_receipt and is_of_clopos:
         return Verdict(Kind.ABSENT, quote)
-    named = _name_parameter(words) if status in (400, 422) else None
+    named = _name_parameter(f"{words} {_fields(envelope)}".lower()) if status in (400, 422) else None
     if named is not None:
         return Verdict(
             Kind.FINAL,
@@ -161,6 +168,13 @@ def _name_parameter(words: str) -> str | None:
     if not named:
         return None
     return "limit" if {"page", "limit"} <= set(named) else named[0]
+
+
+def _fields(envelope: dict[str, object]) -> str:
+    """The parameters that a refusal names apart: in `details`, as on v1's overview, or as Laravel's `errors` do."""
+    details, errors = envelope.get("details"), envelope.get("errors")
+    named = [details.get("parameter")] if isinstance(details, dict) else []
+    return " ".join(name for name in [*named, *(errors if isinstance(errors, dict) else ())] if isinstance(name, str))
 
 
 def _advise(status: int, words: str, venue_id: int | None, credentials: str) -> str:

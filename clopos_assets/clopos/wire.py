@@ -61,7 +61,8 @@ class Wire:
 
     async def __aenter__(self) -> "Wire":
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connection.max_in_flight + 1, keepalive_timeout=5.0),
+            # Shorter than the 5 s after which common servers close an idle connection, perhaps just as it is used.
+            connector=aiohttp.TCPConnector(limit=self._connection.max_in_flight + 1, keepalive_timeout=4.0),
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_send_once,),
             timeout=aiohttp.ClientTimeout(),  # none: `send` bounds the whole exchange

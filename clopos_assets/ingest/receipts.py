@@ -180,7 +180,12 @@ async def _plan(
     known_until = {venue: latest for venue, latest in listed.known_until.items() if latest}
     plan = Plan(shift_date, stored, facts=facts, known_until=known_until, venues=listed.venues or frozenset())
     elsewhere: list[Entry] = []
-    waiting = lake.waiting(shift_date)
+    # A venue that is not read now says nothing about its receipts: they stay as they are, and wait on.
+    waiting = {
+        receipt_id: venue_id
+        for receipt_id, venue_id in lake.waiting(shift_date).items()
+        if listed.venues is None or venue_id in listed.venues
+    }
     for receipt_id, entry in listed.entries.items():
         if entry.shift_date == shift_date:
             plan.entries[receipt_id] = entry
@@ -191,7 +196,6 @@ async def _plan(
         if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)
     left = {} if stored.exists else _left_of(lake, shift_date)
-    # A venue that is not read now says nothing about its receipts: they stay as they are.
     missing = {
         receipt_id: venue_id
         for receipt_id, venue_id in stored.venues.items()

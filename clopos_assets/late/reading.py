@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
-from clopos_assets.clopos.listing import Item, Page, read_id
+from clopos_assets.clopos.listing import Item, Page, may_be_one_of_many, one_of_many, read_id
 from clopos_assets.late.state import Reading, Unread
 from clopos_assets.tables.values import RowError, read_time
 
@@ -145,7 +145,18 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
             walk.served.append(_Served(item, stamp, place, answer, total))
         position = max(position, first + len(page.items))
         if position >= total:
+            if first == 0 and may_be_one_of_many(page):
+                await _look_behind(fetch, page)
             return
+
+
+async def _look_behind(fetch: Fetch, page: Page) -> None:
+    """Raises CloposAnswerError where more follows a page that is said to be all, and _ChangedError if it is news."""
+    behind = await fetch(2)
+    if behind is not None and behind.items:
+        if behind.total != page.total:
+            raise _ChangedError("more receipts came in")
+        raise one_of_many(page)
 
 
 def read_stamp(item: Item) -> str | None:

@@ -32,7 +32,10 @@ def write_json(value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """A value of an answer in a message: on one line, and not at length."""
+    """A value of an answer in a message: on one line, and not at length; of a structure, which may hold personal data
+    in any place, only that it is one."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
     if isinstance(value, int) and value.bit_length() > 200:
         return f"a whole number of {value.bit_length()} bits"  # Python refuses to write the longest ones out
     text = repr(value) if isinstance(value, str) else str(value)
@@ -147,8 +150,10 @@ PAYMENT: Final[Mapping[str, Callable[[object], object]]] = {
 
 
 def _read_payments(value: object) -> list[dict[str, object]]:
-    if not isinstance(value, list) or not all(isinstance(payment, dict) for payment in value):
+    if not isinstance(value, list):
         raise RowError(f"{shown(value)} is not a list of payments")
+    if not all(isinstance(payment, dict) for payment in value):
+        raise RowError("not all in the list are payments")
     payments = []
     for payment in value:
         read: dict[str, object] = {}

@@ -138,7 +138,7 @@ RECIPE_OBSERVED = Table(
         _id("venue_id", "Venue"),
         _id("product_id", "Product sold"),
         _id("ingredient_id", "Product in stock that was deducted"),
-        _text("product_name", "Sold product's name on the line with the greatest id"),
+        _text("product_name", "Sold product's name on the line with the greatest id that deducted it"),
         _text("ingredient_name", "Ingredient's name on the operation with the greatest id"),
         _decimal("quantity", "Deducted of the ingredient for the product, over all its lines", STOCK_UNITS),
         _decimal("total_cost", "Σ total_cost of the pair's deductions"),
@@ -150,7 +150,7 @@ RECIPE_OBSERVED = Table(
             "stock units per unit",
             required=False,
         ),
-        _count("deviating_lines", "Lines whose quantity per unit is not the most frequent one"),
+        _count("deviating_lines", "Those of them that sold units, and whose quantity per unit is not the most frequent one"),
         _ratio("deviating_share", "deviating_lines / lines; NULL without such lines"),
         _count(
             "modified_lines",

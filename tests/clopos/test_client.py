@@ -268,6 +268,12 @@ def test_stock_operations_cut_short_are_no_answer(total: object) -> None:
     )
 
 
+def test_stock_operations_cut_by_a_page_are_no_answer() -> None:
+    page = {"data": [{"id": 1}], "meta": {"total": 3, "last_page": 3}}
+    with pytest.raises(CloposAnswerError, match="1 of 3 operations came"):
+        run_with(Brand(operations={5: reply_json(page)}), get_fifth_operations)
+
+
 @pytest.mark.parametrize("total", [2, 1, 0, -1, "2", "many", 120.5, True, None, [120]])
 def test_another_total_of_stock_operations_says_nothing(total: object) -> None:
     brand = Brand(operations={5: reply_json({"success": True, "data": [{"id": 1}, {"id": 2}], "total": total})})

@@ -111,6 +111,23 @@ def test_pages_that_shrink_are_read_to_the_end() -> None:
     assert listing.restarts == 0
 
 
+@pytest.mark.parametrize("count", [50, 100, 200])
+def test_a_total_of_the_page_alone_hides_nothing(count: int) -> None:
+    source = _Source(_rows(*range(2 * count)), size=lambda answer: count, total=lambda _: count)
+    with pytest.raises(CloposAnswerError, match=f"^the first {count} receipts are all by the answer's total, and more"):
+        _read(source)
+    source = _Source(_rows(*range(2 * count)), size=lambda answer: count, total=lambda _: count)
+    source.rows = source.rows[:count]
+    assert numbers_of(_read(source)) == list(range(count))
+    assert source.asked == [1, 2]
+
+
+def test_a_page_that_is_not_full_is_all() -> None:
+    source = _Source(_rows(*range(49)), size=lambda answer: 50)
+    assert len(numbers_of(_read(source))) == 49
+    assert source.asked == [1]
+
+
 def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
     async def fetch(number: int) -> Page:
         return Page(_rows(1, 2), 4)

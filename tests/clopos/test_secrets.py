@@ -47,6 +47,7 @@ _CASES: dict[str, Callable[[Asked], Reply | None]] = {
     "auth fails": _at_auth(_say(500)),
     "auth breaks": _at_auth(lambda asked: Reply(fault="reset")),
     "auth is no JSON": _at_auth(_write(200)),
+    "auth names it as content": _at_auth(lambda asked: Reply(401, b"no", f"text/{SECRET}")),
     "auth without token": _at_auth(lambda asked: reply_json({"success": True, "token": f"{SECRET}\n"})),
     "bad parameter": _at_receipts(_say(400)),
     "bare": _at_receipts(lambda asked: reply_json({"error": "invalid_parameter", "message": _echo(asked)}, 400)),

@@ -255,7 +255,11 @@ def test_a_website_leads_to_the_address() -> None:
             CloposRefusedError,
             "production brand.*CLOPOS_BRAND",
         ),
-        (reply_json({"success": False, "error": "Invalid token"}, 401), CloposRefusedError, "Invalid token"),
+        (
+            reply_json({"success": False, "error": "Invalid token"}, 401),
+            CloposRefusedError,
+            "Invalid token.*; check CLOPOS_CLIENT_ID, .* and CLOPOS_INTEGRATOR_ID, and CLOPOS_BASE_URL$",
+        ),
         (reply_json({"success": True, "data": {}}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": "two\r\nlines"}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": 5}), CloposAnswerError, "no usable token"),

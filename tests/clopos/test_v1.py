@@ -88,7 +88,7 @@ def test_what_is_sent() -> None:
         "venue_id": "7",
     }
     assert listed.target == (
-        "/open-api/receipts?page=1&limit=200&sort_by=id&sort_order=1&sort[0]=id&sort[1]=1"
+        "/open-api/receipts?page=1&limit=100&sort_by=id&sort_order=1&sort[0]=id&sort[1]=1"
         "&date_from=2026-01-19&date_to=2026-01-20&date[0]=2026-01-19&date[1]=2026-01-19"
     )
     assert got.target == "/open-api/receipts/5"

@@ -78,3 +78,29 @@ def test_a_receipt_that_waits_for_another_venue_by_now_goes_on_waiting(
     monkeypatch.setattr(receipts, "_plan_all", then_a_note)
     assert not shop.make_receipts(DAYS[0]).bad
     assert shop.lake.waiting(DAYS[0]) == {9: 2}
+
+
+def test_a_receipt_of_a_venue_that_is_not_read_waits_on(tmp_path: Path) -> None:
+    with open_shop(tmp_path, venues=2) as shop:
+        shop.sell(1, DAYS[0])
+        shop.sell(2, DAYS[0], venue_id=2)
+        shop.lake.wait_for(DAYS[0], 2, 2)
+        shop.venue_ids = (1,)
+        assert not shop.make_receipts(DAYS[0]).bad
+        assert shop.asked() == {"list": 1}
+        assert (shop.ids(RECEIPTS, DAYS[0]), shop.lake.waiting(DAYS[0])) == ([1], {2: 2})
+        shop.venue_ids = (1, 2)
+        assert not shop.make_receipts(DAYS[0]).bad
+        assert (shop.ids(RECEIPTS, DAYS[0]), shop.lake.waiting(DAYS[0])) == ([1, 2], {})
+
+
+def test_a_venue_that_is_no_more_takes_no_receipt_with_it(tmp_path: Path) -> None:
+    with open_shop(tmp_path, venues=2) as shop:
+        shop.sell(1, DAYS[0])
+        shop.sell(2, DAYS[0], venue_id=2)
+        shop.venue_ids = (1, 2)
+        assert not any(made.bad for made in shop.make(DAYS[0]))
+        del shop.world.venues[1]
+        bad = shop.make_operations(DAYS[0], refresh="all").bad
+        assert "check that venue 2 in CLOPOS_VENUE_IDS is one of the brand's" in bad[DAYS[0]]
+        assert shop.ids(RECEIPTS, DAYS[0]) == [1, 2]

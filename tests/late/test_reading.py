@@ -225,6 +225,24 @@ def test_a_list_in_another_order_is_refused() -> None:
         asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
 
 
+@pytest.mark.parametrize("count", [50, 51, 100])
+def test_a_total_of_the_page_alone_hides_nothing(count: int) -> None:
+    moving = MovingList(numbered(count), size=50)
+
+    async def fetch(number: int) -> Page | None:
+        page = await moving.fetch(number)
+        assert page is not None
+        return Page(page.items, len(page.items))
+
+    if count == 50:
+        assert len(asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))[0]) == 50
+        assert moving.asked == [1, 2]
+        return
+    kind = CloposAnswerError if count == 100 else CloposUnavailableError
+    with pytest.raises(kind, match="more follow|more receipts came in"):
+        asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
+
+
 def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
     moving = MovingList(numbered(9))
     fetch = moving.fetch
