@@ -172,8 +172,8 @@ def _cast(table: Table, result: pa.Table, field: pa.Field) -> pa.ChunkedArray:
 
 def _too_large(table: Table, reason: str) -> ContractError:
     return ContractError(
-        f"{table.name}: a figure is too large for its column ({reason}): correct what can't be right in Clopos, then make "
-        "the shift date again"
+        f"{table.name}: a figure is too large for its column ({reason}): correct what can't be right in Clopos, then "
+        "make the shift date again"
     )
 
 

@@ -29,7 +29,8 @@ class Dialect:
     `credentials` are the fields of a request for a token, by their names in Connection; `venue_id` among them means
     that a token is good for one venue, and that every request names its venue. `windows` are the quota's windows as
     multiples of the first one's requests and seconds. `shows_deleted`: a deleted receipt stays, in the list and by id,
-    with `deleted_at`. Pages hold `largest_page` receipts at most. A server that asks for a longer wait than `longest_wait_seconds` is not waited for.
+    with `deleted_at`. A page holds `largest_page` receipts at most. A server that asks for a longer wait than
+    `longest_wait_seconds` is not waited for.
     """
 
     version: str

@@ -34,7 +34,14 @@ from clopos_assets.sandbox.api_v1 import ApiV1
 from clopos_assets.sandbox.faults import Faults
 from clopos_assets.sandbox.limits import Limits, tightest
 from clopos_assets.sandbox.listing import Listing
-from clopos_assets.sandbox.query import SORTS, InvalidParameterError, read_id, read_list_query, read_relations
+from clopos_assets.sandbox.query import (
+    MAX_LIMIT,
+    SORTS,
+    InvalidParameterError,
+    read_id,
+    read_list_query,
+    read_relations,
+)
 from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.requests import RequestLog
 from clopos_assets.sandbox.tokens import ExpiredTokenError, InvalidTokenError, Tokens
@@ -254,7 +261,8 @@ class _Api:
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
         self._check_permission()
-        query = read_list_query(request.url.query, refuse_large_limit=self._quirks.refuse_large_limit)
+        refused_above = MAX_LIMIT if self._quirks.refuse_large_limit else None
+        query = read_list_query(request.url.query, refused_above=refused_above)
         rows, total = self._listing.page(venue_id, query)
         return succeed(self._world, rows, {"total": total, "sorts": list(SORTS)})
 

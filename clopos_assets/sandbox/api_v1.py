@@ -1,9 +1,11 @@
 """v1 of the stand-in API: `POST /auth`, `GET /receipts` and `GET /receipts/{id}`, directly under the root.
 
-Of v1's pages "Get receipt by ID" is at hand, with its headers, fields and example. Guesses, where nothing speaks:
-the token's answer and all errors are v2's; a token of another brand or venue answers 401 `unauthorized`; the list
-understands what `query_v1` says and counts deleted receipts, which it shows with `deleted_at` (otherwise by `Quirks`);
-a 429 has `Retry-After` besides.
+Documented at https://developer.clopos.com/api-reference: `overview` (headers, quota, a refused `limit`),
+`authentication/auth` (the token, wrong credentials), `receipts/get-receipts` (`page`, `limit`, `date[0]`, `date[1]`,
+`sort[0]`, `sort[1]`, `total`) and "Get receipt by ID" (fields, example). Where the overview has `offset`, the page of
+the list has `page`. Guesses, where nothing speaks: other errors are v2's; a token of another brand or venue answers
+401 `unauthorized`; the list counts deleted receipts, which it shows with `deleted_at` (otherwise by `Quirks`); a 429
+has `Retry-After` besides.
 """
 
 import time
@@ -28,6 +30,7 @@ from clopos_assets.sandbox.world import Json, World
 PREFIX: Final = "X-RateLimit-"
 # Tokens of v1 name no integrator, and none of v2 is without.
 _NO_INTEGRATOR: Final = ""
+_LARGEST_LIMIT: Final = 100
 _RELATIONS: Final = frozenset({LINES, MODIFIERS})
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -74,29 +77,24 @@ class ApiV1:
             raise RefusedError(400, missing, "All four fields are required")
         known = self._world.credentials
         if any(values[name] != getattr(known, name) for name in names[:3]):
-            raise RefusedError(401, None, "Invalid client credentials")
+            raise RefusedError(401, "authentication_failed", "Invalid credentials")
         if not self._world.access.client_enabled:
             raise RefusedError(401, "Client is disabled", "The Open API module is switched off for this client")
         venues = {str(number): number for number in self._world.venue_ids()}
         if values["venue_id"] not in venues:
             raise RefusedError(400, "Invalid venue_id", "The brand has no such venue")
-        token, expires_at = self._tokens.issue(
+        token, _ = self._tokens.issue(
             brand=known.brand, integrator_id=_NO_INTEGRATOR, venue_id=venues[values["venue_id"]]
         )
-        return send(
-            {
-                "success": True,
-                "token": token,
-                "token_type": "Bearer",
-                "expires_in": self._tokens.lifetime,
-                "expires_at": expires_at,
-                "message": "Authentication successful",
-            }
-        )
+        granted: Json = {"token": token, "expires_in": self._tokens.lifetime}
+        if not self._quirks.v1_bare_token:
+            granted = {"success": True, "token": token, "token_type": "Bearer", "expires_in": self._tokens.lifetime}
+        return send(granted)
 
     def _guard(self, handler: Callable[[Request, int], Response]) -> Endpoint:
         async def answer(request: Request) -> Response:
-            headers: dict[str, str] = {}
+            # In every answer, to whoever says that he is the brand.
+            headers = self._tell(self._limits.look_at_requests_v1(request.headers.get("x-brand", "")))
             try:
                 claims = self._check(request)
                 verdict = self._limits.take_request_v1(claims["brand"])
@@ -107,7 +105,8 @@ class ApiV1:
                     raise RefusedError(403, "forbidden", "The staff user of this client may not read receipts")
                 response = handler(request, claims["venue_id"])
             except InvalidParameterError as problem:
-                response = RefusedError(400, "invalid_parameter", str(problem)).response()
+                more = {"details": problem.details} if problem.details else None
+                response = RefusedError(400, "invalid_parameter", str(problem), more or {}).response()
             except RefusedError as refusal:
                 response = refusal.response()
             response.headers.update(headers)
@@ -138,7 +137,7 @@ class ApiV1:
 
     def _list_receipts(self, request: Request, venue_id: int) -> Response:
         text = translate(request.url.query, self._quirks.v1_parameters)
-        query = read_list_query(text, refuse_large_limit=self._quirks.refuse_large_limit)
+        query = read_list_query(text, refused_above=_LARGEST_LIMIT)
         with self._world.lock:
             rows, total = self._listing.rows(venue_id, query)
             shown = [self._shape(row, by_id=False) for row in rows]

@@ -92,13 +92,9 @@ class Limits:
 
     def take_request_v1(self, brand: str) -> Verdict:
         """Counts a request of a brand to v1 in the minute's and the hour's window, unless either is full."""
-        options = self.options
         with self._lock:
             now = self._clock()
-            windows = (
-                self._window(self._minutes_v1, brand, options.requests_v1),
-                self._hours_v1.setdefault(brand, _Window(options.requests_v1_per_hour, 60 * options.window_seconds)),
-            )
+            windows = self._windows_v1(brand)
             refusals = [verdict for verdict in (window.look(now) for window in windows) if not verdict.allowed]
             if refusals:
                 return max(refusals, key=lambda verdict: verdict.reset)
@@ -106,6 +102,17 @@ class Limits:
                 window.count(now)
             told = tightest(*(window.look(now) for window in windows))
             return Verdict(True, told.limit, told.remaining, told.reset)
+
+    def look_at_requests_v1(self, brand: str) -> Verdict:
+        """What is left to a brand of its requests to v1; counts nothing."""
+        with self._lock:
+            now = self._clock()
+            return tightest(*(window.look(now) for window in self._windows_v1(brand)))
+
+    def _windows_v1(self, brand: str) -> tuple[_Window, _Window]:
+        options = self.options
+        hour = _Window(options.requests_v1_per_hour, 60 * options.window_seconds)
+        return self._window(self._minutes_v1, brand, options.requests_v1), self._hours_v1.setdefault(brand, hour)
 
     def take_request(self, tenant: str) -> Verdict:
         """Counts a request of a tenant (`integrator_id:brand`) unless the window is full."""

@@ -29,7 +29,11 @@ _KEY = re.compile(r"(\w+)((?:\[\d*\])*)", re.ASCII)
 
 
 class InvalidParameterError(Exception):
-    """A parameter that the API refuses with 400; the text is the answer's `message`."""
+    """A parameter that the API refuses with 400; the text is the answer's `message`, `details` those of v1."""
+
+    def __init__(self, message: str, details: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,15 @@ class ListQuery:
     filters: tuple[tuple[str, str], ...]
 
 
-def read_list_query(text: str, *, refuse_large_limit: bool = False) -> ListQuery:
-    """Reads the query of `GET /v2/receipts`; a `limit` above 200 is cut to 200, or refused if so asked."""
+def read_list_query(text: str, *, refused_above: int | None = None) -> ListQuery:
+    """Reads the query of `GET /v2/receipts`; a `limit` above 200 is cut to 200, unless it is above what is refused."""
     values = _read(text)
     limit = _positive(values, "limit", DEFAULT_LIMIT)
-    if limit > MAX_LIMIT and refuse_large_limit:
-        raise InvalidParameterError(f"limit must be {MAX_LIMIT} at most")
+    if refused_above is not None and limit > refused_above:
+        raise InvalidParameterError(
+            f"The 'limit' parameter must be between 1 and {refused_above}",
+            {"parameter": "limit", "provided_value": limit, "valid_range": f"1-{refused_above}"},
+        )
     sort = values.get(("sort", "0"), "created_at")
     if sort not in SORTS:
         raise InvalidParameterError(f"sort[0] must be one of: {', '.join(SORTS)}")

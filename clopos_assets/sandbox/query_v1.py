@@ -1,7 +1,7 @@
-"""The query of v1's list, put in the words of v2's, whose page is the only one that describes a list.
+"""The query of v1's list, put in the words of v2's.
 
-Public clients of v1 write `sort_by`, `sort_order`, `date_from` and `date_to`; whether v1 knows brackets too is
-written nowhere.
+The page of v1's list has the brackets of v2, https://developer.clopos.com/api-reference/receipts/get-receipts; public
+clients of v1 write `sort_by`, `sort_order`, `date_from` and `date_to`.
 """
 
 from datetime import date, timedelta

@@ -14,14 +14,17 @@ class Quirks:
     `bare_errors` leaves `success` out of refusals, as the vendor's OpenAPI schema of an error does. `deleted_stay`
     says whether a deleted receipt stays in the list and by id, with `deleted_at`; None: under v1, which documents that
     field, and not under v2. Of v1: whose spelling of the list's parameters it knows (`flat` as public clients write
-    them, `brackets` as v2 has them; with `none` it ignores all but `page`), where a receipt holds its
-    `stock_operations`, and whether `X-RateLimit-Reset` is a number of seconds or unix time.
+    them, `brackets` as the page of v1's list and v2 have them; with `none` it ignores all but `page`), where a receipt
+    holds its `stock_operations`, whether `X-RateLimit-Reset` is unix time, as in the overview's example, or a number of
+    seconds, and whether a token comes with no more than its life (`v1_bare_token`), as the OpenAPI schema has it.
+    `refuse_large_limit` is of v2: that v1 refuses one is documented.
     """
 
     refuse_large_limit: bool = False
     unknown_venue_status: int = 404
     bare_errors: bool = False
     deleted_stay: bool | None = None
-    v1_parameters: V1Parameters = "both"
+    v1_parameters: V1Parameters = "brackets"
     v1_operations: Literal["everywhere", "by id", "nowhere"] = "everywhere"
-    v1_reset: Literal["seconds", "moment"] = "seconds"
+    v1_reset: Literal["seconds", "moment"] = "moment"
+    v1_bare_token: bool = False

@@ -239,7 +239,7 @@ def test_a_total_of_the_page_alone_hides_nothing(count: int) -> None:
         assert moving.asked == [1, 2]
         return
     kind = CloposAnswerError if count == 100 else CloposUnavailableError
-    with pytest.raises(kind, match="more follow|more receipts came in"):
+    with pytest.raises(kind, match=r"more follow|more receipts came in"):
         asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
 
 

@@ -18,7 +18,7 @@ from .asking import Answer, Asker
 HERE = Path(__file__).parent
 EXAMPLE: Any = json.loads((HERE / "vendor_example_v1.json").read_text("utf-8"), parse_float=Decimal)
 SCHEMA: Any = json.loads((HERE / "vendor_schema_v1.json").read_text("utf-8"))["data"]
-DAY = "date_from=2026-01-19&date_to=2026-01-19"
+DAY = "date[0]=2026-01-19&date[1]=2026-01-19"
 
 
 class AskerV1(Asker):
@@ -58,7 +58,7 @@ def test_receipt_by_id_answers_as_printed(vendor: AskerV1) -> None:
 
 
 def test_the_list_holds_the_same_object(vendor: AskerV1) -> None:
-    body = vendor.get("/receipts?date_from=2025-08-18&date_to=2025-08-18").json
+    body = vendor.get("/receipts?date[0]=2025-08-18&date[1]=2025-08-18").json
     assert (body["data"], body["total"]) == ([EXAMPLE["data"]], 1)
 
 
@@ -78,7 +78,7 @@ def test_every_header_is_needed(vendor: AskerV1, missing: str) -> None:
 
 def test_a_made_up_receipt_has_the_fields_of_the_page(month: History) -> None:
     with served(month.world) as asker:
-        receipts = asker.get(f"/receipts?limit=200&{DAY}").json["data"]
+        receipts = asker.get(f"/receipts?limit=100&{DAY}").json["data"]
     for receipt in receipts:
         assert list(receipt) == list(SCHEMA)
         assert all(list(line) == list(SCHEMA["receipt_products"][0]) for line in receipt["receipt_products"])
@@ -127,7 +127,7 @@ def test_deleted_receipts_stand_in_the_list(month: History) -> None:
     with served(world) as asker:
         listed: list[Any] = []
         for page in range(1, 100):
-            rows = asker.get(f"/receipts?limit=200&page={page}&sort_by=id&sort_order=1").json["data"]
+            rows = asker.get(f"/receipts?limit=100&page={page}&sort[0]=id&sort[1]=1").json["data"]
             if not rows:
                 break
             listed += rows
@@ -144,7 +144,7 @@ def test_deleted_receipts_stand_in_the_list(month: History) -> None:
     [("both", {"flat", "brackets"}), ("flat", {"flat"}), ("brackets", {"brackets"}), ("none", set())],
 )
 def test_spellings_of_the_lists_parameters(month: History, spelling: Any, known: set[str]) -> None:
-    queries = {"flat": f"limit=3&{DAY}", "brackets": "limit=3&date[0]=2026-01-19&date[1]=2026-01-19"}
+    queries = {"flat": "limit=3&date_from=2026-01-19&date_to=2026-01-19", "brackets": f"limit=3&{DAY}"}
     with served(month.world, quirks=Quirks(v1_parameters=spelling)) as asker:
         totals = {name: asker.get(f"/receipts?{query}").json["total"] for name, query in queries.items()}
         everything = asker.get("/receipts").json["total"]
@@ -168,7 +168,8 @@ def rate(answer: Answer) -> list[int]:
 def test_the_minute_and_the_hour_are_counted() -> None:
     now = 0.0
     world = World.from_answers({"receipts": [EXAMPLE["data"]]})
-    with served(world, LimitOptions(requests_v1=2, requests_v1_per_hour=3), clock=lambda: now) as asker:
+    limits = LimitOptions(requests_v1=2, requests_v1_per_hour=3)
+    with served(world, limits, clock=lambda: now, quirks=Quirks(v1_reset="seconds")) as asker:
         assert rate(asker.get("/receipts/1")) == [2, 1, 60]
         assert rate(asker.get("/receipts/1")) == [2, 0, 60]
         refused = asker.get("/receipts/1")
@@ -181,11 +182,39 @@ def test_the_minute_and_the_hour_are_counted() -> None:
         assert asker.get("/receipts/1").status == 200
 
 
-def test_a_reset_may_be_a_moment() -> None:
+def test_a_reset_is_a_moment_in_every_answer() -> None:
     world = World.from_answers({"receipts": [EXAMPLE["data"]]})
-    with served(world, LimitOptions(), quirks=Quirks(v1_reset="moment")) as asker:
-        reset = rate(asker.get("/receipts/1"))[2]
-    assert abs(reset - time.time() - 60) < 30
+    with served(world, LimitOptions()) as asker:
+        answers = [asker.get("/receipts/1"), asker.get("/receipts/9"), asker.get("/receipts/1", venue="x")]
+    assert [answer.status for answer in answers] == [200, 404, 401]
+    assert [rate(answer)[:2] for answer in answers] == [[100, 99], [100, 98], [100, 98]]
+    assert all(abs(rate(answer)[2] - time.time() - 60) < 30 for answer in answers)
+
+
+def test_a_large_limit_is_refused_as_printed(vendor: AskerV1) -> None:
+    answer = vendor.get("/receipts?limit=150")
+    assert (answer.status, answer.json) == (
+        400,
+        {
+            "success": False,
+            "error": "invalid_parameter",
+            "message": "The 'limit' parameter must be between 1 and 100",
+            "details": {"parameter": "limit", "provided_value": 150, "valid_range": "1-100"},
+        },
+    )
+    assert vendor.get("/receipts?limit=100").status == 200
+
+
+def test_the_token_and_its_refusal_are_as_printed(vendor: AskerV1) -> None:
+    granted = vendor.authenticate()
+    assert (set(granted.json), granted.json["expires_in"]) == ({"success", "token", "token_type", "expires_in"}, 3600)
+    refused = vendor.authenticate(client_secret="9")
+    assert (refused.status, refused.json) == (
+        401,
+        {"success": False, "error": "authentication_failed", "message": "Invalid credentials"},
+    )
+    with served(vendor.sandbox.world, quirks=Quirks(v1_bare_token=True)) as asker:
+        assert set(asker.authenticate().json) == {"token", "expires_in"}
 
 
 def test_limits_are_the_documented_ones() -> None:
