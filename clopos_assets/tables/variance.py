@@ -150,9 +150,7 @@ RECIPE_OBSERVED = Table(
             "stock units per unit",
             required=False,
         ),
-        _count(
-            "deviating_lines", "Those of lines with units, and another quantity per unit than the most frequent one"
-        ),
+        _count("deviating_lines", "Those of lines with units and another quantity per unit than the most frequent one"),
         _ratio("deviating_share", "deviating_lines / lines; NULL without such lines"),
         _count(
             "modified_lines",
