@@ -18,7 +18,7 @@ from clopos_assets.late.state import State, Versions, read_state, write_state
 from clopos_assets.line import left_behind
 from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
-from clopos_assets.tables import RECEIPTS
+from clopos_assets.tables import FINDING_HISTORY, RECEIPTS
 from clopos_assets.targets import Target, targets_of
 
 SENSOR = "late_closed_receipts"
@@ -129,15 +129,26 @@ def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
 def left_behind_by_runs(access: Access) -> Behind:
     """Shift dates that were changed by runs which failed or died before every table had followed."""
 
-    def state_of(instance: dg.DagsterInstance, run_id: str) -> RunState:
-        run = instance.get_run_by_id(run_id)
-        if run is None:
-            return "none"
-        if run.status == DagsterRunStatus.SUCCESS:
-            return "succeeded"
-        return "failed" if run.status in _FAILED else "running"
+    def behind(instance: dg.DagsterInstance) -> Mapping[str, Collection[str]]:
+        canceled: set[str] = set()
 
-    return lambda instance: left_behind(access.lake, lambda run_id: state_of(instance, run_id))
+        def state_of(run_id: str) -> RunState:
+            run = instance.get_run_by_id(run_id)
+            if run is None:
+                return "none"
+            if run.status == DagsterRunStatus.CANCELED:
+                canceled.add(run_id)
+            if run.status == DagsterRunStatus.SUCCESS:
+                return "succeeded"
+            return "failed" if run.status in _FAILED else "running"
+
+        left = left_behind(access.lake, state_of)
+        # Who cancels a first fill wants it to end; what was whole before has to become whole again.
+        first = {day for day in left if not access.lake.has(FINDING_HISTORY, day)}
+        kept = {day: run_ids - canceled if day in first else run_ids for day, run_ids in left.items()}
+        return {day: run_ids for day, run_ids in kept.items() if run_ids}
+
+    return behind
 
 
 def _run_request(request: Request) -> dg.RunRequest:

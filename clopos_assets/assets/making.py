@@ -3,14 +3,16 @@
 What is made, and of which other dates, is the affair of `line`.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
 from clopos_assets.access import Access
+from clopos_assets.assets.alone import look_at
 from clopos_assets.assets.checks import judge, untold, with_findings
 from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
 from clopos_assets.clopos.errors import CloposError
@@ -29,21 +31,95 @@ from clopos_assets.targets import targets_of
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
+_PARTITION_TAG = "dagster/partition"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def run_step(
     context: dg.AssetExecutionContext, access: Access, line: Line, step: Maker
 ) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-    """Make the step's tables for the run's shift dates, and for others that have to follow.
+    """Make the step's tables for the run's shift dates, and for others that have to follow; where only its checks are
+    asked for, tell them by what is made.
 
     Raises dagster.Failure, one line, where a shift date was not made.
     """
-    asked = list(context.partition_keys)
+    with stopping():
+        asked = _asked(context)
+        if context.selected_asset_keys:
+            yield from _make(context, access, line, step, asked)
+        else:
+            yield from _tell(context, access, step, asked)
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Whatever a termination becomes on its way out of a library: raise it as one, which ends the run."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # in which DuckDB hides it
+            raise
+        raise KeyboardInterrupt from None
+    except BaseExceptionGroup as group:
+        _, stops = group.split(Exception)
+        if stops is None:
+            raise
+        stop: BaseException = stops
+        while isinstance(stop, BaseExceptionGroup):
+            stop = stop.exceptions[0]
+        raise stop from None
+
+
+def _asked(context: dg.AssetExecutionContext) -> list[str]:
+    """The run's shift dates. Raises dagster.Failure where it names none, or some that are no partitions.
+
+    Dagster looks at them where runs are launched by its command line or its pages, and not where by tags.
+    """
+    launch = "launch shift_date_job for one of its partitions, or for a range of them"
+    try:
+        asked = list(context.partition_keys)
+    except Exception as error:  # by which Dagster says what is wrong with the tags differs, and some are private
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise dg.Failure(f"the run names no shift dates ({reason}): {launch}", allow_retries=False) from None
     if not asked:  # Dagster takes it for a run of nothing that went well
         raise dg.Failure(
             "the run's range holds no shift date, for it ends before it begins: name the earlier date first",
             allow_retries=False,
         )
+    days = context.assets_def.partitions_def
+    assert days is not None  # each asset has them
+    first, last = days.get_first_partition_key(), days.get_last_partition_key()
+    is_any = first is not None and last is not None
+    # As the tag has it: Dagster reads 2026-1-5 as a date, and files checks under what it read.
+    named = [context.run.tags[_PARTITION_TAG]] if _PARTITION_TAG in context.run.tags else asked
+    wrong = [day for day in named if not (is_any and _DATE.fullmatch(day) and str(first) <= day <= str(last))]
+    if wrong:
+        raise dg.Failure(
+            f"no partition: {in_words(wrong) if all(map(_DATE.fullmatch, wrong)) else ', '.join(wrong)}; a shift date "
+            f"is one, as YYYY-MM-DD, from CLOPOS_START_DATE on and once its shift has ended: {launch}",
+            allow_retries=False,
+        )
+    return asked
+
+
+def _tell(
+    context: dg.AssetExecutionContext, access: Access, step: Maker, asked: Sequence[str]
+) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
+    """The step's checks of what is made, where its tables are not to be made."""
+    keep_apart(context.instance, access.lake)
+    with_venues = any(key.name == VENUES_CHECK for key in context.selected_asset_check_keys)
+    try:
+        seen = look_at(access, step.tables, asked, store_of(context.instance, access.lake), with_venues=with_venues)
+    except (SettingsError, LakeError, CloposError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    days = [day for day in asked if all(day in seen.facts.get(name, {}) for name in step.names)]
+    if days:
+        yield from _checks(context, step, seen, days)
+
+
+def _make(
+    context: dg.AssetExecutionContext, access: Access, line: Line, step: Maker, asked: Sequence[str]
+) -> Iterator[dg.MaterializeResult[object] | dg.AssetCheckEvaluation | dg.AssetCheckResult]:
     run = _run_of(context, access)
     planned = planned_tables(context.instance, run.run_id)
     keep_apart(context.instance, access.lake)
@@ -222,9 +298,13 @@ def _documented(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
 
 
 def _complete(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
-    """What is made now is made for all venues; of what was made without some, the sensor tells."""
-    venues = ", ".join(sorted(_listed(facts, "venues"), key=int))
-    return True, {"venues": venues} if venues else {}
+    """What is made now is made for all venues; of what was made without some, the sensor tells too."""
+    told = {
+        name: ", ".join(named)
+        for name in ("venues", "missing_venues")
+        if (named := sorted(_listed(facts, name), key=int))
+    }
+    return "missing_venues" not in told, {**told}
 
 
 def _listed(facts: Sequence[Facts], name: str) -> set[str]:

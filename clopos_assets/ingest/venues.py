@@ -62,12 +62,18 @@ def write_known_until(known: Mapping[str, str]) -> dict[str, str]:
     return {KNOWN_UNTIL: msgspec.json.encode(known, order="sorted").decode()} if known else {}
 
 
-def dates_without(lake: Lake, venue_ids: Collection[int]) -> dict[str, list[int]]:
-    """Made shift dates that were made without some of the venues: date → those. Reads the notes of every date."""
+def dates_without(
+    lake: Lake, venue_ids: Collection[int], shift_dates: Collection[str] | None = None
+) -> dict[str, list[int]]:
+    """Made shift dates, all or of those named, that were made without some of the venues: date → those venues.
+
+    Reads the notes of each.
+    """
     lacking: dict[str, list[int]] = {}
     if not venue_ids:
         return lacking
-    for shift_date, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS)):
+    made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
+    for shift_date, notes in lake.notes_each(RECEIPTS, made):
         if isinstance(notes, LakeError):
             continue  # its making says what is wrong with it
         missing = sorted(set(venue_ids) - (read_venues(notes) or _inferred(lake, shift_date, notes)))

@@ -91,7 +91,7 @@ class Following:
 
 
 def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, set[str]]:
-    """Shift dates that were changed by runs that have failed or died before all tables had followed: date → run ids.
+    """Shift dates that were changed by runs that have ended or died before all tables had followed: date → run ids.
 
     What was left by a run that was asked for some tables only, and has made them, is not among them.
     """
@@ -110,7 +110,8 @@ def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, se
 
 def _is_dead(lake: Lake, run_id: str, state: RunState) -> bool:
     if state in ("succeeded", "failed"):
-        return state == "failed"
+        # One that succeeded took its marks away before; here they are again, as from a copy of the lake of before.
+        return True
     try:
         # A killed process can't say that it has ended; its lock does.
         with lake.locked([_alive(run_id)], seconds=0):

@@ -3,13 +3,19 @@
 import dagster as dg
 import pytest
 
+from clopos_assets.assembly import build_definitions
+from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
 from clopos_assets.automation import JOB
 from clopos_assets.findings import CHECKS
+from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.settings import Settings
 from clopos_assets.tables import RAW, TABLES
 from tests.assets.conftest import Project
 
 DAY = "2026-01-19"
 UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")
+UNDOCUMENTED = dg.AssetCheckKey(dg.AssetKey("receipts"), UNKNOWN_FIELDS_CHECK)
+INCOMPLETE = dg.AssetCheckKey(dg.AssetKey("receipts"), VENUES_CHECK)
 
 
 def keys(*tables: str) -> set[dg.AssetKey]:
@@ -58,6 +64,28 @@ def test_a_check_alone_tells_what_stands(project: Project) -> None:
     (told,) = result.get_asset_check_evaluations()
     assert (told.asset_check_key, told.partition, told.passed) == (UNPAID, DAY, False)
     assert last_known(project, UNPAID) == "FAILED"
+
+
+def test_checks_of_raw_tables_alone_make_nothing(project: Project) -> None:
+    """They are told by what the lake holds, however Clopos has gone on since."""
+    project.shop.world.venues.append({"id": 2, "name": "Filial 2", "is_main": 0, "media": []})
+    project.definitions = build_definitions(Settings.read(venue_ids="1"))
+    assert project.run(DAY).success
+    stamps = [project.shop.lake.stamps(table) for table in TABLES.values()]
+    project.shop.sell(9, DAY, colour="blue")
+    project.shop.sell(10, "2026-01-21")
+    project.definitions = build_definitions(Settings.read(venue_ids="all"))
+    project.shop.sandbox.requests.reset()
+    result = run_checks(project, DAY, {UNDOCUMENTED, INCOMPLETE, UNPAID})
+    assert result.success
+    told = {event.asset_check_key: event for event in result.get_asset_check_evaluations()}
+    assert {key: event.passed for key, event in told.items()} == {UNDOCUMENTED: True, INCOMPLETE: False, UNPAID: True}
+    assert told[INCOMPLETE].metadata["missing_venues"].value == "2"
+    result = run_checks(project, "2026-01-21", {UNDOCUMENTED})
+    assert (result.success, result.get_asset_check_evaluations()) == (True, [])
+    assert [project.shop.lake.stamps(table) for table in TABLES.values()] == stamps
+    assert project.shop.lake.marks() == {}
+    assert project.shop.asked() == {}
 
 
 def test_of_a_date_without_findings_nothing_is_told(project: Project) -> None:

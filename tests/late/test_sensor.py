@@ -15,7 +15,7 @@ from clopos_assets.late.state import State
 from clopos_assets.late_sensor import SENSOR, describe, run_state
 from clopos_assets.origin import NOTE, sign
 from clopos_assets.settings import Settings
-from clopos_assets.tables import RAW, RECEIPTS
+from clopos_assets.tables import FINDING_HISTORY, RAW, RECEIPTS
 from tests.late.conftest import Watched
 
 
@@ -343,13 +343,34 @@ def test_how_the_runs_of_a_key_stand(watched: Watched, statuses: list[str], stat
 
 
 def test_dates_that_dead_runs_left_behind_are_asked_for(watched: Watched) -> None:
-    for run_id, status in (("bad", "FAILURE"), ("good", "SUCCESS")):
+    for run_id, status in (("bad", "FAILURE"), ("good", "STARTED")):
         watched.instance.add_run(dg.DagsterRun(JOB, run_id=run_id, status=dg.DagsterRunStatus(status)))
         watched.shop.lake.mark("2026-01-19", run_id)
     watched.shop.lake.mark("2026-01-20", "good")
-    watched.tick()
+    with watched.shop.lake.locked(["run good"], seconds=0):
+        watched.tick()
     assert watched.asked_for == ["2026-01-19"]
     assert watched.asked[0].tags["clopos/late_receipts"] == "1 unfinished run: bad"
+
+
+def test_marks_that_a_copy_of_the_lake_brings_back_are_followed(watched: Watched) -> None:
+    """Of a run that took them away and succeeded: the tables of the copy are those of before its end."""
+    watched.instance.add_run(dg.DagsterRun(JOB, run_id="good", status=dg.DagsterRunStatus.SUCCESS))
+    watched.shop.lake.mark("2026-01-20", "good")
+    watched.tick()
+    assert watched.asked_for == ["2026-01-20"]
+
+
+def test_a_first_fill_that_was_cancelled_is_not_begun_again(watched: Watched) -> None:
+    assert watched.run("2026-01-19", "2026-01-20").success
+    watched.instance.add_run(dg.DagsterRun(JOB, run_id="stopped", status=dg.DagsterRunStatus.CANCELED))
+    for shift_date in ("2026-01-19", "2026-01-20"):
+        watched.shop.lake.mark(shift_date, "stopped")
+    history = watched.shop.lake.path(FINDING_HISTORY, "2026-01-20")
+    assert history.exists()
+    history.unlink()
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
 
 
 def test_long_lists_are_cut_short(watched: Watched) -> None:
