@@ -143,10 +143,11 @@ def left_behind_by_runs(access: Access) -> Behind:
             return "failed" if run.status in _FAILED else "running"
 
         left = left_behind(access.lake, state_of)
-        # Who cancels a first fill wants it to end; what was whole before has to become whole again.
-        first = {day for day in left if not access.lake.has(FINDING_HISTORY, day)}
-        kept = {day: run_ids - canceled if day in first else run_ids for day, run_ids in left.items()}
-        return {day: run_ids for day, run_ids in kept.items() if run_ids}
+        for shift_date, run_ids in left.items():
+            # Who cancels a first fill wants it to end; what was whole before has to become whole again.
+            if run_ids & canceled and not access.lake.has(FINDING_HISTORY, shift_date):
+                run_ids.difference_update(canceled)
+        return {shift_date: run_ids for shift_date, run_ids in left.items() if run_ids}
 
     return behind
 

@@ -62,6 +62,24 @@ def write_known_until(known: Mapping[str, str]) -> dict[str, str]:
     return {KNOWN_UNTIL: msgspec.json.encode(known, order="sorted").decode()} if known else {}
 
 
+_STAMPS: dict[str, dict[str, str]] = {}
+"""By lake, the stamps of the receipts that this process has looked at."""
+
+
+class MadeSince:
+    """The shift dates of a lake that were made since what this process remembers of it; all where that is nothing."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._uri = lake.uri()
+        self._stamps = lake.stamps(RECEIPTS)
+        before = _STAMPS.get(self._uri, {})
+        self.shift_dates = {day for day, stamp in self._stamps.items() if before.get(day) != stamp}
+
+    def remember(self) -> None:
+        """They have been looked at."""
+        _STAMPS[self._uri] = self._stamps
+
+
 def dates_without(
     lake: Lake, venue_ids: Collection[int], shift_dates: Collection[str] | None = None
 ) -> dict[str, list[int]]:

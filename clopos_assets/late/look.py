@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.ingest import Scope
-from clopos_assets.ingest.venues import dates_without, venues_to_read
+from clopos_assets.ingest.venues import MadeSince, dates_without, venues_to_read
 from clopos_assets.late.beginning import known_until
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Decision, Surroundings, await_venues, decide
@@ -29,7 +31,8 @@ class Look:
     """What a look found: the state to remember, the decision, and what it read.
 
     `failed` says, by venue, why its list could not be read; `is_full` that so much is awaited that nothing was read;
-    `lacking`, by shift date, which venues it was made without, of those that this look saw for the first time;
+    `lacking`, by shift date, which venues it was made without, of those that this look saw for the first time, or of
+    dates made since the last one;
     `starved` why no page came after the list of venues.
     """
 
@@ -55,8 +58,10 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
     dates that were made before a venue was added are asked for. Raises CloposError where no venue could be read; but
     where the list of venues came and took what quota or time there was, the next look reads those that are known.
     """
+    state = _of_here(state, around)
     read = dict(state.read)
     lacking: dict[str, list[int]] = {}
+    made = MadeSince(around.lake)
     sighted = Sighted()
     failed: dict[str, str] = {}
     starved = ""
@@ -68,6 +73,10 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
         without = dates_without(around.lake, added)
+        # A date may be made without a venue by a run that began before it was added, or whose settings are others.
+        rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
+        for shift_date, missing in dates_without(around.lake, rest, made.shift_dates).items():
+            without[shift_date] = sorted([*without.get(shift_date, ()), *missing])
         lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
         failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
         if not (budget.answered or failed):
@@ -75,8 +84,29 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
                 raise budget.no_answer()
             starved = str(budget.no_answer())
     decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around, state.begun)
-    state = State(begun=state.begun, is_starved=bool(starved), read=read, asked=decision.asked, kept=decision.kept)
+    state = State(
+        begun=state.begun,
+        is_starved=bool(starved),
+        lake=state.lake,
+        first_date=state.first_date,
+        read=read,
+        asked=decision.asked,
+        kept=decision.kept,
+    )
+    if not is_full:
+        made.remember()
     return Look(state, decision, sighted, budget.answered, failed, is_full, lacking, starved)
+
+
+def _of_here(state: State, around: Surroundings) -> State:
+    """The state, as far as it holds here: what was read for another lake does not, nor that nothing was to be done for
+    dates that were before the first one then.
+    """
+    lake = around.lake.uri()
+    if state.lake not in ("", lake):
+        state = State(begun=int(around.now))
+    read = {} if around.first_date < state.first_date else state.read
+    return msgspec.structs.replace(state, lake=lake, first_date=around.first_date, read=read)
 
 
 async def _read_all(

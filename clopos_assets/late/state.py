@@ -58,12 +58,15 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
     seconds: what is asked for after it was lost is not what was asked for before. `is_starved` tells that the last
-    look got no further than the list of venues, so that the next one does without that.
+    look got no further than the list of venues, so that the next one does without that. `lake` and `first_date` say
+    for which lake was read, and from which shift date on, as far as that is known.
     """
 
     version: Literal[1] = 1
     begun: int = 0
     is_starved: bool = False
+    lake: str = ""
+    first_date: str = ""
     read: dict[_Venue, Reading] = {}
     asked: dict[str, Asked] = {}
     kept: dict[str, Versions] = {}

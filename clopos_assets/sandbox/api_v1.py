@@ -87,9 +87,7 @@ class ApiV1:
             brand=known.brand, integrator_id=_NO_INTEGRATOR, venue_id=venues[values["venue_id"]]
         )
         granted: Json = {"token": token, "expires_in": self._tokens.lifetime}
-        if not self._quirks.v1_bare_token:
-            granted = {"success": True, "token": token, "token_type": "Bearer", "expires_in": self._tokens.lifetime}
-        return send(granted)
+        return send(granted if self._quirks.v1_bare_token else {"success": True, **granted, "token_type": "Bearer"})
 
     def _guard(self, handler: Callable[[Request, int], Response]) -> Endpoint:
         async def answer(request: Request) -> Response:

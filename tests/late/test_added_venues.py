@@ -165,3 +165,23 @@ def test_without_the_note_listed_venues_and_receipts_tell(watched: Watched) -> N
 def test_a_damaged_date_is_not_among_them(watched: Watched) -> None:
     watched.shop.lake.path(RECEIPTS, DAYS[0]).write_bytes(b"PAR1 no more")
     assert dates_without(watched.shop.lake, [3]) == {day: [3] for day in DAYS[1:]}
+
+
+def test_a_date_made_since_by_a_run_that_did_not_know_a_venue_is_asked_for(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.shop.sell(30, "2026-01-22", venue_id=2)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("CLOPOS_VENUE_IDS", "1")
+        known, watched.definitions = watched.definitions, build_definitions(Settings.read())
+        assert watched.run("2026-01-22").success
+    watched.definitions = known
+    watched.tick()
+    assert [(event.partition, event.metadata["missing_venues"].value) for event in watched.events] == [
+        ("2026-01-22", "2")
+    ]
+    assert watched.asked_for == ["2026-01-22"]
+    assert watched.run_asked() == [True]
+    assert sold(watched.shop, "2026-01-22") == [2]
+    watched.tick()
+    assert (watched.asked, watched.events) == ([], [])
