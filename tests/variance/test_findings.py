@@ -59,6 +59,6 @@ def test_a_finding_keeps_its_id_while_figures_change(findings: Find) -> None:
 
 def test_an_amount_that_fits_no_column_is_refused(findings: Find) -> None:
     huge = operation(1, 1, 1, before_quantity=10**11, after_quantity=0, cost=10**11, total_cost=10**11)
-    named = r"\(amount_at_risk \d+\.0+ of venue_id 1, receipt_id 1, .*stock_operation_id 1, .*\)$"
+    named = r"\(amount_at_risk \d+\.0+ of venue_id 1, receipt_id 1, .*stock_operation_id 1, .*\): correct"
     with pytest.raises(ContractError, match=rf"^variance_findings: a figure is too large for its column {named}"):
         findings(sold(), SALE, [huge])
