@@ -88,7 +88,7 @@ def dates_without(
     Reads the notes of each.
     """
     lacking: dict[str, list[int]] = {}
-    if not venue_ids:
+    if not venue_ids or (shift_dates is not None and not shift_dates):
         return lacking
     made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
     for shift_date, notes in lake.notes_each(RECEIPTS, made):

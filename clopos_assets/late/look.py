@@ -61,12 +61,12 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
     state = _of_here(state, around)
     read = dict(state.read)
     lacking: dict[str, list[int]] = {}
-    made = MadeSince(around.lake)
     sighted = Sighted()
     failed: dict[str, str] = {}
     starved = ""
     is_full = state.receipts >= MOST_RECEIPTS
-    if not is_full:
+    made = None if is_full else MadeSince(around.lake)
+    if made is not None:
         known: Sequence[Item] = [{"id": int(venue)} for venue in state.read if venue] if state.is_starved else []
         venues = await venues_to_read(scope, lambda: _list_venues(clopos, budget, known))
         # One that is left out for a while is new when it comes back: shift dates may have been made without it.
@@ -84,16 +84,10 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
                 raise budget.no_answer()
             starved = str(budget.no_answer())
     decision = decide(state.asked, await_venues(state.kept, lacking), sighted.receipts.values(), around, state.begun)
-    state = State(
-        begun=state.begun,
-        is_starved=bool(starved),
-        lake=state.lake,
-        first_date=state.first_date,
-        read=read,
-        asked=decision.asked,
-        kept=decision.kept,
+    state = msgspec.structs.replace(
+        state, is_starved=bool(starved), read=read, asked=decision.asked, kept=decision.kept
     )
-    if not is_full:
+    if made is not None:  # only now: what raises before is looked at again
         made.remember()
     return Look(state, decision, sighted, budget.answered, failed, is_full, lacking, starved)
 

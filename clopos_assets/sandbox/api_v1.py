@@ -103,8 +103,8 @@ class ApiV1:
                     raise RefusedError(403, "forbidden", "The staff user of this client may not read receipts")
                 response = handler(request, claims["venue_id"])
             except InvalidParameterError as problem:
-                more = {"details": problem.details} if problem.details else None
-                response = RefusedError(400, "invalid_parameter", str(problem), more or {}).response()
+                more: Json = {"details": problem.details} if problem.details else {}
+                response = RefusedError(400, "invalid_parameter", str(problem), more).response()
             except RefusedError as refusal:
                 response = refusal.response()
             response.headers.update(headers)
