@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import ContractError, Table
-from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file
+from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file, read_columns
 from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "Lake", "LakeError"]
@@ -317,7 +317,7 @@ class Lake:
                 names = table.names if columns is None else tuple(columns)
                 lacks = [name for name in lacking(table, file.schema_arrow) if name in names]
                 # Without any column, Arrow would not know how many rows there are.
-                rows = file.read(columns=[name for name in names if name not in lacks] or table.key[:1])
+                rows = read_columns(file, [name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
                 partition = Partition(shaped, _notes_of(file), has_shape(table, file.schema_arrow))
             except (*UNREADABLE, ContractError) as error:

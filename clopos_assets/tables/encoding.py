@@ -1,5 +1,6 @@
 """How a declared table is packed into Parquet: the writer's options, from what its columns hold, and the reader's."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -16,10 +17,16 @@ _ENCODED: Final = {
 """How columns are encoded that hold too many different values for a dictionary."""
 _SOUGHT: Final = {Kind.ID, Kind.TIME, Kind.DATE, Kind.INSTANT}
 
+_FEW_ROWS: Final = 5_000
 open_file = partial(pq.ParquetFile, page_checksum_verification=True)
 """Opens a file to read it."""
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 """What that and reading raise: where a page is not what was written, the first."""
+
+
+def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
+    """The rows of an open file in some columns. Sharing few among threads takes a third more processor time."""
+    return file.read(columns=columns, use_threads=file.metadata.num_rows > _FEW_ROWS)
 
 
 def encoding_of(table: Table) -> dict[str, object]:

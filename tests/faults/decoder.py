@@ -211,7 +211,7 @@ def _judge_answer(case: Case) -> str:
             table.check(rows)
             sink = pa.BufferOutputStream()
             pq.write_table(rows, sink, **encoding_of(table))
-            _judge_rows(case, table, pq.read_table(pa.BufferReader(sink.getvalue())))
+            _judge_rows(case, table, pq.ParquetFile(pa.BufferReader(sink.getvalue())).read(use_threads=False))
     except (CloposError, IngestError, ContractError) as error:
         _judge_error(str(error))
         return "no rows"
