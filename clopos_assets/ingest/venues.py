@@ -1,6 +1,7 @@
 """Which venues are read, and for which of them a shift date was made: a venue that was added since is missing there."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from hashlib import blake2b
 
 import msgspec
 import pyarrow.compute as pc
@@ -62,22 +63,29 @@ def write_known_until(known: Mapping[str, str]) -> dict[str, str]:
     return {KNOWN_UNTIL: msgspec.json.encode(known, order="sorted").decode()} if known else {}
 
 
-_STAMPS: dict[str, dict[str, str]] = {}
-"""By lake, the stamps of the receipts that this process has looked at."""
+_STAMPS: dict[str, tuple[str, dict[str, str]]] = {}
+"""By lake, the stamps of the receipts that this process has looked at last, and their digest."""
 
 
 class MadeSince:
-    """The shift dates of a lake that were made since what this process remembers of it; all where that is nothing."""
+    """The shift dates of a lake that were made since those of a `digest` were looked at; all where this process does
+    not know which those are. What was looked at counts for whoever keeps the new digest, and for nobody else.
+    """
 
-    def __init__(self, lake: Lake) -> None:
-        self._uri = lake.uri()
-        self._stamps = lake.stamps(RECEIPTS)
-        before = _STAMPS.get(self._uri, {})
-        self.shift_dates = {day for day, stamp in self._stamps.items() if before.get(day) != stamp}
+    def __init__(self, lake: Lake, digest: str) -> None:
+        stamps = lake.stamps(RECEIPTS)
+        self.digest = blake2b(msgspec.json.encode(stamps, order="sorted"), digest_size=8).hexdigest()
+        known, before = _STAMPS.get(lake.uri(), ("", {}))
+        if digest == self.digest:
+            before = stamps
+        elif digest != known:
+            before = {}
+        self.shift_dates = {day for day, stamp in stamps.items() if before.get(day) != stamp}
+        self._uri, self._stamps = lake.uri(), stamps
 
     def remember(self) -> None:
         """They have been looked at."""
-        _STAMPS[self._uri] = self._stamps
+        _STAMPS[self._uri] = self.digest, self._stamps
 
 
 def dates_without(

@@ -65,7 +65,7 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
     failed: dict[str, str] = {}
     starved = ""
     is_full = state.receipts >= MOST_RECEIPTS
-    made = None if is_full else MadeSince(around.lake)
+    made = None if is_full else MadeSince(around.lake, state.looked_at)
     if made is not None:
         known: Sequence[Item] = [{"id": int(venue)} for venue in state.read if venue] if state.is_starved else []
         venues = await venues_to_read(scope, lambda: _list_venues(clopos, budget, known))
@@ -89,6 +89,7 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
     )
     if made is not None:  # only now: what raises before is looked at again
         made.remember()
+        state = msgspec.structs.replace(state, looked_at=made.digest)
     return Look(state, decision, sighted, budget.answered, failed, is_full, lacking, starved)
 
 

@@ -59,7 +59,8 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
     seconds: what is asked for after it was lost is not what was asked for before. `is_starved` tells that the last
     look got no further than the list of venues, so that the next one does without that. `lake` and `first_date` say
-    for which lake was read, and from which shift date on, as far as that is known.
+    for which lake was read, and from which shift date on, as far as that is known; `looked_at` in which state of its
+    receipts venues were looked for that are missing.
     """
 
     version: Literal[1] = 1
@@ -67,6 +68,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     is_starved: bool = False
     lake: str = ""
     first_date: str = ""
+    looked_at: str = ""
     read: dict[_Venue, Reading] = {}
     asked: dict[str, Asked] = {}
     kept: dict[str, Versions] = {}

@@ -25,7 +25,7 @@ UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 def read_columns(file: pq.ParquetFile, columns: Sequence[str]) -> pa.Table:
-    """The rows of an open file in some columns. Sharing few among threads takes a third more processor time."""
+    """The rows of an open file in some columns. Sharing few among threads takes up to a third more processor time."""
     return file.read(columns=columns, use_threads=file.metadata.num_rows > _FEW_ROWS)
 
 
