@@ -1,7 +1,7 @@
-"""Computed rows remembered by what they are made from: what SQL gives of equal inputs need not be worked out twice."""
+"""Rows remembered: what SQL gives of equal inputs, and what a file holds, need not be worked out twice."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -13,16 +13,19 @@ from clopos_assets.compute import Rules, compute
 from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
 from clopos_assets.tables import TABLES, Table
+from clopos_assets.tables.shape import Partition
 
 _TOLD_APART = "fetched_at"
+_READ = Lake.partition
 
 
 class Memory:
-    """What was computed so far."""
+    """What was computed and read so far."""
 
     def __init__(self) -> None:
         self._rows: dict[object, pa.Table] = {}
         self._contents: dict[object, bytes] = {}
+        self._partitions: dict[object, Partition | None] = {}
 
     def compute(
         self, lake: Lake, connection: duckdb.DuckDBPyConnection, table: Table, shift_date: str, rules: Rules
@@ -34,6 +37,16 @@ class Memory:
         if key not in self._rows:
             self._rows[key] = compute(lake, connection, table, shift_date, rules)
         return self._rows[key]
+
+    def partition(
+        self, lake: Lake, table: Table, shift_date: str, columns: Sequence[str] | None = None
+    ) -> Partition | None:
+        """As `clopos_assets.lake.Lake.partition`."""
+        stamp = lake.stamp(table, shift_date)
+        key = (lake.root, table.name, shift_date, stamp, None if columns is None else tuple(columns))
+        if stamp is None or key not in self._partitions:
+            self._partitions[key] = _READ(lake, table, shift_date, columns)
+        return self._partitions[key]
 
     def _content(self, lake: Lake, table: Table, day: str) -> bytes:
         """A digest of the rows of a partition but for when they were fetched; empty where it is not made."""
@@ -54,13 +67,18 @@ class Memory:
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """While this lasts, makers compute through a memory; and they leave out figures, which only the UI shows."""
+    """While this lasts, lakes are read and tables computed through a memory, and figures, for the UI, are left out."""
 
     def no_figures(*_: object, **__: object) -> Facts:
         return {}
 
+    def partition(lake: Lake, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> Partition | None:
+        return memory.partition(lake, table, shift_date, columns)
+
+    memory = Memory()
     with (
-        patch.object(clopos_assets.line.derived, "compute", Memory().compute),
+        patch.object(Lake, "partition", partition),
+        patch.object(clopos_assets.line.derived, "compute", memory.compute),
         patch.object(clopos_assets.line.derived, "figures_of", no_figures),
     ):
         yield
