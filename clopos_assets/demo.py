@@ -230,7 +230,7 @@ def _print_requests(console: Console, counts: Mapping[tuple[str, str], int], sec
         "/v2/receipts": "list pages",
         "/v2/receipts/{id}": "receipts by id",
         "/v2/receipts/{id}/stock-operations": "stock operations",
-        "/v2/venues": "venues",
+        "/v2/venues": "for the venues",
     }
     asked = {kind: counts.get(("GET", route), 0) for route, kind in kinds.items()}
     parts = ", ".join(f"{number} {kind}" for kind, number in asked.items())
