@@ -437,8 +437,7 @@ rounded_findings as (
 ),
 
 -- The entity is the narrowest thing the finding is about: nothing in the hash changes while the finding stands.
--- In a sentence money keeps two decimals, and a quantity none that is 0.
-worded_findings as (
+named_findings as (
     select
         check_name, severity, venue_id, receipt_id, receipt_product_id, stock_operation_id, stock_id, product_id,
         expected,
@@ -451,19 +450,36 @@ worded_findings as (
             'receipt ' || receipt_id,
             'venue ' || venue_id || ' on ' || $shift_date
         ) as entity,
-        md5(check_name || ' of ' || entity) as finding_id,
+        is_money, sentence,
+    from rounded_findings
+),
+
+-- In a sentence money keeps two decimals, and a quantity none that is 0. An alias is worked out wherever it stands,
+-- so that what is used more than once has a step of its own.
+figured_findings as (
+    select
+        *,
         list_transform(
             [expected, actual, abs(difference), amount_at_risk],
-            lambda figure: case
-                when is_money then regexp_replace(cast(figure as varchar), '0{1,4}$', '')
-                else rtrim(rtrim(cast(figure as varchar), '0'), '.')
-            end
-        ) as figures,
-        list_transform(figures, lambda figure: coalesce(figure, '')) as words,
+            lambda figure: coalesce(
+                case
+                    when is_money then regexp_replace(cast(figure as varchar), '0{1,4}$', '')
+                    else rtrim(rtrim(cast(figure as varchar), '0'), '.')
+                end,
+                ''
+            )
+        ) as words,
+    from named_findings
+),
+
+worded_findings as (
+    select
+        *,
+        md5(check_name || ' of ' || entity) as finding_id,
         replace(replace(sentence, '{expected}', words[1]), '{actual}', words[2]) as half_said,
         replace(replace(half_said, '{difference}', words[3]), '{amount}', words[4]) as said,
         replace(said, '{}', '{') as message,
-    from rounded_findings
+    from figured_findings
 )
 
 select
