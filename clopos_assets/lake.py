@@ -25,7 +25,7 @@ from clopos_assets.tables import ContractError, Table
 from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file, read_columns
 from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
 
-__all__ = ["BusyError", "Lake", "LakeError"]
+__all__ = ["BusyError", "DamagedError", "Lake", "LakeError"]
 
 _PART = "part-0.parquet"
 _FOLDER = "shift_date="

@@ -76,6 +76,14 @@ class Made:
         """Record a finished partition; a later write of the same partition adds to its facts."""
         self.facts.setdefault(table.name, {}).setdefault(shift_date, {}).update(facts)
 
+    def update(self, other: "Made") -> None:
+        """Record what another making did."""
+        for name, by_date in other.facts.items():
+            for shift_date, facts in by_date.items():
+                self.facts.setdefault(name, {}).setdefault(shift_date, {}).update(facts)
+        for shift_date, reason in other.bad.items():
+            self.fail(shift_date, reason)
+
     def fail(self, shift_date: str, reason: str) -> None:
         """Record a shift date that failed; the first reason stands."""
         self.bad.setdefault(shift_date, reason)

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.errors import CloposAnswerError
 from clopos_assets.clopos.listing import Item, read_id
 from clopos_assets.ingest.made import Scope
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import DamagedError, Lake, LakeError
 from clopos_assets.tables import RECEIPTS
 
 NOTE = "venues"
@@ -93,15 +93,17 @@ def dates_without(
 ) -> dict[str, list[int]]:
     """Made shift dates, all or of those named, that were made without some of the venues: date → those venues.
 
-    Reads the notes of each.
+    Reads the notes of each. Raises LakeError where they can't be read although there is no damage.
     """
     lacking: dict[str, list[int]] = {}
     if not venue_ids or (shift_dates is not None and not shift_dates):
         return lacking
     made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
     for shift_date, notes in lake.notes_each(RECEIPTS, made):
-        if isinstance(notes, LakeError):
+        if isinstance(notes, DamagedError):
             continue  # its making says what is wrong with it
+        if isinstance(notes, LakeError):
+            raise notes  # which may pass: then it is to be looked at
         missing = sorted(set(venue_ids) - (read_venues(notes) or _inferred(lake, shift_date, notes)))
         if missing:
             lacking[shift_date] = missing
@@ -112,7 +114,7 @@ def _inferred(lake: Lake, shift_date: str, notes: Mapping[str, str]) -> set[int]
     """Of a partition without the note: venues whose listing was noted otherwise, or whose receipts it has."""
     try:
         rows = lake.read(RECEIPTS, shift_date, ["venue_id"])
-    except LakeError:
+    except DamagedError:
         return set()
     held = set() if rows is None else set(pc.unique(rows.column(0)).to_pylist())
     return held | {venue_id for venue_id in map(read_id, read_known_until(notes)) if venue_id is not None}

@@ -49,7 +49,9 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
 
     special = {
         STOCK_LEDGER.name: Maker((STOCK_LEDGER,), partial(_make_ledger, access)),
-        FINDING_HISTORY.name: Maker((FINDING_HISTORY,), partial(_make, access, FINDING_HISTORY, history)),
+        FINDING_HISTORY.name: Maker(
+            (FINDING_HISTORY,), partial(_make, access, FINDING_HISTORY, history), is_after_standards=True
+        ),
     }
     return tuple(
         special.get(table.name) or Maker((table,), partial(_make, access, table, from_sql(table)))

@@ -34,10 +34,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes some tables for shift dates: the plain function behind one step."""
+    """Makes some tables for shift dates: the plain function behind one step.
+
+    `is_after_standards` says that they are made from a table that looks back: where a run dies between the two, the
+    next finds that one as it should be, and has to look at these all the same.
+    """
 
     tables: tuple[Table, ...]
     make: Callable[[Run, Sequence[str]], Made]
+    is_after_standards: bool = False
 
     @property
     def names(self) -> set[str]:
@@ -57,4 +62,4 @@ class Maker:
     @property
     def looks_back(self) -> bool:
         """Whether shift dates before count too: those that set the standards."""
-        return any(table.trailing for table in self.tables)
+        return self.is_after_standards or any(table.trailing for table in self.tables)

@@ -12,6 +12,9 @@ from clopos_assets.lake import Lake
 from clopos_assets.line.following import Following
 from clopos_assets.line.maker import Maker, Run
 
+_MOST_ROUNDS = 4
+"""Of a step: one for the dates that there are, and one for each time that other runs have made some meanwhile."""
+
 
 class Line:
     """The makers in order, inputs before what is made from them, over one lake."""
@@ -29,7 +32,7 @@ class Line:
         is_whole = self._is_whole(planned)
         try:
             self._following.begin(run, is_whole=is_whole)
-            made = maker.make(run, [*sorted(run.asked), *self._following.touched(run, maker)])
+            made, _ = self._make(run, maker)
             if maker is self._last(planned) and not made.bad:
                 self._following.end(run, (), is_whole=is_whole)
             return made
@@ -45,17 +48,18 @@ class Line:
         Gives maker, what it made, and which shift dates of it the run has not recorded; they have to be recorded
         before the next is asked for. Dates that turn out bad on the way are added to `made`.
         """
-        # A bad date from or to which a receipt has moved in this step was changed all the same.
-        moved = {day for facts in made.facts.values() for day in facts}
+        # A bad date from or to which a receipt has moved in the first step was changed all the same, and goes on. In a
+        # later one it lacks what that step is to make of it, whatever else it did to the date.
+        moved = set() if failed.needs else {day for facts in made.facts.values() for day in facts}
         bad = made.bad.keys() - moved
         good = replace(run, asked=run.asked - made.bad.keys())
         try:
             for maker, is_kept_from_coming in self._kept_from_coming(failed):
-                touched = self._following.touched(good, maker)
-                days = [day for day in (*sorted(good.asked), *touched) if day not in bad]
-                if not days or not maker.names <= set(planned):
+                if not maker.names <= set(planned):
                     continue
-                then = maker.make(good, days)
+                then, days = self._make(good, maker, but=bad)
+                if not days:
+                    continue
                 fresh = {day for facts in then.facts.values() for day in facts}
                 # Of the dates asked for, a step that does come will say how they went.
                 yield maker, then, sorted(fresh if is_kept_from_coming else fresh - run.asked)
@@ -65,6 +69,20 @@ class Line:
             self._following.end(run, bad, is_whole=self._is_whole(planned))
         finally:
             self._following.leave(run)
+
+    def _make(self, run: Run, maker: Maker, but: Collection[str] = ()) -> tuple[Made, set[str]]:
+        """Make the maker's tables of the dates asked for and of those that follow, but of some; and which those are.
+
+        Another run may have made a date for the first time while this one was at those that it looks back on.
+        """
+        made, done = Made(), set(but)
+        for _ in range(_MOST_ROUNDS if maker.looks_back else 1):
+            days = [day for day in (*sorted(run.asked), *self._following.touched(run, maker)) if day not in done]
+            if not days:
+                break
+            made.update(maker.make(run, days))
+            done.update(days)
+        return made, done - set(but)
 
     def _is_whole(self, planned: Collection[str]) -> bool:
         """Whether the run makes everything that is computed, so that nothing is left for others to follow."""

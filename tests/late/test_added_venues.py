@@ -10,9 +10,10 @@ import pytest
 
 from clopos_assets.assembly import build_definitions
 from clopos_assets.ingest.venues import CHECK, NOTE, dates_without
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.late_sensor import REASON_TAG
 from clopos_assets.settings import Settings
-from clopos_assets.tables import DAILY_COGS, RECEIPTS, TABLES
+from clopos_assets.tables import DAILY_COGS, RECEIPTS, TABLES, Table
 from tests.ingest.shop import Shop, days_from, open_shop
 from tests.late.conftest import Watched
 
@@ -165,6 +166,24 @@ def test_without_the_note_listed_venues_and_receipts_tell(watched: Watched) -> N
 def test_a_damaged_date_is_not_among_them(watched: Watched) -> None:
     watched.shop.lake.path(RECEIPTS, DAYS[0]).write_bytes(b"PAR1 no more")
     assert dates_without(watched.shop.lake, [3]) == {day: [3] for day in DAYS[1:]}
+
+
+def test_a_date_that_could_not_be_read_once_is_looked_at_again(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overloaded(lake: Lake, table: Table, shift_date: str) -> dict[str, str]:
+        if shift_date == DAYS[1]:
+            raise LakeError("the lake s3://bucket can't be read (the object store is overloaded or fails)")
+        return notes(lake, table, shift_date)
+
+    read_all(watched, monkeypatch)
+    notes = Lake.notes
+    with monkeypatch.context() as once:
+        once.setattr(Lake, "notes", overloaded)
+        assert "the object store is overloaded" in watched.tick()
+        assert watched.asked == []
+    watched.tick()
+    assert watched.asked_for == [f"{DAYS[0]}...{DAYS[-1]}"]
 
 
 @pytest.mark.parametrize("is_tried", [False, True])
