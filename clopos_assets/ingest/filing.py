@@ -167,9 +167,16 @@ class Filing:
                     to_hold = outside
                     continue  # dates come before the rest, so that two runs never wait for each other
                 for shift_date in sorted(outside):
+                    leaving = sources.get(shift_date, {})
+                    coming = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
                     try:
-                        self._refuse_older(shift_date, sources.get(shift_date, {}), entering)
-                        self._plan_outside(shift_date, strangers, sources.get(shift_date, {}))
+                        newer = self._newer_there(shift_date, {i: entering[i] for i in leaving} | coming)
+                        if moved := sorted(newer & leaving.keys()):
+                            raise IngestError(
+                                f"receipt {moved[0]} was filed under {shift_date} meanwhile, by another run: run this "
+                                "again"
+                            )
+                        self._plan_outside(shift_date, {i: coming[i] for i in coming.keys() - newer}, leaving)
                     except (LakeError, IngestError) as error:
                         return concerned(shift_date, str(error))
                 self._place(strangers, sources, outside)
@@ -217,37 +224,34 @@ class Filing:
                 done = plan.settled.items() | filed.items()  # one that waits for another venue by now, goes on waiting
                 self._lake.stop_waiting(plan.shift_date, (note for note in done if note[0] not in unplaced))
 
-    def _plan_outside(
-        self, shift_date: str, strangers: Sequence[tuple[str, Entry]], leaving: Mapping[int, str]
-    ) -> None:
+    def _plan_outside(self, shift_date: str, coming: Mapping[int, Entry], leaving: Mapping[int, str]) -> None:
         """Plan what enters and leaves a date outside the run's range, if it is made."""
         stored = Stored.load(self._lake, shift_date)
         if stored.exists:
-            plan = Plan(shift_date, stored, leaving=dict(leaving))
-            plan.entries = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
+            plan = Plan(shift_date, stored, entries=dict(coming), leaving=dict(leaving))
             plan.refuse_other_venues()
             plan.guard(allow_mass_removal=self._allow)
             self._plans[shift_date] = plan
 
-    def _refuse_older(self, shift_date: str, leaving: Mapping[int, str], entering: Mapping[int, Entry]) -> None:
-        """Refuse to take receipts out of a date outside the range where they stand by a newer answer of the API, or as
-        another venue's.
+    def _newer_there(self, shift_date: str, entries: Mapping[int, Entry]) -> set[int]:
+        """Receipts that stand in a date outside the range by a newer answer of the API than these entries.
 
-        While this run read its list, another may have filed what changed meanwhile. Raises IngestError.
+        While this run read its list, another may have filed what changed meanwhile. Raises IngestError where one
+        stands there as another venue's.
         """
         columns = ["id", "venue_id", "updated_at", "fetched_at"]
-        rows = self._lake.read(RECEIPTS, shift_date, columns) if leaving else None
+        rows = self._lake.read(RECEIPTS, shift_date, columns) if entries else None
+        newer: set[int] = set()
         for row in [] if rows is None else rows.to_pylist():
-            if row["id"] not in leaving:
+            if row["id"] not in entries:
                 continue
-            refuse_other_venue(entering[row["id"]], shift_date, row["venue_id"])
-            updated_at, fetched_at = entering[row["id"]].times
+            refuse_other_venue(entries[row["id"]], shift_date, row["venue_id"])
+            updated_at, fetched_at = entries[row["id"]].times
             is_older = updated_at is not None and row["updated_at"] is not None and row["updated_at"] < updated_at
             # Clocks of two machines may differ: what the API itself says is newer, is.
             if row["fetched_at"] > fetched_at and not is_older:
-                raise IngestError(
-                    f"receipt {row['id']} was filed under {shift_date} meanwhile, by another run: run this again"
-                )
+                newer.add(row["id"])
+        return newer
 
     def _entering(self, strangers: Sequence[Entry]) -> dict[int, Entry]:
         """What the plans are to hold, by receipt id."""

@@ -1,7 +1,8 @@
 """What another run files while this one is under way."""
 
 import asyncio
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,33 @@ def test_an_older_list_does_not_move_a_receipt_back(
     made, then = shop.make(DAYS[1])
     assert {**made.bad, **then.bad} == {}
     assert shop.stands(3) == stands_in(DAYS[0])
+
+
+def test_an_older_list_does_not_write_over_what_another_run_filed_under_another_date(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.make(DAYS[0])
+    for day in (DAYS[1], DAYS[0]):  # where it waits for a date that is not made, and back
+        shop.world.pass_time(timedelta(minutes=1))
+        shop.world.move_receipt(1, date.fromisoformat(day))
+        shop.make(DAYS[0])
+    plan_all = receipts._plan_all
+
+    async def after_another_run(*args: Any) -> Any:
+        monkeypatch.undo()
+        shop.world.pass_time(timedelta(minutes=1))
+        shop.world.update_receipt(1, total="99.00", updated_at=str(shop.world.now))
+        await asyncio.to_thread(shop.make, DAYS[0])
+        return await plan_all(*args)
+
+    monkeypatch.setattr(receipts, "_plan_all", after_another_run)
+    made, then = shop.make(DAYS[1])
+    assert {**made.bad, **then.bad} == {}
+    assert shop.stands(1) == stands_in(DAYS[0])
+    stored = shop.lake.read(RECEIPTS, DAYS[0], ["id", "total"])
+    assert stored is not None
+    assert {row["id"]: row["total"] for row in stored.to_pylist()}[1] == Decimal("99.00")
+    assert shop.lake.waiting(DAYS[1]) == {}
 
 
 def test_a_clock_that_is_ahead_does_not_keep_a_receipt_from_moving(shop: Shop) -> None:
