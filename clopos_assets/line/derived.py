@@ -31,6 +31,7 @@ from clopos_assets.tables import (
 from clopos_assets.tables.shape import Partition
 
 _Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
+_SETTING_STANDARDS = {name for table in (*COST, *VARIANCE) for name in table.trailing}
 
 
 def derived_makers(access: Access) -> tuple[Maker, ...]:
@@ -61,6 +62,8 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
 
 def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: Sequence[str]) -> Made:
     made = Made()
+    sets_standards = table.name in _SETTING_STANDARDS
+    marked = {day for day, owners in access.lake.marks().items() if run.run_id in owners} if sets_standards else set()
     with connect() as connection:
         for shift_date in sorted(shift_dates):
             try:
@@ -68,6 +71,9 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                 with access.lake.locked([shift_date], seconds=LOCK_SECONDS):
                     rows = rows_of(connection, shift_date)
                     before = _standing(access, table, shift_date)
+                    if before is None and sets_standards and shift_date not in marked:
+                        # Nothing raw has changed, but dates after it were made without this.
+                        access.lake.mark(shift_date, run.run_id)
                     if before is None or before.rows != rows or not before.has_shape:
                         access.lake.replace(table, shift_date, rows, {})
                     elif shift_date not in run.asked:

@@ -25,19 +25,22 @@ class Following:
         self._alive: dict[str, ExitStack] = {}
         self._begun: set[str] = set()
 
-    def begin(self, run: Run, *, is_whole: bool) -> None:
+    def begin(self, run: Run, *, is_whole: bool, looks_back: bool) -> None:
         """Say before each step that the run is alive: until it leaves, or its process ends.
 
-        A run of the whole line (`is_whole`) takes over, once, what others have left to do on its dates.
+        A run of the whole line (`is_whole`) takes over, once, what others have left to do on its dates. One that makes
+        some tables, and of those that look back (`looks_back`), follows with these what was left to whoever comes.
         """
         if run.run_id not in self._alive:
             alive = ExitStack()
             alive.enter_context(self._lake.locked([_alive(run.run_id)], seconds=LOCK_SECONDS))
             self._alive[run.run_id] = alive
-        if is_whole and run.run_id not in self._begun:
+        if (is_whole or looks_back) and run.run_id not in self._begun:
             for shift_date, others in self._lake.marks().items():
-                if shift_date in run.asked and others - {run.run_id}:
+                if is_whole and shift_date in run.asked and others - {run.run_id}:
                     self._take_over(shift_date, run.run_id)
+                elif shift_date in run.asked and NOBODY in others:
+                    self._lake.mark(shift_date, run.run_id)
         self._begun.add(run.run_id)
 
     def _take_over(self, shift_date: str, run_id: str) -> None:

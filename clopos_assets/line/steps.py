@@ -31,7 +31,8 @@ class Line:
         """
         is_whole = self._is_whole(planned)
         try:
-            self._following.begin(run, is_whole=is_whole)
+            looks_back = any(each.looks_back for each in self.makers if each.names & set(planned))
+            self._following.begin(run, is_whole=is_whole, looks_back=looks_back)
             made, _ = self._make(run, maker)
             if maker is self._last(planned) and not made.bad:
                 self._following.end(run, (), is_whole=is_whole)

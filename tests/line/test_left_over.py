@@ -5,6 +5,7 @@ good.
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,11 +14,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import FINDING_HISTORY, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, VARIANCE_FINDINGS, Table
+from clopos_assets.tables import (
+    COST,
+    FINDING_HISTORY,
+    RAW,
+    RECEIPTS,
+    RECIPE_OBSERVED,
+    STOCK_OPERATIONS,
+    TABLES,
+    VARIANCE,
+    VARIANCE_FINDINGS,
+    Table,
+)
 from tests.ingest.shop import days_from
-from tests.line.conftest import DiedError, Runs
+from tests.line.conftest import DiedError, Runs, runs_on
 
-FIRST, SECOND = days_from("2026-01-12", 2)
+DAYS = days_from("2026-01-12", 6)
+FIRST, SECOND = DAYS[:2]
 
 
 def at_write(monkeypatch: pytest.MonkeyPatch, table: Table, shift_date: str, act: Callable[[], object]) -> None:
@@ -101,3 +114,39 @@ def test_a_date_that_another_run_makes_first_meanwhile_knows_of_the_dates_before
     assert rows is not None
     assert rows.column("previous_quantity_per_unit").to_pylist() == rows.column("quantity_per_unit").to_pylist()
     assert rows.num_rows > 0
+
+
+def assert_as_made_at_once(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each table is what one run over all dates gives that begins with nothing."""
+    fresh = runs_on(runs.shop, tmp_path, monkeypatch, "fresh")
+    fresh.make(*DAYS)
+    expected, tables = fresh.tables(), runs.tables()
+    assert tables.keys() == expected.keys()
+    assert [key for key in tables if key[0] != FINDING_HISTORY.name and tables[key] != expected[key]] == []
+
+
+@pytest.mark.parametrize("is_there", [False, True], ids=["first", "changed"])
+def test_later_dates_follow_a_date_that_is_made_group_by_group(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+) -> None:
+    runs.make(*(DAYS if is_there else DAYS[1:]))
+    for receipt_id in (1, 2):
+        runs.shop.deduct(receipt_id, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
+        runs.shop.world.update_receipt(receipt_id, order_status="READY")
+    for group in (RAW, COST, VARIANCE):
+        runs.make(FIRST, planned=[table.name for table in group])
+    assert_as_made_at_once(runs, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("names", [["product_cogs", "ingredient_usage"], ["recipe_observed"], ["daily_cogs"]])
+def test_later_dates_follow_where_a_file_was_missing_for_a_while(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    runs.make(*DAYS)
+    for name in names:
+        runs.shop.lake.path(TABLES[name], SECOND).unlink()
+    runs.shop.deduct(5, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
+    runs.shop.world.update_receipt(5, order_status="READY")
+    runs.make(*DAYS[2:])
+    runs.make(SECOND)
+    assert_as_made_at_once(runs, tmp_path, monkeypatch)
