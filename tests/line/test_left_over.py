@@ -118,9 +118,10 @@ def test_a_date_that_another_run_makes_first_meanwhile_knows_of_the_dates_before
 
 def assert_as_made_at_once(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each table is what one run over all dates gives that begins with nothing."""
+    tables = runs.tables()
     fresh = runs_on(runs.shop, tmp_path, monkeypatch, "fresh")
     fresh.make(*DAYS)
-    expected, tables = fresh.tables(), runs.tables()
+    expected = fresh.tables()
     assert tables.keys() == expected.keys()
     assert [key for key in tables if key[0] != FINDING_HISTORY.name and tables[key] != expected[key]] == []
 
@@ -133,20 +134,20 @@ def test_later_dates_follow_a_date_that_is_made_group_by_group(
     for receipt_id in (1, 2):
         runs.shop.deduct(receipt_id, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
         runs.shop.world.update_receipt(receipt_id, order_status="READY")
-    for group in (RAW, COST, VARIANCE):
+    rest = [table for table in VARIANCE if table is not RECIPE_OBSERVED]  # which Dagster makes before the ledger
+    for group in (RAW, COST, [RECIPE_OBSERVED], rest):
         runs.make(FIRST, planned=[table.name for table in group])
     assert_as_made_at_once(runs, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("names", [["product_cogs", "ingredient_usage"], ["recipe_observed"], ["daily_cogs"]])
-def test_later_dates_follow_where_a_file_was_missing_for_a_while(
-    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
-) -> None:
+def test_later_dates_follow_where_a_file_was_missing_for_a_while(runs: Runs, names: list[str]) -> None:
+    runs.shop.deduct(3, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
     runs.make(*DAYS)
+    before = runs.tables()
     for name in names:
         runs.shop.lake.path(TABLES[name], SECOND).unlink()
-    runs.shop.deduct(5, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
-    runs.shop.world.update_receipt(5, order_status="READY")
     runs.make(*DAYS[2:])
+    assert any(rows != before[key] for key, rows in runs.tables().items())
     runs.make(SECOND)
-    assert_as_made_at_once(runs, tmp_path, monkeypatch)
+    assert runs.tables() == before
