@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clopos_assets.demo import DemoError, DemoOptions, port_is_taken, run_demo
+from clopos_assets.demo import HOME, DemoError, DemoOptions, port_is_taken, run_demo
 from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import FIRST_DAY, LAST_DAY, SettingsError
@@ -40,9 +40,7 @@ def clopos_assets() -> None:
 
 @app.command()
 def demo(
-    home: Annotated[Path, typer.Option(help="Folder for the lake and Dagster's home; kept between runs.")] = Path(
-        "clopos-demo"
-    ),
+    home: Annotated[Path, typer.Option(help="Folder for the lake and Dagster's home; kept between runs.")] = Path(HOME),
     days: Annotated[int, typer.Option(min=1, max=366, help="How many past shift dates to make.")] = 14,
     venues: Annotated[int, typer.Option(min=1, max=50, help="Venues of the restaurant.")] = 2,
     receipts_per_day: Annotated[int, typer.Option(min=1, max=5000, help="Receipts per venue and day.")] = 60,

@@ -1,13 +1,14 @@
 """The demo: a sandbox and a real Dagster instance in one folder, the main job on them, and what came out."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,12 +28,15 @@ from clopos_assets.sandbox.server import listen
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS
 
+HOME = "clopos-demo"
+"""The folder that a demo lives in where none is named."""
 RAISED_QUOTA = 1_000_000
 """The demo shows the product, not the wait: Clopos itself gives 300 requests a minute."""
 _WARM_UP_DAYS = 10
 _ZONE = "Asia/Baku"
 _SHIFT_END = timedelta(hours=6)
 _UI_ENDS_SECONDS = 10
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
@@ -95,9 +99,19 @@ def run_demo(options: DemoOptions, console: Console, ui_port: int | None = None)
             _print_requests(console, sandbox.requests.counts(), seconds)
             console.print(f"Parquet: {settings.lake}", soft_wrap=True, markup=False)
             if ui_port is None:
-                console.print("Look at it in Dagster: clopos-assets demo --ui")
+                console.print(f"Look at it in Dagster: {_command(options)} --ui", soft_wrap=True, markup=False)
             else:
                 _serve_ui(console, ui_port, options.home)
+
+
+def _command(options: DemoOptions) -> str:
+    """How the same restaurant is asked for again."""
+    given = [
+        f"--{field.name.replace('_', '-')} {shlex.quote(str(getattr(options, field.name)))}"
+        for field in fields(options)
+        if getattr(options, field.name) not in (field.default, Path(HOME).absolute())
+    ]
+    return " ".join(["clopos-assets demo", *given])
 
 
 def _restaurant(options: DemoOptions) -> _Restaurant:
@@ -188,12 +202,16 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )
-        progress.update(bar, description="shift dates made", completed=len(days), total=len(days))
+        if result.success:
+            progress.update(bar, description="shift dates made", completed=len(days), total=len(days))
     if not result.success:
+        failures = [event.step_failure_data for event in result.get_step_failure_events()]
+        if any(failure.error is not None and failure.error.cls_name == _INTERRUPTED for failure in failures):
+            raise DemoError("interrupted: the same command goes on from here")
         reasons = [
-            event.step_failure_data.user_failure_data.description or "no reason given"
-            for event in result.get_step_failure_events()
-            if event.step_failure_data.user_failure_data is not None
+            failure.user_failure_data.description or "no reason given"
+            for failure in failures
+            if failure.user_failure_data is not None
         ]
         home = os.environ["DAGSTER_HOME"]
         look = f"DAGSTER_HOME={home} dagster dev -m clopos_assets.definitions"

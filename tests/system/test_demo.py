@@ -2,9 +2,11 @@
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -42,6 +44,27 @@ def test_it_prints_the_cost_of_each_venue_and_date(home: Path) -> None:
         for day, venue, sales, cogs, profit, percent in stored
     ]
     assert f"Parquet: {home}/lake" in printed.replace("\n", "")
+    # The venues are those that it has where none are named.
+    named = f"--home {home} --days 3 --receipts-per-day 16"
+    assert f"Look at it in Dagster: clopos-assets demo {named} --ui" in printed
+
+
+def test_interrupted_it_says_so_and_goes_on_when_run_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    command = [sys.executable, "-m", "clopos_assets", "demo", "--home", str(home), "--days", "10"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        for _ in range(600):
+            if list(home.glob("lake/_staging/stock_operations.changed/*/*")):
+                break
+            assert demo.poll() is None
+            time.sleep(0.1)
+        demo.send_signal(signal.SIGINT)
+        _, told = demo.communicate(timeout=60)
+    assert demo.returncode == 2
+    assert told == "clopos-assets: interrupted: the same command goes on from here\n"
+    assert list(home.glob("lake/_staging/stock_operations.changed/*/*"))
 
 
 def test_run_again_it_makes_no_needless_request(home: Path) -> None:
