@@ -188,7 +188,7 @@ def describe(seen: Look) -> str:
     else:
         parts.append(f"{_count(seen.pages, 'page')} read, {_count(len(seen.sighted.receipts), 'receipt')} seen")
     found = decision.requests or decision.asked or decision.kept or decision.unmade or decision.outside
-    if not (found or seen.starved):
+    if not (found or seen.starved or seen.unread):
         since = min((reading.newest for reading in seen.state.read.values()), default="")
         parts.append(f"nothing changed since {since} that the lake does not have")
     asked = {day: versions for request in decision.requests for day, versions in request.receipts.items()}

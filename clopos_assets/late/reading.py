@@ -115,9 +115,9 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
 
     Between two answers an item at some position moves by (items that came to the top) − (items above it that were
     deleted), and the total by (items that came in) − (items deleted): where the total fell by k, nothing moved up by
-    more than k, whatever else happened. So unread items begin no higher than k before the position. Where the total
-    grew, they may only have moved down; the position stays where it is all the same, for an item that came in may
-    have come in below it, with a time of yesterday.
+    more than k, but where items came in below, with a time of yesterday, while as many above were deleted, which no
+    total tells. So unread items begin no higher than k before the position. Where the total grew, they may only have
+    moved down; the position stays where it is all the same, for an item that came in may have come in below it.
     """
     position, total = start
     answer = 0

@@ -11,7 +11,7 @@ from clopos_assets.lake import Lake
 from clopos_assets.late.deciding import Decision
 from clopos_assets.late.look import Look
 from clopos_assets.late.sighting import Sighted
-from clopos_assets.late.state import State
+from clopos_assets.late.state import Reading, State, Unread
 from clopos_assets.late_sensor import SENSOR, describe, run_state
 from clopos_assets.origin import NOTE, sign
 from clopos_assets.settings import Settings
@@ -145,6 +145,12 @@ def test_an_api_that_is_down_moves_nothing_and_does_not_hold_the_tick(
     assert "no page came within 0.5 s; the last wait: " in said
     assert "502" in said
     assert watched.remembered() | {"is_starved": False} == before
+
+
+def test_while_more_is_to_be_read_nobody_says_that_nothing_changed() -> None:
+    reading = Reading("2026-01-20 12:30:00", Unread(0, 0, "2026-01-20 12:30:00"))
+    seen = Look(State(read={"1": reading}), Decision(), Sighted(), pages=1)
+    assert describe(seen) == "1 page read, 0 receipts seen; more is to be read on the next tick"
 
 
 def test_a_burst_is_read_over_several_ticks_and_nothing_is_lost(
