@@ -15,16 +15,23 @@ import pyarrow.compute as pc
 
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
-from clopos_assets.ingest.made import LOCK_SECONDS, OUTSIDE_LOCK_SECONDS, Facts, IngestError, Made, Scope
+from clopos_assets.ingest.made import (
+    LOCK_SECONDS,
+    Facts,
+    HeldByOthersError,
+    IngestError,
+    Made,
+    Scope,
+    is_mass_removal,
+    mass_removal_message,
+)
 from clopos_assets.ingest.stored import Handled, Stored, refuse_other_venue
 from clopos_assets.ingest.venues import write_known_until, write_venues
 from clopos_assets.ingest.versions import write_versions
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
 from clopos_assets.tables.rows import unknown_fields
 
-MASS_REMOVAL_RECEIPTS = 5
-MASS_REMOVAL_SHARE = 0.05
 _MOST_LOOKS = 10
 """Times that a filing looks where its receipts stand: once, and again for each time they turn up under more dates."""
 
@@ -86,23 +93,16 @@ class Plan:
             raise IngestError(mass_removal_message(self.shift_date, len(self.leaving), len(self.stored.venues)))
 
 
-def is_mass_removal(leaving: int, stored: int) -> bool:
-    """More than five receipts and more than five percent: what a wrong brand or venue looks like."""
-    return leaving > MASS_REMOVAL_RECEIPTS and leaving > MASS_REMOVAL_SHARE * stored
-
-
-def mass_removal_message(shift_date: str, leaving: int, stored: int) -> str:
-    """Why a partition is left alone, and what to do."""
-    return (
-        f"{leaving} or more of the {stored} receipts of shift date {shift_date} would leave at once: check "
-        "CLOPOS_BRAND and CLOPOS_VENUE_IDS, or set CLOPOS_ALLOW_MASS_REMOVAL=true and run again if they are right"
-    )
-
-
 class Filing:
-    """Carries out the plans of a run whose shift dates are locked, and of dates outside that moves touch."""
+    """Carries out the plans of a run whose shift dates are locked, and of dates outside that moves touch.
 
-    def __init__(self, lake: Lake, plans: Mapping[str, Plan], made: Made, scope: Scope) -> None:
+    `patience` is how many seconds it waits for one of these that another run holds. One that `gives_way` raises
+    HeldByOthersError then.
+    """
+
+    def __init__(
+        self, lake: Lake, plans: Mapping[str, Plan], made: Made, scope: Scope, patience: float, *, gives_way: bool
+    ) -> None:
         self._lake = lake
         self._plans = dict(plans)
         self._made = made
@@ -110,6 +110,8 @@ class Filing:
         self._run_id = scope.run_id
         self._mark = scope.privacy.mark
         self._failed: set[str] = set()
+        self._patience = patience
+        self._gives_way = gives_way
 
     def carry_out(self, locked: set[str], elsewhere: Sequence[tuple[str, Entry]]) -> None:
         """Write every plan. `locked` are the dates this run holds; `elsewhere` are receipts that the API
@@ -156,8 +158,10 @@ class Filing:
                 for shift_date in sorted(to_hold):
                     try:
                         # Dates not made yet are locked too: one that is being made now must not miss the note.
-                        held.enter_context(self._lake.locked({shift_date} - locked, seconds=OUTSIDE_LOCK_SECONDS))
+                        held.enter_context(self._lake.locked({shift_date} - locked, seconds=self._patience))
                     except LakeError as error:
+                        if self._gives_way and isinstance(error, BusyError):
+                            raise HeldByOthersError(to_hold - locked) from None
                         return concerned(shift_date, str(error))
                 # Of two runs that file a receipt at once, neither would see where the other puts it.
                 held.enter_context(self._lake.locked([RECEIPTS.name], seconds=LOCK_SECONDS))

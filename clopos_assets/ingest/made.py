@@ -22,6 +22,8 @@ turn wait for this run.
 """
 
 
+MASS_REMOVAL_RECEIPTS = 5
+MASS_REMOVAL_SHARE = 0.05
 NOBODY = "nobody"
 """Whose marks stand for changes that were not meant to be followed at once: raw tables were made, and no others."""
 
@@ -32,6 +34,14 @@ ASK_CLOPOS = ": run this again, and ask Clopos about it if it stays"
 
 class IngestError(Exception):
     """A shift date can't be made from what the API said. The message says whether running again helps."""
+
+
+class HeldByOthersError(Exception):
+    """Other runs hold dates outside that are needed, and may in turn wait for this run's; nothing is written yet."""
+
+    def __init__(self, shift_dates: set[str]) -> None:
+        super().__init__(f"other runs hold some of {', '.join(sorted(shift_dates))}")
+        self.shift_dates = shift_dates
 
 
 def no_progress(_what: str, _done: int, _of: int) -> None:
@@ -87,3 +97,16 @@ class Made:
     def fail(self, shift_date: str, reason: str) -> None:
         """Record a shift date that failed; the first reason stands."""
         self.bad.setdefault(shift_date, reason)
+
+
+def is_mass_removal(leaving: int, stored: int) -> bool:
+    """More than five receipts and more than five percent: what a wrong brand or venue looks like."""
+    return leaving > MASS_REMOVAL_RECEIPTS and leaving > MASS_REMOVAL_SHARE * stored
+
+
+def mass_removal_message(shift_date: str, leaving: int, stored: int) -> str:
+    """Why a partition is left alone, and what to do."""
+    return (
+        f"{leaving} or more of the {stored} receipts of shift date {shift_date} would leave at once: check "
+        "CLOPOS_BRAND and CLOPOS_VENUE_IDS, or set CLOPOS_ALLOW_MASS_REMOVAL=true and run again if they are right"
+    )

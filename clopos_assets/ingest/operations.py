@@ -287,7 +287,9 @@ class _Making:
                 )
         plan.guard(allow_mass_removal=self._scope.allow_mass_removal)
         if plan.entries or plan.leaving:
-            Filing(self._lake, {day.shift_date: plan}, self._made, self._scope).carry_out({day.shift_date}, [])
+            plans = {day.shift_date: plan}
+            filing = Filing(self._lake, plans, self._made, self._scope, OUTSIDE_LOCK_SECONDS, gives_way=False)
+            filing.carry_out({day.shift_date}, [])
             now = Day.load(self._lake, day.shift_date)
             day.ids, day.closed = now.ids, now.closed
             for receipt_id in plan.entries.keys() & day.closed.keys():

@@ -12,26 +12,33 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
-from clopos_assets.ingest.filing import Filing, Plan, is_mass_removal, mass_removal_message
+from clopos_assets.ingest.filing import Filing, Plan
 from clopos_assets.ingest.listed import stage_operations
 from clopos_assets.ingest.made import (
     ASK_CLOPOS,
     LOCK_SECONDS,
+    OUTSIDE_LOCK_SECONDS,
     Facts,
+    HeldByOthersError,
     IngestError,
     Made,
     Progress,
     Scope,
+    is_mass_removal,
+    mass_removal_message,
     no_progress,
 )
 from clopos_assets.ingest.stored import Stored, refuse_other_venue
 from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.ingest.venues import venues_to_read
 from clopos_assets.ingest.versions import Version, staged_as
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 
+_BRIEFLY_SECONDS = 2.0
+_MOST_TURNS = 3
+"""Times that a stretch is listed: once; again with dates that others held; and without, where they still do."""
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
 T = TypeVar("T")
@@ -71,23 +78,58 @@ async def make_receipts(
     but for receipts that move from or to another date; the others are written.
     """
     made = Made()
-    stretches = stretches_of(shift_dates)
+    left = stretches_of(shift_dates)
+    beside: set[str] = set()
     try:
-        with lake.locked(shift_dates, seconds=LOCK_SECONDS):
-            for stretch in stretches:
-                listed = await _list(clopos, scope, stretch, progress)
-                if scope.brand is not None:
-                    sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
-                plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
-                if clopos.receipts_hold_operations:
-                    stage_operations(lake, _brought(plans.values(), elsewhere))
-                filing = Filing(lake, plans, made, scope)
-                filing.carry_out(set(shift_dates), elsewhere)
+        for turn in range(_MOST_TURNS):
+            gives_way = turn < _MOST_TURNS - 1
+            # All in one go, in order of date, so that two runs never wait for each other. In the end what is busy costs
+            # only the dates that have to do with it.
+            held = {*shift_dates, *beside} if gives_way else {*shift_dates}
+            try:
+                with lake.locked(held, seconds=OUTSIDE_LOCK_SECONDS if held > set(shift_dates) else LOCK_SECONDS):
+                    while left:
+                        await _make(lake, clopos, scope, left[0], progress, made, held, gives_way=gives_way)
+                        left.pop(0)
+                break
+            except HeldByOthersError as error:
+                beside |= error.shift_dates
+            except BusyError:
+                if not held > set(shift_dates):
+                    raise
     except (CloposError, LakeError, IngestError) as error:
         for shift_date in shift_dates:
             if shift_date not in made.facts.get(RECEIPTS.name, {}):
                 made.fail(shift_date, str(error))
     return made
+
+
+async def _make(
+    lake: Lake,
+    clopos: Clopos,
+    scope: Scope,
+    stretch: Sequence[str],
+    progress: Progress,
+    made: Made,
+    held: set[str],
+    *,
+    gives_way: bool,
+) -> None:
+    """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`."""
+    part = Made()
+    try:
+        listed = await _list(clopos, scope, stretch, progress)
+        if scope.brand is not None:
+            sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
+        plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, part)
+        if clopos.receipts_hold_operations:
+            stage_operations(lake, _brought(plans.values(), elsewhere))
+        Filing(lake, plans, part, scope, _BRIEFLY_SECONDS, gives_way=gives_way).carry_out(held, elsewhere)
+    except HeldByOthersError:
+        part = Made()  # all of it comes again
+        raise
+    finally:
+        made.update(part)
 
 
 async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:

@@ -134,39 +134,30 @@ def decide(
                     continue  # it was taken out of the lake or of the calendar since
                 decision.running[shift_date] = still
         decision.asked[shift_date] = request
-    under_way = {n for shift_date in decision.running for n in _receipts_of(decision.asked[shift_date].receipts)}
-    for shift_date, versions in wanted.items():
+    under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+    for shift_date, all_versions in wanted.items():
         if shift_date in decision.asked:
-            news = {n: v for n, v in versions.items() if decision.asked[shift_date].receipts.get(n) != v}
+            news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
             if news:
                 decision.kept[shift_date] = news
             continue
-        if _receipts_of(versions) & under_way:
-            # A run of another date may have listed the receipt before it moved, and must not write it after a run of
-            # this; and each of the two would wait for the other's date.
-            decision.kept[shift_date] = decision.running[shift_date] = versions
+        # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
+        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith((_RUN, _VENUE))}
+        if held:
+            decision.kept[shift_date] = decision.running[shift_date] = held
+        versions = {n: v for n, v in all_versions.items() if n not in held}
+        if not versions:
             continue
         match lake.standing(shift_date):
             case "made":
                 due[shift_date] = due.get(shift_date, {}) | versions
             case "busy":
-                decision.kept[shift_date] = decision.running[shift_date] = versions
+                decision.kept[shift_date] = decision.running[shift_date] = all_versions
             case "unmade":
                 decision.unmade[shift_date] = versions
             case "no partition":
                 decision.outside[shift_date] = versions
-    # Where a receipt moves from one stretch to another, the run of either sees to both dates: that of where it is now
-    # takes it along, and mostly leaves nothing to ask for.
-    for stretch in sorted(stretches_of(due), key=lambda days: any(_is_left(due[day]) for day in days)):
-        moving = {name for shift_date in stretch for name in _receipts_of(due[shift_date])}
-        if moving & under_way:
-            for shift_date in stretch:
-                decision.running[shift_date] = due[shift_date]
-                if shift_date in tries:
-                    decision.asked[shift_date] = asked[shift_date]
-                decision.kept[shift_date] = due[shift_date]
-            continue
-        under_way |= moving
+    for stretch in stretches_of(due):
         receipts = {shift_date: due[shift_date] for shift_date in stretch}
         # Dagster takes a run key once. What was asked for before may have to be made again, where the lake or this
         # memory is not what it was then; but not where a run ended well and wrote nothing, or the request was repeated.
@@ -177,16 +168,6 @@ def decide(
             not_before = int(around.now + _pause(count, around))
             decision.asked[shift_date] = Asked(run_key, count, not_before, receipts[shift_date])
     return decision
-
-
-def _receipts_of(versions: Versions) -> set[str]:
-    """The receipts of which anything is awaited."""
-    return {name for name in versions if not name.startswith((_RUN, _VENUE))}
-
-
-def _is_left(versions: Versions) -> bool:
-    """Whether a receipt is to leave the date."""
-    return any(version.startswith(_GONE) for version in versions.values())
 
 
 def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surroundings) -> dict[str, Versions]:

@@ -287,7 +287,7 @@ def test_a_date_outside_that_would_lose_too_much_costs_only_what_has_to_do_with_
 def test_a_date_outside_that_is_held_costs_only_what_has_to_do_with_it(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("clopos_assets.ingest.filing.OUTSIDE_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("clopos_assets.ingest.receipts.OUTSIDE_LOCK_SECONDS", 0.1)
     shop.sell(9, "2026-01-18")
     shop.make("2026-01-18", *DAYS)
     shop.world.move_receipt(1, date(2026, 1, 18))

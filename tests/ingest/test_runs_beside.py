@@ -1,14 +1,18 @@
 """Runs on neighbouring shift dates at the same time: a receipt that moves between them is in one, and in no other."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, BrokenBarrierError, Thread
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from clopos_assets.ingest import receipts
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, Table
 from tests.ingest.shop import Shop
@@ -119,3 +123,25 @@ def test_all_of_a_date_is_read_anew_only_where_somebody_asked_for_it(shop: Shop)
     assert not made.bad
     assert shop.asked() == {"operations": 2}  # receipts 1 and 3, and not 2, which stays where it was
     assert shop.stands(1) == stands_in(SECOND)
+
+
+def test_runs_of_two_dates_between_which_a_receipt_moves_do_not_wait_for_each_other(shop: Shop, tmp_path: Path) -> None:
+    """Each holds its own date and has listed it when it comes to need the other's."""
+    shop.make(FIRST, SECOND)
+    shop.world.pass_time(timedelta(minutes=1))
+    shop.world.move_receipt(1, date.fromisoformat(SECOND))
+    both_have_listed = Barrier(2)
+    listed = receipts._list
+
+    async def meet(*args: Any) -> Any:
+        answer = await listed(*args)
+        with suppress(BrokenBarrierError):  # whoever lists again meets nobody
+            await asyncio.to_thread(both_have_listed.wait, 5)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
+        patch.setattr(receipts, "_list", meet)
+        runs = [threads.submit(Shop(tmp_path, shop.sandbox).make_receipts, day) for day in (FIRST, SECOND)]
+        made = [run.result(timeout=120) for run in runs]
+    assert [each.bad for each in made] == [{}, {}]
+    assert shop.stands(1)["receipts"] == [SECOND]
