@@ -21,6 +21,7 @@ from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
 from clopos_assets.settings import FIRST_DAY, LAST_DAY, SettingsError
 
 _UNBROKEN = 1000
+_MANY_RECEIPTS = 50_000
 
 
 class ApiVersion(StrEnum):
@@ -81,7 +82,8 @@ def sandbox(
         if said is not None and not FIRST_DAY <= said.date() < LAST_DAY:
             raise DemoError(f"{option} {said.date()} is outside of the years {FIRST_DAY.year} to {LAST_DAY.year - 1}")
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
-    if begin > (now.date() if now is not None else _days_ago(0, None)):
+    ends = now.date() if now is not None else _days_ago(0, None)
+    if begin > ends:
         raise DemoError(f"--start-date {begin} is in the future of the sandbox's clock: name an earlier day")
     history = HistoryOptions(start_date=begin, seed=seed, venues=venues, receipts_per_day=receipts_per_day)
 
@@ -91,6 +93,9 @@ def sandbox(
         typer.echo("# serving until interrupted (Ctrl+C)")
         sys.stdout.flush()
 
+    made_up = venues * receipts_per_day * (ends - begin).days
+    if made_up > _MANY_RECEIPTS:
+        typer.echo(f"# making up about {made_up:,} receipts first, which takes time and memory", err=True)
     try:
         run_sandbox(
             history,

@@ -80,7 +80,7 @@ def _asked(context: dg.AssetExecutionContext) -> list[str]:
         asked = list(context.partition_keys)
     except Exception as error:  # by which Dagster says what is wrong with the tags differs, and some are private
         reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise dg.Failure(f"the run names no shift dates ({reason}): {launch}", allow_retries=False) from None
+        raise dg.Failure(f"the run names no shift dates that exist ({reason}): {launch}", allow_retries=False) from None
     if not asked:  # Dagster takes it for a run of nothing that went well
         raise dg.Failure(
             "the run's range holds no shift date, for it ends before it begins: name the earlier date first",

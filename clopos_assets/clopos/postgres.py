@@ -21,6 +21,8 @@ T = TypeVar("T")
 
 TABLE = "clopos_shared_state"
 _CONNECT_SECONDS = 10
+# A server whose machine is gone is not waited for: libpq finds that out within some 20 seconds.
+_ALIVE = {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _TRIES = 3
 _PAUSE_SECONDS = 0.2
 # Any number that is the same for all that make the table; two that make it at once would fail.
@@ -119,7 +121,7 @@ class PostgresStore:
     def _open(self) -> Engine:
         if self._engine is None:
             self._engine = create_engine(
-                self._url, pool_size=1, max_overflow=0, connect_args={"connect_timeout": _CONNECT_SECONDS}
+                self._url, pool_size=1, max_overflow=0, connect_args={"connect_timeout": _CONNECT_SECONDS, **_ALIVE}
             )
             with self._engine.begin() as connection:
                 for statement in _MAKE:

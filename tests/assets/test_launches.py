@@ -24,7 +24,7 @@ LATER = NOW.date() + timedelta(days=5)
             {"dagster/asset_partition_range_start": str(NOW.date()), "dagster/asset_partition_range_end": str(LATER)},
             f" to {LATER}; a shift date is one, as YYYY-MM-DD, from CLOPOS_START_DATE on and once its shift has ended",
         ),
-        ({}, "the run names no shift dates ("),
+        ({}, "the run names no shift dates that exist ("),
         (
             {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": DAYS[0]},
             "2026-01-01",

@@ -121,3 +121,15 @@ def test_a_sandbox_of_another_age(
         main()
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"clopos-assets: {option} {said[:10]} is outside of the years 1970 to 8999\n"
+
+
+@pytest.mark.parametrize(("venues", "said"), [("1", ""), ("200", "# making up about 480,000 receipts first, which ta")])
+def test_a_sandbox_with_a_long_past_says_that_it_takes_its_time(
+    venues: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("clopos_assets.cli.run_sandbox", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "argv", ["clopos-assets", "sandbox", "--venues", venues])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().err[:50] == said
