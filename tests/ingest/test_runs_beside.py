@@ -49,7 +49,7 @@ class Beside:
 
 
 @contextmanager
-def before(name: str, is_it: Callable[..., bool], act: Callable[[], None]) -> Iterator[None]:
+def before(name: str, is_it: Callable[..., bool], act: Callable[[], object]) -> Iterator[None]:
     """Act once, before the first call of one of the lake's methods that is the one."""
     method = getattr(Lake, name)
     left = [act]

@@ -3,17 +3,17 @@ good.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
-import pyarrow as pa
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import LakeError
 from clopos_assets.tables import (
     COST,
     FINDING_HISTORY,
@@ -26,31 +26,16 @@ from clopos_assets.tables import (
     VARIANCE_FINDINGS,
     Table,
 )
-from tests.ingest.shop import days_from
-from tests.line.conftest import DiedError, Runs, runs_on
+from tests.ingest.test_runs_beside import before
+from tests.line.conftest import DiedError, Runs
+from tests.line.test_following import DAYS, change_cost, made_anew, without_history
 
-DAYS = days_from("2026-01-12", 6)
 FIRST, SECOND = DAYS[:2]
 
 
-def at_write(monkeypatch: pytest.MonkeyPatch, table: Table, shift_date: str, act: Callable[[], object]) -> None:
+def at_write(table: Table, shift_date: str, act: Callable[[], object]) -> AbstractContextManager[None]:
     """Do something once, before a partition is written."""
-    replace = Lake.replace
-    left = [act]
-
-    def acting(lake: Lake, of: Table, day: str, rows: pa.Table, notes: Any) -> None:
-        if left and (of, day) == (table, shift_date):
-            left.pop()()
-        replace(lake, of, day, rows, notes)
-
-    monkeypatch.setattr(Lake, "replace", acting)
-
-
-def raising(error: BaseException) -> Callable[[], None]:
-    def act() -> None:
-        raise error
-
-    return act
+    return before("replace", lambda of, day, *_: (of, day) == (table, shift_date), act)
 
 
 def test_a_date_without_its_operations_is_left_to_others_though_receipts_left_it(runs: Runs) -> None:
@@ -79,7 +64,7 @@ def test_a_date_without_its_operations_is_left_to_others_though_receipts_left_it
 
 @pytest.mark.parametrize("error", [LakeError("no space left"), DiedError()], ids=["failed", "killed"])
 def test_findings_over_time_follow_though_the_findings_were_written_by_a_run_that_ended_there(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    runs: Runs, error: BaseException
 ) -> None:
     shop = runs.shop
     bar = {"id": 6601, "storage": {"id": 4, "name": "Bar"}}
@@ -90,8 +75,7 @@ def test_findings_over_time_follow_though_the_findings_were_written_by_a_run_tha
     for receipt_id in (1, 2):
         shop.deduct(receipt_id, cost=Decimal(10), before_cost=Decimal(10), total_cost=Decimal(2))
         shop.world.update_receipt(receipt_id, order_status="READY")
-    with monkeypatch.context() as once:
-        at_write(once, FINDING_HISTORY, SECOND, raising(error))
+    with at_write(FINDING_HISTORY, SECOND, Mock(side_effect=error)):
         if isinstance(error, LakeError):
             assert runs.bad[runs.make(FIRST)].keys() == {SECOND}
         else:
@@ -106,24 +90,14 @@ def test_findings_over_time_follow_though_the_findings_were_written_by_a_run_tha
 
 
 def test_a_date_that_another_run_makes_first_meanwhile_knows_of_the_dates_before(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
+    runs: Runs,
 ) -> None:
-    at_write(monkeypatch, RECIPE_OBSERVED, FIRST, lambda: runs.make(SECOND))
-    assert runs.bad[runs.make(FIRST)] == {}
+    with at_write(RECIPE_OBSERVED, FIRST, lambda: runs.make(SECOND)):
+        assert runs.bad[runs.make(FIRST)] == {}
     rows = runs.shop.lake.read(RECIPE_OBSERVED, SECOND)
     assert rows is not None
     assert rows.column("previous_quantity_per_unit").to_pylist() == rows.column("quantity_per_unit").to_pylist()
     assert rows.num_rows > 0
-
-
-def assert_as_made_at_once(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each table is what one run over all dates gives that begins with nothing."""
-    tables = runs.tables()
-    fresh = runs_on(runs.shop, tmp_path, monkeypatch, "fresh")
-    fresh.make(*DAYS)
-    expected = fresh.tables()
-    assert tables.keys() == expected.keys()
-    assert [key for key in tables if key[0] != FINDING_HISTORY.name and tables[key] != expected[key]] == []
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["first", "changed"])
@@ -132,22 +106,22 @@ def test_later_dates_follow_a_date_that_is_made_group_by_group(
 ) -> None:
     runs.make(*(DAYS if is_there else DAYS[1:]))
     for receipt_id in (1, 2):
-        runs.shop.deduct(receipt_id, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
-        runs.shop.world.update_receipt(receipt_id, order_status="READY")
+        change_cost(runs, receipt_id)
     rest = [table for table in VARIANCE if table is not RECIPE_OBSERVED]  # which Dagster makes before the ledger
     for group in (RAW, COST, [RECIPE_OBSERVED], rest):
         runs.make(FIRST, planned=[table.name for table in group])
-    assert_as_made_at_once(runs, tmp_path, monkeypatch)
+    tables = without_history(runs.tables())
+    assert tables == without_history(made_anew(runs, tmp_path, monkeypatch))
 
 
 @pytest.mark.parametrize("names", [["product_cogs", "ingredient_usage"], ["recipe_observed"], ["daily_cogs"]])
 def test_later_dates_follow_where_a_file_was_missing_for_a_while(runs: Runs, names: list[str]) -> None:
-    runs.shop.deduct(3, quantity=Decimal("0.4"), cost=Decimal("4.1"), total_cost=Decimal("1.64"))
+    change_cost(runs, 3)
     runs.make(*DAYS)
-    before = runs.tables()
+    tables = runs.tables()
     for name in names:
         runs.shop.lake.path(TABLES[name], SECOND).unlink()
     runs.make(*DAYS[2:])
-    assert any(rows != before[key] for key, rows in runs.tables().items())
+    assert any(rows != tables[key] for key, rows in runs.tables().items())
     runs.make(SECOND)
-    assert runs.tables() == before
+    assert runs.tables() == tables
