@@ -6,7 +6,6 @@ here is what is said of settings, and in which order all is said.
 
 from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Printed
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from clopos_assets.automation import shift_dates
 from clopos_assets.doctor.api import WHAT, ask_clopos
-from clopos_assets.doctor.env_file import env_file
+from clopos_assets.doctor.env_file import EnvFile, env_file
 from clopos_assets.doctor.finding import Examination, Finding
 from clopos_assets.doctor.places import look_at_instance, look_at_lake
 from clopos_assets.settings import Settings, SettingsError, unknown_variables
@@ -34,7 +33,7 @@ def examine(seconds: float = LONGEST_SECONDS) -> tuple[list[Finding], bool]:
 def _examine(seconds: float, environment: ExitStack) -> tuple[list[Finding], bool]:
     findings: list[Finding] = []
     examinations: list[Examination] = []
-    file: Path | None = None
+    file: EnvFile | None = None
     try:
         file = environment.enter_context(env_file())
         settings = Settings.read()
@@ -70,9 +69,10 @@ def show(findings: list[Finding], console: Console) -> None:
     console.print(table)
 
 
-def _judge_settings(settings: Settings, file: Path | None) -> Finding:
+def _judge_settings(settings: Settings, file: EnvFile | None) -> Finding:
     if shift_dates(settings).get_last_partition_key() is not None:
-        return Finding("settings", True, f"{_summary(settings)}{_besides(file)}")
+        is_whole = file is None or not file.idle_lines
+        return Finding("settings", is_whole, f"{_summary(settings)}{_besides(file)}")
     first_end = f"{settings.start_date + timedelta(days=1)} {settings.shift_end:%H:%M}"
     text = (
         f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}, so that there is no shift date to make: "
@@ -81,15 +81,23 @@ def _judge_settings(settings: Settings, file: Path | None) -> Finding:
     return Finding("settings", False, f"{text}{_besides(file)}")
 
 
-def _besides(file: Path | None) -> str:
+def _besides(file: EnvFile | None) -> str:
     """Where settings come from besides the environment, and what in it is nobody's here, which may be a mistake."""
     strangers = ", ".join(name for name, meant in unknown_variables().items() if meant is None)
     return "".join(
         [
-            f"; with what {file} sets" if file is not None else "",
+            f"; with what {file.path} sets" if file is not None and file.sets_some else "",
+            _idle(file) if file is not None and file.idle_lines else "",
             f"; not settings: {strangers}" if strangers else "",
         ]
     )
+
+
+def _idle(file: EnvFile) -> str:
+    # What stands there is not shown: it may be a secret.
+    numbers = ", ".join(map(str, file.idle_lines))
+    lines = "lines" if len(file.idle_lines) > 1 else "line"
+    return f"; Dagster passes over what is not NAME=value in {file.path}: mend {lines} {numbers}, or take that away"
 
 
 def _summary(settings: Settings) -> str:

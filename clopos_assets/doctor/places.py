@@ -34,6 +34,9 @@ _LIKE_ADDRESS = "postgresql+psycopg2://user:password@host:5432/database"
 
 def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     """Writes a small file into the lake, reads it and takes it away."""
+    if _lies_in_no_home(settings.lake):
+        found.append(Finding("lake", False, "not looked at: mend instance first"))
+        return
     lake = Lake(settings.lake)
     try:
         origin = check_origin(lake, settings.brand)
@@ -52,6 +55,12 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     schema = SCHEMA_VERSION if origin is None else origin.schema_version or "not noted"
     forward = "" if schema == SCHEMA_VERSION else f", which the next run brings forward to {SCHEMA_VERSION}"
     found.append(Finding("lake", True, f"{lake.uri()} can be written: {holds}{whose}, schema {schema}{forward}"))
+
+
+def _lies_in_no_home(lake: Path | str) -> bool:
+    """Whether the lake is to lie in a home that is not there: what is made for it would pass for that home."""
+    home = Path(os.path.expanduser(os.environ.get("DAGSTER_HOME") or ".")).absolute()
+    return isinstance(lake, Path) and lake.is_relative_to(home) and not home.is_dir()
 
 
 def look_at_instance(found: list[Finding]) -> None:

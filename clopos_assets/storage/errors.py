@@ -1,6 +1,8 @@
 """What goes wrong with a lake, as one line for its user: what it was, and what to do."""
 
 import errno
+import os
+from pathlib import Path
 
 # A folder where a file belongs, or the other way round.
 _IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
@@ -32,8 +34,14 @@ def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeE
         return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, and run again")
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
     if error.errno in _IN_THE_WAY:
-        remedy = f"see what is in the way at {error.filename2 or error.filename}, and remove it"
+        remedy = f"see what is in the way at {_in_the_way(error)}, and remove it"
     return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, or set {setting}, and run again")
+
+
+def _in_the_way(error: OSError) -> Path:
+    """What stands at the place of an error, or in its place above."""
+    place = Path(str(error.filename2 or error.filename))
+    return next((each for each in (place, *place.parents) if os.path.lexists(each)), place)
 
 
 def unreadable(place: str, error: OSError) -> LakeError:

@@ -79,6 +79,27 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("sandbox")
+@pytest.mark.parametrize(
+    ("content", "mend"),
+    [
+        ("CLOPOS_SWEEP_DAYS: 10\n", "mend line 1, or take that away"),
+        ('\n# mine\n\n\nCLOPOS_FOO="abc\nDAGSTER_BAR\nOTHER=1\n', "mend lines 5, 6, or take that away"),
+    ],
+)
+def test_lines_that_set_nothing_are_numbered_and_not_shown(folder: Path, content: str, mend: str) -> None:
+    (folder / ".env").write_text(content)
+    found = examined()
+    assert wrong(found) == ["settings"]
+    said = found["settings"].text
+    assert said.endswith(f"; Dagster passes over what is not NAME=value in {folder}/.env: {mend}")
+    assert "SWEEP" not in said
+    assert "abc" not in said
+    # A name alone leaves what is set as it is.
+    (folder / ".env").write_text("CLOPOS_BRAND\n")
+    assert wrong(examined()) == []
+
+
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize("content", [b"CLOPOS_BRAND=\xff\n", b"CLOPOS_BRAND=\x00\n"])
 def test_a_file_that_can_not_be_read_is_told(folder: Path, content: bytes) -> None:
     (folder / ".env").write_bytes(content)

@@ -29,6 +29,18 @@ def test_no_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_a_home_that_is_not_there_is_told_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "hoem"))
+    assert wrong(examined()) == OF_INSTANCE
+    monkeypatch.delenv("CLOPOS_LAKE")
+    found = examined()
+    assert wrong(found) == ["lake", *OF_INSTANCE]
+    assert found["lake"].text == "not looked at: mend instance first"
+    assert f"{tmp_path}/hoem" in found["instance"].text
+    assert not (tmp_path / "hoem").exists()
+
+
+@pytest.mark.usefixtures("sandbox")
 @pytest.mark.parametrize(
     ("config", "said"),
     [

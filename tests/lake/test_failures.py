@@ -121,6 +121,13 @@ def test_what_is_in_the_way_is_named(lake: Lake) -> None:
         lake.replace(RECEIPTS, DAY, RECEIPTS.schema.empty_table(), {})
 
 
+def test_a_file_in_the_lakes_own_place_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "lake"
+    place.write_text("not a folder")
+    with pytest.raises(LakeError, match=rf"see what is in the way at {place}, and remove it"):
+        Lake(place).keep("_lake/origin.json", b"{}")
+
+
 @every_break
 def test_a_failed_first_write_leaves_the_partition_absent(lake: Lake, breaks: Break) -> None:
     with pytest.MonkeyPatch.context() as patch:
