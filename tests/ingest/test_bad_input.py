@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from tests.ingest.shop import Shop
+from tests.ingest.shop import Shop, operation
 
 DAYS = ("2026-01-19", "2026-01-20")
 
@@ -62,14 +62,15 @@ def test_a_shift_date_that_can_not_be_read_costs_the_dates_it_may_be(shop: Shop)
     assert shop.ids(RECEIPTS, "2026-01-23") == [4]
 
 
-def test_one_id_twice_in_one_answer_with_different_content(shop: Shop) -> None:
-    receipts = [shop.world.receipt(i) for i in (1, 2, 3)]
-    shop.answer(
-        "/receipts",
-        json.dumps({"success": True, "data": [*receipts, receipts[0] | {"total": 1}], "total": 3}, default=float),
-    )
+@pytest.mark.parametrize(
+    ("totals", "words"), [((12.5, 1), "the listing holds it twice"), (("x", "y"), "total: 'x' is not a number")]
+)
+def test_one_id_twice_in_one_answer_with_different_content(shop: Shop, totals: tuple[object, ...], words: str) -> None:
+    others = [shop.world.receipt(i) for i in (2, 3)]
+    data = [*(shop.world.receipt(1) | {"total": total} for total in totals), *others]
+    shop.answer("/receipts", json.dumps({"success": True, "data": data, "total": 3}, default=float))
     made = shop.make_receipts(*DAYS)
-    assert "receipt 1: the listing holds it twice" in made.bad["2026-01-19"]
+    assert f"receipt 1: {words}" in made.bad["2026-01-19"]
     assert shop.ids(RECEIPTS, "2026-01-20") == [3]
 
 
@@ -130,6 +131,14 @@ def test_operations_of_another_receipt(shop: Shop) -> None:
     _, then = shop.make(*DAYS)
     assert "receipt 1: stock operation 100: it belongs to receipt 2" in then.bad["2026-01-19"]
     assert shop.ids(STOCK_OPERATIONS, "2026-01-19") is None
+    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
+
+
+def test_one_operation_twice_in_one_answer_with_different_content(shop: Shop) -> None:
+    closed_at = shop.world.receipt(1)["closed_at"]
+    shop.world.put_operations(1, [operation(1, closed_at), operation(1, closed_at, quantity=7)])
+    _, then = shop.make(*DAYS)
+    assert "receipt 1: stock operation 100: it stands twice" in then.bad["2026-01-19"]
     assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
 
 
@@ -276,11 +285,29 @@ def test_refused_credentials_fail_every_date_with_one_reason(
     assert shop.sandbox.credentials.client_secret not in made.bad["2026-01-19"]
 
 
+def test_a_listing_that_is_refused_costs_its_own_dates_alone(shop: Shop) -> None:
+    async def answer(request: Request) -> Response | None:
+        is_second = "date[1]=2026-01-23" in request.url.query
+        return Response('{"success": false, "error": "odd"}', 400) if is_second else None
+
+    shop.sandbox.hooks.answer_instead = answer
+    made = shop.make_receipts("2026-01-19", "2026-01-22")
+    assert list(made.bad) == ["2026-01-22"]
+    assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2]
+
+
 def test_an_unknown_venue_is_named(shop: Shop) -> None:
     shop.venue_ids = (1, 99)
     made = shop.make_receipts(*DAYS)
     assert "99" in made.bad["2026-01-19"]
     assert "CLOPOS_VENUE_IDS" in made.bad["2026-01-19"]
+
+
+def test_a_venue_without_a_readable_id_is_not_left_out(shop: Shop) -> None:
+    shop.answer("/venues", json.dumps({"success": True, "data": [{"id": 1}, {"id": "x"}], "total": 2}))
+    made = shop.make_receipts(*DAYS)
+    assert sorted(made.bad) == list(DAYS)
+    assert "names no venues by id" in made.bad["2026-01-19"]
 
 
 def test_a_listing_that_never_completes_fails(shop: Shop) -> None:

@@ -122,6 +122,14 @@ def test_a_receipt_of_a_venue_that_is_not_read_waits_on(tmp_path: Path) -> None:
         assert (shop.ids(RECEIPTS, DAYS[0]), shop.lake.waiting(DAYS[0])) == ([1, 2], {})
 
 
+def test_a_receipt_whose_date_fails_waits_on(shop: Shop) -> None:
+    lines = shop.world.receipt(1)["receipt_products"]  # whose id stands in the date already
+    shop.sell(9, DAYS[0], created_at="2026-01-01 12:00:00", receipt_products=lines)
+    shop.lake.wait_for(DAYS[0], 9, 1)
+    assert list(shop.make_receipts(*DAYS).bad) == [DAYS[0]]
+    assert shop.lake.waiting(DAYS[0]) == {9: 1}
+
+
 def test_a_venue_that_is_no_more_takes_no_receipt_with_it(tmp_path: Path) -> None:
     with open_shop(tmp_path, venues=2) as shop:
         shop.sell(1, DAYS[0])

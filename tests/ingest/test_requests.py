@@ -69,6 +69,16 @@ def test_order_of_keys_and_scale_of_numbers_are_no_difference(shop: Shop) -> Non
     assert shop.asked() == {"list": 1}
 
 
+def test_order_of_lines_is_no_difference(shop: Shop) -> None:
+    (line,) = shop.world.receipt(1)["receipt_products"]
+    lines = [line, line | {"id": 11}]
+    shop.world.update_receipt(1, receipt_products=lines)
+    shop.make(*DAYS)
+    shop.world.put_receipt(shop.world.receipt(1) | {"receipt_products": lines[::-1]})
+    shop.make(*DAYS)
+    assert shop.asked() == {"list": 1}
+
+
 def test_open_receipts_and_those_without_lines_are_asked_sparingly(shop: Shop) -> None:
     shop.sell(4, "2026-01-19", status=1, closed_at=None, payment_methods=[])
     shop.sell(5, "2026-01-19", receipt_products=[])
@@ -79,7 +89,7 @@ def test_open_receipts_and_those_without_lines_are_asked_sparingly(shop: Shop) -
     assert shop.asked() == {"list": 1}
 
 
-@pytest.mark.parametrize(("hours", "again"), [(23, 1), (25, 0)])
+@pytest.mark.parametrize(("hours", "again"), [(23, 1), (24, 0), (25, 0)])
 def test_closed_with_lines_but_no_operation_is_asked_again_for_a_day(shop: Shop, hours: int, again: int) -> None:
     closed_at = shop.world.now - timedelta(hours=hours)
     shop.sell(4, "2026-01-24", closed_at=closed_at.strftime("%Y-%m-%d %H:%M:%S"))

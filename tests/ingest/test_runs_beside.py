@@ -114,6 +114,19 @@ def test_a_place_that_can_not_be_looked_at_stops_the_filing(shop: Shop, monkeypa
     assert shop.stands(1)["receipts"] == [SECOND]
 
 
+def test_what_failed_beside_a_date_that_others_hold_is_tried_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OUTSIDE_LOCK_SECONDS", "_BRIEFLY_SECONDS"):
+        monkeypatch.setattr(receipts, name, 0.1)
+    shop.make("2026-01-18", FIRST, SECOND)
+    shop.world.update_receipt(1, created_at="2026-01-10 10:00:00")  # so that it is asked for by its id
+    shop.answer("/receipts/1", '{"success": false, "error": "odd"}', 400, times=1)
+    shop.world.move_receipt(3, date(2026, 1, 18))
+    with shop.lake.locked(["2026-01-18"], seconds=1):
+        made = shop.make_receipts(FIRST, SECOND)
+    assert list(made.bad) == [SECOND]
+    assert "being made by another run" in made.bad[SECOND]
+
+
 def test_all_of_a_date_is_read_anew_only_where_somebody_asked_for_it(shop: Shop) -> None:
     shop.make(FIRST, SECOND)
     shop.world.move_receipt(1, date.fromisoformat(SECOND))

@@ -121,12 +121,18 @@ def test_queries_see_the_declared_columns(shop: Shop) -> None:
     assert found == [(100, None), (200, None)]
 
 
-def test_making_a_date_again_fills_the_columns_of_receipts(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {RECEIPTS: "payment_methods", RECEIPT_PRODUCTS: "product_name"},
+        {RECEIPTS: "payment_methods"},
+        {RECEIPT_PRODUCTS: "product_name"},
+    ],
+    ids=lambda lacking: " and ".join(table.name for table in lacking),
+)
+def test_making_a_date_again_fills_the_columns_of_receipts(shop: Shop, lacking: dict[Table, str]) -> None:
     shop.make(DAY)
-    before = {
-        table: older(shop.lake, table, DAY, missing)
-        for table, missing in ((RECEIPTS, "payment_methods"), (RECEIPT_PRODUCTS, "product_name"))
-    }
+    before = {table: older(shop.lake, table, DAY, missing) for table, missing in lacking.items()}
     receipts, _ = shop.make(DAY)
     assert shop.asked() == {"list": 1}  # the same receipts, so the same stock operations
     for table, rows in before.items():

@@ -155,14 +155,15 @@ def test_what_is_seen_again_while_its_run_is_under_way_is_not_asked_for_again(ca
     assert (dates(decision), decision.kept, decision.running) == ([], {}, {DAYS[0]: {"1": NEW}})
 
 
-def test_what_is_new_meanwhile_is_kept_and_asked_for_then(case: Case) -> None:
+@pytest.mark.parametrize("new", [seen(2), seen(1, version="0" * 16)])
+def test_what_is_new_meanwhile_is_kept_and_asked_for_then(case: Case, new: Sighting) -> None:
     case.decide(seen(1))
     case.let_runs_be("running")
-    assert case.decide(seen(2)).kept == {DAYS[0]: {"2": NEW}}
-    assert case.decide().kept == {DAYS[0]: {"2": NEW}}
+    assert case.decide(new).kept == {DAYS[0]: {new.name: new.version}}
+    assert case.decide().kept == {DAYS[0]: {new.name: new.version}}
     case.let_runs_be("succeeded")
     decision = case.decide()
-    assert decision.requests[0].receipts == {DAYS[0]: {"2": NEW}}
+    assert decision.requests[0].receipts == {DAYS[0]: {new.name: new.version}}
     assert decision.asked[DAYS[0]].tries == 0
     assert decision.kept == {}
 
@@ -175,6 +176,14 @@ def test_a_receipt_that_moves_while_a_run_of_its_old_date_is_under_way_waits_for
     assert decision.kept == {DAYS[1]: {"99": "0" * 16}}
     case.let_runs_be("succeeded")
     assert [request.receipts for request in case.decide().requests] == [{DAYS[1]: {"99": "0" * 16}}]
+
+
+def test_a_receipt_that_waits_for_a_run_of_its_old_date_is_kept_while_the_new_one_is_being_made(case: Case) -> None:
+    case.decide(seen(99))
+    case.let_runs_be("running")
+    with case.shop.lake.locked([DAYS[1]], seconds=1):
+        decision = case.decide(seen(99, DAYS[1], "0" * 16), seen(98, DAYS[1]))
+    assert decision.kept == {DAYS[1]: {"99": "0" * 16, "98": NEW}}
 
 
 def test_what_is_kept_and_came_into_the_lake_is_forgotten(case: Case) -> None:

@@ -130,6 +130,13 @@ def test_deduction_has_cost(findings: Find, window: list[Row], at_risk: str | No
     assert findings(sold(), SALE, [free | {"quantity": 0, "after_quantity": 10}]) == []
 
 
+def test_what_is_put_back_at_no_cost_puts_its_worth_at_risk(findings: Find) -> None:
+    free = operation(1, 1, 1, quantity="-0.5", after_quantity="10.5", cost="0.01", total_cost=0)
+    rows = findings(sold(), SALE, [free], usage=[usage(3, 10)])
+    risks = {row["check_name"]: row["amount_at_risk"] for row in rows}
+    assert risks["deduction_has_cost"] == Decimal("1.666667")
+
+
 @pytest.mark.parametrize(("after", "count"), [("0", 0), ("-0.000001", 0), ("-0.000002", 1), ("-2.5", 1)])
 def test_stock_is_not_negative(findings: Find, after: str, count: int) -> None:
     below = operation(1, 1, 1, before_quantity=1 + Decimal(after), after_quantity=after, cost=2, total_cost=2)

@@ -171,9 +171,10 @@ def test_the_price_is_not_guessed(
         assert found["implied_unit_price"] == pytest.approx(price, rel=1e-9, abs=0)
 
 
-def test_one_guess_among_inflows_is_enough_and_a_loss_does_not_matter(connection: duckdb.DuckDBPyConnection) -> None:
-    good, loss = row(9, 0, 1, 5, 3), row(10, "-3", 1, "-4", 1)
-    assert gaps(connection, good, loss)[0]["implied_unit_price"] == pytest.approx(3.0)
+def test_one_guess_among_inflows_is_enough_and_others_do_not_matter(connection: duckdb.DuckDBPyConnection) -> None:
+    good, loss, revaluation = row(9, 0, 1, 5, 3), row(10, "-3", 1, "-4", 1), row(10, "-3", 1, "-3", 2)
+    for other in (loss, revaluation):
+        assert gaps(connection, good, other)[0]["implied_unit_price"] == pytest.approx(3.0)
     assert gaps(connection, good, row(11, "-3", 1, 5, 1))[0]["implied_unit_price"] is None
 
 
