@@ -10,10 +10,12 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -40,7 +42,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def settings() -> Iterator[dict[str, str]]:
-    """Of a sandbox that nobody changes anything of."""
+    """Of a sandbox whose restaurants nobody changes anything of."""
     with sandbox_process(*HISTORY, "--requests-per-minute", "100000") as settings:
         yield settings | CALENDAR
 
@@ -99,6 +101,14 @@ def wait_until(is_so: Callable[[], bool], what: str) -> None:
         time.sleep(0.5)
 
 
+def order_faults(home: Home, method: str, plan: bytes | None = None) -> None:
+    """Let the sandbox go wrong, or be well again."""
+    place = urlsplit(home.env["CLOPOS_BASE_URL"])
+    asked = urllib.request.Request(f"http://{place.netloc}/sandbox/faults", plan, method=method)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        assert answer.status == 200
+
+
 def launch(home: Home, workspace: Path, first: str, last: str) -> None:
     tags = f'{{"dagster/asset_partition_range_start": "{first}", "dagster/asset_partition_range_end": "{last}"}}'
     launched = home.dagster("job", "launch", "-w", str(workspace), "-j", JOB, "--tags", tags)
@@ -121,6 +131,8 @@ def test_a_killed_run_worker_frees_its_place(home: Home, request: pytest.Fixture
     kind = request.node.callspec.params["home"]
     assert ("PostgreSQL, database postgres at" if kind == "postgres" else "SQLite in") in doctor.stdout
     with dg.DagsterInstance.get() as instance, deployed(home) as workspace:
+        # Held here, the first run is still under way when the second is in the queue, however slow the machine is.
+        order_faults(home, "POST", b'{"fault": "stall", "path": "/receipts"}')
         launch(home, workspace, "2026-01-04", "2026-01-09")
         launch(home, workspace, "2026-01-10", "2026-01-10")
 
@@ -134,6 +146,7 @@ def test_a_killed_run_worker_frees_its_place(home: Home, request: pytest.Fixture
         pid = worker()
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
+        order_faults(home, "DELETE")
 
         def is_over() -> bool:
             runs = by_range(instance)
