@@ -109,8 +109,13 @@ def _read_lake(value: object) -> object:
     return value.rstrip("/")
 
 
+def dagster_home() -> Path:
+    """Dagster's home as Dagster reads it; where none is set, the current folder."""
+    return Path(os.path.expanduser(os.environ.get("DAGSTER_HOME") or ".")).absolute()
+
+
 def _default_lake() -> Path:
-    return Path(os.path.expanduser(os.environ.get("DAGSTER_HOME") or ".")).absolute() / "lake"  # as Dagster reads it
+    return dagster_home() / "lake"
 
 
 class Settings(BaseSettings):

@@ -33,9 +33,9 @@ def env_file() -> Iterator[EnvFile | None]:
     file = Path.cwd() / ".env"
     before = dict(os.environ)
     values: dict[str, str] = {}
-    is_there = file.is_file()  # of what is none, as a pipe, nobody knows when it ends
     try:
         try:
+            is_there = file.is_file()  # of what is none, as a pipe, nobody knows when it ends
             text = file.read_text(encoding="utf-8") if is_there else ""
             idle_lines = tuple(_idle_lines(text))
             values = {name: value for name, value in dotenv_values(stream=StringIO(text)).items() if value is not None}

@@ -17,7 +17,7 @@ from clopos_assets.clopos.store import FileStore
 from clopos_assets.doctor.finding import Finding
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.origin import SCHEMA_VERSION, check_origin
-from clopos_assets.settings import Settings
+from clopos_assets.settings import Settings, dagster_home
 from clopos_assets.sharing import own_store_of
 from clopos_assets.tables import RECEIPTS
 
@@ -59,7 +59,7 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
 
 def _lies_in_no_home(lake: Path | str) -> bool:
     """Whether the lake is to lie in a home that is not there: what is made for it would pass for that home."""
-    home = Path(os.path.expanduser(os.environ.get("DAGSTER_HOME") or ".")).absolute()
+    home = dagster_home()
     return isinstance(lake, Path) and lake.is_relative_to(home) and not home.is_dir()
 
 
