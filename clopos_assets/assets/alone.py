@@ -1,10 +1,10 @@
 """What the lake itself says of raw tables, where their checks are asked for and the tables are not."""
 
-import asyncio
 from collections.abc import Collection, Sequence
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.store import Store
+from clopos_assets.event_loop import run_to_end
 from clopos_assets.ingest.made import Made
 from clopos_assets.ingest.venues import dates_without, read_venues, venues_to_read
 from clopos_assets.tables import Table
@@ -43,4 +43,4 @@ def _venues(access: Access, store: Store | None) -> list[int]:
         async with access.clopos(store) as clopos:
             return [venue for venue in await venues_to_read(access.scope, clopos.list_venues) if venue is not None]
 
-    return asyncio.run(ask())
+    return run_to_end(ask())

@@ -1,11 +1,11 @@
 """The makers of the raw tables: receipts with their lines from one listing, then each receipt's stock operations."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from clopos_assets.access import Access
+from clopos_assets.event_loop import run_to_end
 from clopos_assets.ingest import Made, Progress, make_receipts, make_stock_operations
 from clopos_assets.ingest.made import Facts
 from clopos_assets.line.maker import Maker, Run
@@ -25,7 +25,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
                 scope = replace(access.scope, run_id=run.run_id)
                 return await make_receipts(access.lake, clopos, scope, shift_dates, talk.progress)
 
-        return asyncio.run(read())
+        return run_to_end(read())
 
     def stock_operations(run: Run, shift_dates: Sequence[str]) -> Made:
         talk = Talk(run, access, watch)
@@ -37,7 +37,7 @@ def raw_makers(access: Access, watch: Progress | None) -> tuple[Maker, Maker]:
                     access.lake, clopos, scope, shift_dates, run.refresh, talk.progress, asked_for=run.asked
                 )
 
-        made = asyncio.run(read())
+        made = run_to_end(read())
         for shift_date, facts in made.facts.get(STOCK_OPERATIONS.name, {}).items():
             if facts.get("receipts_without_operations"):
                 run.warn(_describe_untold(shift_date, facts))

@@ -1,0 +1,150 @@
+"""A signal ends what a step does asynchronously, wherever the event loop happens to be; then its handler is asked."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+
+from clopos_assets.event_loop import run_to_end
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Ended(BaseException):
+    """What a handler like Dagster's raises."""
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise _Ended
+
+
+def _note(_number: int, _frame: FrameType | None) -> None:
+    """Like Dagster's where it keeps an interrupt for later."""
+
+
+@pytest.fixture
+def handled_by() -> Iterator[Callable[[object], None]]:
+    """Sets a handler of both signals, as Dagster does, for one test."""
+    before = [signal.getsignal(number) for number in SIGNALS]
+
+    def handle(handler: object) -> None:
+        for number in SIGNALS:
+            signal.signal(number, handler)  # type: ignore[arg-type] # any that Python takes
+
+    yield handle
+    for number, handler in zip(SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+
+
+def _take_notes(notes: list[str]) -> asyncio.Task[None]:
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            notes.append("put in order")
+
+    return asyncio.create_task(work())
+
+
+def _strike_in_callback(number: signal.Signals) -> None:
+    def strike() -> None:
+        for strikes in (True, False):  # where it goes round Python looks for signals
+            if strikes:
+                signal.raise_signal(number)
+
+    asyncio.get_running_loop().call_later(0.01, strike)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_in_a_callback(handled_by: Callable[[object], None], number: signal.Signals) -> None:
+    handled_by(_end)
+    notes: list[str] = []
+
+    async def main() -> None:
+        _strike_in_callback(number)
+        await _take_notes(notes)
+
+    with pytest.raises(_Ended):
+        run_to_end(main())
+    assert notes == ["put in order"]
+    assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_while_the_work_is_done(handled_by: Callable[[object], None], number: signal.Signals) -> None:
+    handled_by(_end)
+    notes: list[str] = []
+
+    async def main() -> None:
+        beside = _take_notes(notes)
+        await asyncio.sleep(0)
+        signal.raise_signal(number)
+        await beside
+
+    with pytest.raises(_Ended):
+        run_to_end(main())
+    assert notes == ["put in order"]
+
+
+def test_in_the_last_moment(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+
+    async def main() -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(_Ended):
+        run_to_end(main())
+
+
+def test_kept_for_later_it_ends_the_work_all_the_same(handled_by: Callable[[object], None]) -> None:
+    handled_by(_note)
+
+    async def main() -> None:
+        _strike_in_callback(signal.SIGINT)
+        await asyncio.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_to_end(main())
+    assert signal.getsignal(signal.SIGINT) == _note
+
+
+def test_what_is_ignored_stays_so(handled_by: Callable[[object], None]) -> None:
+    handled_by(signal.SIG_IGN)
+
+    async def main() -> str:
+        for number in SIGNALS:
+            signal.raise_signal(number)
+        await asyncio.sleep(0)
+        return "done"
+
+    assert run_to_end(main()) == "done"
+
+
+def test_what_is_done_and_what_fails(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+
+    async def main(number: int) -> int:
+        await asyncio.sleep(0)
+        return 12 // number
+
+    assert run_to_end(main(4)) == 3
+    with pytest.raises(ZeroDivisionError):
+        run_to_end(main(0))
+    assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
+
+
+def test_in_another_thread(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+    done: list[str] = []
+
+    async def main() -> None:
+        done.append(threading.current_thread().name)
+
+    thread = threading.Thread(target=lambda: run_to_end(main()), name="beside")
+    thread.start()
+    thread.join()
+    assert done == ["beside"]
