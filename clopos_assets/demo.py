@@ -36,7 +36,7 @@ _WARM_UP_DAYS = 10
 _ZONE = "Asia/Baku"
 _SHIFT_END = timedelta(hours=6)
 _UI_ENDS_SECONDS = 10
-_INTERRUPTED = "DagsterExecutionInterruptedError"
+_INTERRUPTED = {"DagsterExecutionInterruptedError", "KeyboardInterrupt"}
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
@@ -206,7 +206,7 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
             progress.update(bar, description="shift dates made", completed=len(days), total=len(days))
     if not result.success:
         failures = [event.step_failure_data for event in result.get_step_failure_events()]
-        if any(failure.error is not None and failure.error.cls_name == _INTERRUPTED for failure in failures):
+        if any(failure.error is not None and failure.error.cls_name in _INTERRUPTED for failure in failures):
             raise DemoError("interrupted: the same command goes on from here")
         reasons = [
             failure.user_failure_data.description or "no reason given"

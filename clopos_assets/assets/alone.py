@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.store import Store
-from clopos_assets.event_loop import run_to_end
 from clopos_assets.ingest.made import Made
 from clopos_assets.ingest.venues import dates_without, read_venues, venues_to_read
+from clopos_assets.interrupts import run_to_end
 from clopos_assets.tables import Table
 from clopos_assets.tables.rows import unknown_fields
 

@@ -5,7 +5,7 @@ What is made, and of which other dates, is the affair of `line`.
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
 from clopos_assets.ingest.stretches import in_words
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.interrupts import insist
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.origin import bring_forward
@@ -43,31 +44,11 @@ def run_step(
 
     Raises dagster.Failure, one line, where a shift date was not made.
     """
-    with stopping():
-        asked = _asked(context)
-        if context.selected_asset_keys:
-            yield from _make(context, access, line, step, asked)
-        else:
-            yield from _tell(context, access, step, asked)
-
-
-@contextmanager
-def stopping() -> Iterator[None]:
-    """Whatever a termination becomes on its way out of a library: raise it as one, which ends the run."""
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != "Query interrupted":  # in which DuckDB hides it
-            raise
-        raise KeyboardInterrupt from None
-    except BaseExceptionGroup as group:
-        _, stops = group.split(Exception)
-        if stops is None:
-            raise
-        stop: BaseException = stops
-        while isinstance(stop, BaseExceptionGroup):
-            stop = stop.exceptions[0]
-        raise stop from None
+    asked = _asked(context)
+    if context.selected_asset_keys:
+        yield from insist(_make(context, access, line, step, asked))
+    else:
+        yield from insist(_tell(context, access, step, asked))
 
 
 def _asked(context: dg.AssetExecutionContext) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clopos_assets.access import Access
-from clopos_assets.event_loop import run_to_end
 from clopos_assets.ingest import Made, Progress, make_receipts, make_stock_operations
 from clopos_assets.ingest.made import Facts
+from clopos_assets.interrupts import run_to_end
 from clopos_assets.line.maker import Maker, Run
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 

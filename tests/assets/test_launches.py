@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from clopos_assets.assets.making import stopping
 from clopos_assets.automation import JOB
 from clopos_assets.tables import RECEIPTS
 from tests.assets.conftest import Project, failure_of
@@ -40,23 +39,3 @@ def test_dates_that_are_no_partitions_are_refused(project: Project, tags: dict[s
     assert reason.endswith(": launch shift_date_job for one of its partitions, or for a range of them")
     assert "\n" not in reason
     assert project.shop.lake.dates(RECEIPTS) == []
-
-
-@pytest.mark.parametrize(
-    "stop",
-    [
-        KeyboardInterrupt(),
-        RuntimeError("Query interrupted"),
-        BaseExceptionGroup("", [BaseExceptionGroup("", [KeyboardInterrupt()])]),
-    ],
-)
-def test_a_termination_is_one_however_it_comes(stop: BaseException) -> None:
-    with pytest.raises(KeyboardInterrupt), stopping():
-        raise stop
-
-
-@pytest.mark.parametrize("error", [RuntimeError("another"), ExceptionGroup("", [ValueError("x")])])
-def test_other_failures_stay_what_they_are(error: Exception) -> None:
-    with pytest.raises(type(error)) as caught, stopping():
-        raise error
-    assert caught.value is error

@@ -1,4 +1,4 @@
-"""A signal ends what a step does asynchronously, wherever the event loop happens to be; then its handler is asked."""
+"""A signal ends a step wherever it comes, in a callback of the event loop too, and where a library hides it."""
 
 import asyncio
 import signal
@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+import duckdb
+import pyarrow as pa
 import pytest
 
-from clopos_assets.event_loop import run_to_end
+from clopos_assets.database import connect
+from clopos_assets.interrupts import insist, run_to_end
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -148,3 +151,98 @@ def test_in_another_thread(handled_by: Callable[[object], None]) -> None:
     thread.start()
     thread.join()
     assert done == ["beside"]
+
+
+class _Finalized:
+    """Like the writers of Parquet files, which look after themselves when nobody needs them any more."""
+
+    def __del__(self) -> None:
+        for strikes in (True, False):
+            if strikes:
+                signal.raise_signal(signal.SIGTERM)
+
+
+# Python tells of what a finalizer raises, here too.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+def test_in_a_finalizer(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+    made: list[int] = []
+
+    def makings() -> Iterator[int]:
+        for number in range(3):
+            if number == 1:
+                _Finalized()
+            yield number
+
+    with pytest.raises(KeyboardInterrupt):
+        made.extend(insist(makings()))
+    assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
+
+
+def test_after_the_last(handled_by: Callable[[object], None]) -> None:
+    handled_by(_note)
+
+    def makings() -> Iterator[int]:
+        yield 1
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(insist(makings()))
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [RuntimeError("Query interrupted"), duckdb.InvalidInputException("counting"), ExceptionGroup("", [OSError()])],
+)
+def test_hidden_in_an_error(handled_by: Callable[[object], None], hidden: Exception) -> None:
+    handled_by(_end)
+
+    def makings() -> Iterator[int]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except _Ended:
+            raise hidden from None
+        yield 1
+
+    with pytest.raises(KeyboardInterrupt):
+        list(insist(makings()))
+
+
+def test_in_a_query(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+
+    def makings() -> Iterator[pa.Table]:
+        threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
+        yield connect().sql("select sum(a.range) from range(10000000) as a, range(1000000) as b").to_arrow_table()
+
+    with pytest.raises(KeyboardInterrupt):
+        list(insist(makings()))
+
+
+@pytest.mark.parametrize("error", [RuntimeError("another"), ExceptionGroup("", [ValueError("x")]), SystemExit(3)])
+def test_other_failures_stay_what_they_are(handled_by: Callable[[object], None], error: BaseException) -> None:
+    handled_by(_end)
+
+    def makings() -> Iterator[int]:
+        yield 1
+        raise error
+
+    made = insist(makings())
+    assert next(made) == 1
+    with pytest.raises(type(error)) as caught:
+        next(made)
+    assert caught.value is error
+
+
+def test_without_one_all_are_made(handled_by: Callable[[object], None]) -> None:
+    handled_by(_end)
+    handlers = []
+
+    def makings() -> Iterator[int]:
+        handlers.append(signal.getsignal(signal.SIGINT))
+        yield 1
+        yield 2
+
+    assert list(insist(makings())) == [1, 2]
+    assert handlers != [_end]
+    assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
