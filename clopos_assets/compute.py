@@ -377,6 +377,8 @@ def _open_window(lake: Lake, table: Table, window: Sequence[str], *, is_packed: 
     """Partitions as one relation, each row with its shift date; left in their files where that is possible."""
     paths = [lake.path(table, shift_date) for shift_date in window] if is_packed and lake.folder is not None else []
     if paths and _PATTERN.isdisjoint(str(paths[0])):
+        for shift_date, path in zip(window, paths, strict=True):
+            _look_at_checksums(lake, table, shift_date, path)
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.
         return f"""
             from read_parquet([{", ".join(map(_quoted, paths))}], hive_partitioning = false, filename = true)

@@ -115,7 +115,7 @@ def read_moment(headers: Mapping[str, str]) -> float:
     """
     try:
         return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return time.time()
 
 

@@ -69,6 +69,11 @@ class Slot:
         """Sent, perhaps counted, never answered."""
         self._close(lambda window, now: window.give_up(self._lease, now))
 
+    def renew(self, window: Window, now: float) -> None:
+        """The place is held from now on."""
+        self._lease = window.renew(self._lease, now)
+        self._begun = self._clock()
+
     def _close(self, change: Callable[[Window, float], None]) -> None:
         if self._end is None:
             self._end = self._clock(), change
@@ -177,6 +182,12 @@ class Quota:
             yield slot
         finally:
             await self._end(slot)
+
+    async def renew(self, slot: Slot) -> None:
+        """Hold a place that is late from now on, in whatever room there is. Raises CloposUnavailableError where the
+        store fails; a later run may succeed.
+        """
+        await self._change(slot.renew)
 
     async def _end(self, slot: Slot) -> None:
         try:

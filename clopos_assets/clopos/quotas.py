@@ -71,6 +71,9 @@ class Quotas:
             try:
                 for quota in self.windows:
                     slots += [await held.enter_async_context(quota.slot(on_wait, priority))]
+                for quota, slot in zip(self.windows, slots, strict=True):
+                    if slot.is_late:  # for it was held while another was waited for
+                        await quota.renew(slot)
             except BaseException:
                 for slot in slots:
                     slot.cancel()

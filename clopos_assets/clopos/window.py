@@ -18,6 +18,8 @@ _POLL_SECONDS = 0.02
 _SHORTEST_WAIT_SECONDS = 0.001
 # How long an answer that will tell is waited for: who asked may have died, and one request more does little harm.
 _TELLING_ANSWER_SECONDS = 5.0
+# A larger number is not one of requests: some say so that there is no limit.
+_MOST_REQUESTS = 10**9
 # A reset further away is not a number of seconds.
 _LONGEST_RESET_SECONDS = 86_400.0
 # Answers without the headers after which the headers are no longer waited for.
@@ -53,8 +55,8 @@ class RateLimit:
         remaining = read_seconds(headers.get("RateLimit-Remaining"))
         reset = read_seconds(headers.get("RateLimit-Reset"))
         return cls(
-            limit=int(limit) if limit is not None and limit >= 1 else None,
-            remaining=int(remaining) if remaining is not None else None,
+            limit=int(limit) if limit is not None and 1 <= limit <= _MOST_REQUESTS else None,
+            remaining=int(remaining) if remaining is not None and remaining <= _MOST_REQUESTS else None,
             reset_seconds=reset if reset is not None and reset <= _LONGEST_RESET_SECONDS else None,
         )
 
@@ -150,6 +152,14 @@ class Window:
         state.room -= 1
         state.leases[state.numbers] = now
         return Lease(state.numbers, now)
+
+    def renew(self, lease: Lease, now: float) -> Lease:
+        """The same slot from now on, for a request that was not sent yet. A lease that ended by itself stays spent."""
+        self._forget(now)
+        self._take_back(lease)
+        self._state.numbers += 1
+        self._state.leases[self._state.numbers] = now
+        return Lease(self._state.numbers, now)
 
     def settle(self, lease: Lease, now: float, told: RateLimit) -> None:
         """The answer came at `now`: its headers are the truth about the window."""

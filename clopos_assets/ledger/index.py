@@ -16,7 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.lake import Lake
-from clopos_assets.ledger.packing import FOLDER, DamagedIndexError, first_and_last, keep_rows, kept_rows
+from clopos_assets.ledger.packing import (
+    FOLDER,
+    DamagedIndexError,
+    first_and_last,
+    keep_body,
+    keep_rows,
+    kept_body,
+    kept_rows,
+)
 from clopos_assets.ledger.tree import Tree, summarize
 from clopos_assets.tables import STOCK_OPERATIONS
 
@@ -36,7 +44,7 @@ CHANGES = pa.schema(
     ]
 )
 """Per ledger day and stock the first and the last operation that came, went or changed."""
-_CATALOG = f"{FOLDER}/catalog.json"
+_CATALOG = "catalog.json"
 _IN_ORDER = [(name, "ascending") for name in ("stock_id", "operated_at", "id")]
 
 
@@ -56,7 +64,7 @@ class Index:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
-        body = lake.kept(_CATALOG)
+        body = kept_body(lake, _CATALOG)
         try:
             self.entries = {} if body is None else msgspec.json.decode(body, type=dict[str, Entry])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -92,7 +100,7 @@ class Index:
         self._touched.clear()
         body = msgspec.json.encode(self.entries)
         if body != self._catalog:
-            self._lake.keep(_CATALOG, body)
+            keep_body(self._lake, _CATALOG, body)
             self._catalog = body
 
     def filed_under(self, day: date) -> list[str]:
@@ -169,7 +177,7 @@ class Index:
 
 def damaged(lake: Lake) -> None:
     """Throw a damaged index away: the next one is made from the tables."""
-    lake.discard(_CATALOG)  # first: without it the rest counts for nothing
+    lake.discard(f"{FOLDER}/{_CATALOG}")  # first: without it the rest counts for nothing
     lake.discard_folder(FOLDER)
 
 

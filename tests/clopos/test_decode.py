@@ -78,6 +78,13 @@ def test_anything_else_is_a_value_error(body: bytes) -> None:
         decode_json(body)
 
 
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"])
+def test_a_hundred_levels_are_the_most(opening: bytes, closing: bytes) -> None:
+    decode_json(opening * 99 + b"[]" + closing * 99)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        decode_json(opening * 100 + b"[]" + closing * 100)
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     with contextlib.suppress(ValueError):

@@ -2,17 +2,20 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from itertools import count
 
 import pytest
 
-from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.client import Clopos, Connection
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
-from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.clopos.quota import Quota
-from clopos_assets.clopos.token import TokenCache
+from clopos_assets.clopos.quotas import Quotas
+from clopos_assets.clopos.token import Grant, TokenCache
 
-from .asking import always, failing_first, get_fifth, list_ids, refuse, run_with
+from .asking import LAST, always, failing_first, get_fifth, list_ids, refuse, run_with
 from .brand import RATE, Brand, connect, make_receipts
 from .server import Asked, Reply, Server, reply_json
 
@@ -119,10 +122,14 @@ def test_a_retry_after_is_the_least_wait() -> None:
         run_with(brand, get_fifth, on_wait=on_wait)
 
 
-def test_an_endless_retry_after_is_not_waited_for() -> None:
-    brand = Brand(intervene=always(Reply(503, headers={"Retry-After": "86400"})))
+@pytest.mark.parametrize("status", [429, 503])
+def test_an_endless_retry_after_is_not_waited_for(status: int) -> None:
+    def on_wait(seconds: float, reason: str) -> None:
+        raise AssertionError(f"it waits {seconds} s: {reason}")
+
+    brand = Brand(intervene=always(Reply(status, headers={"Retry-After": "86400"})))
     with pytest.raises(CloposUnavailableError, match=r"given up after 1 try.*, which asks to wait 1,440 minutes; run"):
-        run_with(brand, get_fifth)
+        run_with(brand, get_fifth, on_wait=on_wait)
 
 
 def test_answers_beyond_measure_are_not_read_and_tried_again() -> None:
@@ -167,6 +174,20 @@ def test_redirects_are_not_followed(status: int) -> None:
             run_with(brand, get_fifth)
         assert elsewhere.asked == []
     assert "hidden" not in str(caught.value)
+
+
+def test_a_long_list_of_one_day_that_never_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    totals = count(30)
+
+    async def ask_page(*_: object, **__: object) -> Page:
+        return Page([{"id": 1}], next(totals))
+
+    async def work(clopos: Clopos) -> None:
+        monkeypatch.setattr(clopos, "_ask_page", ask_page)
+        await clopos.list_receipts(created_from=LAST, created_to=LAST, venue_id=None, convert=list)
+
+    with pytest.raises(CloposUnavailableError, match="the list was read 6 times and is never whole"):
+        run_with(Brand(), work)
 
 
 def test_requests_under_way_are_bounded() -> None:
@@ -277,6 +298,41 @@ def test_a_token_that_is_refused_in_other_words_is_not_used_again() -> None:
     _, server = run_with(brand, work)
     used = [asked.headers.get("x-token") for asked in server.asked if asked.path.endswith("/receipts/5")]
     assert used == ["token-of-the-brand-1", "token-of-the-brand-1", "token-of-the-brand-2"]
+
+
+class _SlowDesk(TokenCache):
+    """Its second answer takes eleven seconds by the quota's clock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self._asked = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    async def get(
+        self, connection: Connection, ask: Callable[[], Awaitable[Grant]], venue_id: int | None = None
+    ) -> str:
+        self._asked += 1
+        self.now += 11 if self._asked == 2 else 0
+        return await super().get(connection, ask, venue_id)
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+def test_a_slot_that_waited_long_for_its_token_is_not_used(windows: int) -> None:
+    desk = _SlowDesk()
+    quotas = [Quota(1, 60 * 60**window, clock=desk.clock) for window in range(windows)]
+
+    async def work(clopos: Clopos) -> tuple[Item | None, int]:
+        return await get_fifth(clopos), clopos.requests
+
+    (receipt, requests), server = run_with(
+        Brand(make_receipts(5)), work, tokens=desk, quota=Quotas(quotas) if windows > 1 else quotas[0]
+    )
+    assert receipt is not None
+    assert requests == server.count("/receipts/5") == 1
+    assert desk._asked == 4
 
 
 def test_wrong_credentials_are_sent_once() -> None:

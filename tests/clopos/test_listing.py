@@ -10,7 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
-from clopos_assets.clopos.listing import Item, Listing, Page, read_by_days, read_listing, read_page
+from clopos_assets.clopos.listing import (
+    Item,
+    Listing,
+    LongListChangedError,
+    Page,
+    read_by_days,
+    read_id,
+    read_listing,
+    read_page,
+)
 from tests.clopos.asking import numbers_of
 
 
@@ -169,6 +178,34 @@ def test_an_insert_while_paging_starts_again() -> None:
     assert listing.restarts == 1
 
 
+def test_a_deletion_and_an_insert_between_two_answers_hide_no_row_of_the_pages_before() -> None:
+    def move(source: _Source, answer: int) -> None:
+        if answer == 2:
+            source.rows = [*source.rows[1:], *_rows(7)]
+
+    listing = _read(_Source(_rows(1, 2, 3, 4, 5, 6), change=move))
+    assert listing.parts == [[2, 3], [4, 5], [6, 7]]
+
+
+@pytest.mark.parametrize("total", [1, 3])
+def test_a_total_of_neither_ids_nor_rows_is_no_whole_list(total: int) -> None:
+    source = _Source([{"id": 1}, {"id": 1}, {"id": 1}, {"id": 2}], size=lambda answer: 4, total=lambda count: total)
+    with pytest.raises(CloposUnavailableError, match=f"2 of {total} items came"):
+        _read(source)
+
+
+def test_conflicts_of_all_days_are_reported() -> None:
+    variants: list[Item] = [{"id": 1, "a": 1}, {"id": 1, "a": 2}]
+
+    async def list_days(first: date, last: date) -> Listing[list[object]]:
+        if first < last:
+            raise LongListChangedError("the list changed")
+        return Listing([], total=1, requests=1, restarts=0, conflicts={first.day: [*variants]})
+
+    listing = asyncio.run(read_by_days(list_days, date(2026, 1, 1), date(2026, 1, 3)))
+    assert listing.conflicts == {1: variants, 2: variants, 3: variants}
+
+
 def test_a_long_list_that_grows_is_read_by_fewer_days_until_it_stands_still() -> None:
     by_day = _calendar(8, of_each=20)
     calendar = _Calendar(by_day, growing=date(2026, 1, 8), answers_until_calm=60)
@@ -280,6 +317,27 @@ def test_endless_lists_are_refused() -> None:
 def test_pages_not_as_documented(envelope: Item, message: str) -> None:
     with pytest.raises(CloposAnswerError, match=message):
         read_page(envelope, "GET /x")
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (2**63 - 1, 2**63 - 1),
+        (2**63, None),
+        (-(2**63) - 1, None),
+        (True, None),
+        ("007", 7),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
+        ("²", None),
+        ("٣", None),
+        ("-1", None),
+        ("", None),
+        (1.0, None),
+    ],
+)
+def test_an_id_is_a_whole_number_of_64_bits(value: object, number: int | None) -> None:
+    assert read_id(value) == number
 
 
 @given(

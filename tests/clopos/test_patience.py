@@ -60,6 +60,33 @@ def test_a_good_answer_begins_anew() -> None:
     assert patience.is_over()
 
 
+def test_a_request_that_begins_beside_others_begins_nothing_anew() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+    patience.note("HTTP 503")
+    with patience.spending():
+        clock.now += 500
+        _spend(clock, patience, 401)
+        assert patience.is_over()
+
+
+def test_a_good_answer_begins_anew_for_requests_under_way_too() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+    patience.note("HTTP 503")
+    with patience.spending():
+        clock.now += 899
+        patience.renew()
+        clock.now += 10_000
+        assert not patience.is_over()
+        patience.renew()
+        patience.note("HTTP 503")
+        clock.now += 899
+        assert not patience.is_over()
+        clock.now += 2
+        assert patience.is_over()
+
+
 def test_slow_answers_alone_are_no_failure() -> None:
     clock = _Clock()
     patience = Patience(clock=clock.read)
@@ -85,6 +112,47 @@ def test_no_pause_leads_beyond_the_bound() -> None:
     assert clock.now == 600
     with pytest.raises(CloposUnavailableError):
         patience.check()
+
+
+async def _fail_with(clock: _Clock, patience: Patience, failures: list[tuple[float, TryAgainError]]) -> None:
+    """A request whose tries fail so, each after so many seconds, and which then succeeds; pauses pass at once."""
+    left = iter(failures)
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    with Server(lambda asked: Reply(404)) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        async for attempt in tries(connect(server)._connection, "GET /v2/x", patience=patience):
+            with attempt:
+                seconds, failure = next(left, (0.0, None))
+                _spend(clock, patience, seconds)
+                if failure is not None:
+                    raise failure
+
+
+def test_pauses_count() -> None:
+    clock = _Clock()
+    with pytest.raises(CloposUnavailableError) as caught:
+        asyncio.run(_fail_with(clock, Patience(clock=clock.read), [(0, TryAgainError("HTTP 503", 500))] * 3))
+    assert str(caught.value) == LINE
+    assert clock.now == 500
+
+
+def test_waits_for_the_quota_count_for_nothing_after_a_failure_either() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+    limited = (0.0, TryAgainError("HTTP 429", 500, is_quota=True))
+    asyncio.run(_fail_with(clock, patience, [(600, TryAgainError("HTTP 503")), limited, limited]))
+    assert clock.now > 1600
+    assert not patience.is_over()
+
+
+def test_a_refusal_for_the_quota_is_no_failure_however_late_it_comes() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+    asyncio.run(_fail_with(clock, patience, [(901, TryAgainError("HTTP 429", is_quota=True))]))
+    assert not patience.is_over()
 
 
 def test_the_line_ends_with_what_may_help_against_the_last_failure() -> None:
@@ -127,6 +195,22 @@ def test_once_it_is_over_nothing_is_sent_for_any_request_of_the_run() -> None:
 
 def _fail(asked: Asked) -> Reply | None:
     return None if asked.path.endswith("/auth") else Reply(503)
+
+
+def test_a_good_answer_to_any_request_begins_anew() -> None:
+    clock = _Clock()
+    patience = Patience(clock=clock.read)
+
+    async def run(server: Server) -> None:
+        async with connect(server) as clopos:
+            clopos._patience = patience
+            for _ in range(3):
+                patience.note("HTTP 503")
+                _spend(clock, patience, 800)
+                assert await clopos.get_receipt(1, None)
+
+    with Server(Brand(make_receipts(5)).answer) as server:
+        asyncio.run(run(server))
 
 
 def test_a_quota_that_is_used_up_is_no_failure() -> None:

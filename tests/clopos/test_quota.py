@@ -5,11 +5,14 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from clopos_assets.clopos.errors import CloposUnavailableError
-from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.quota import Quota, Waiting
+from clopos_assets.clopos.store import FileStore, MemoryStore, S, T
 
 from .brand import Brand, connect
 from .server import Asked, Reply, Server, reply_json
@@ -74,6 +77,75 @@ def test_a_window_that_never_opens_ends_the_wait() -> None:
     with pytest.raises(CloposUnavailableError, match="run again later"):
         asyncio.run(run())
     assert 290 < clock.now <= 300
+
+
+class _Rival(_Clock):
+    """Takes the slot whenever one opens, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.quota = Quota(1, 60, clock=self.read, sleep=self.sleep)
+        self.left = times
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.left:
+            self.left -= 1
+            await self.take()
+
+    async def take(self) -> None:
+        async with self.quota.slot() as slot:
+            slot.settle(ROOM)
+
+
+def test_while_others_are_served_a_wait_goes_on() -> None:
+    rival = _Rival(times=9)
+
+    async def run() -> None:
+        await rival.take()
+        await rival.take()
+
+    asyncio.run(run())
+    assert rival.now == 600
+
+
+def test_waits_at_the_same_time_count_once() -> None:
+    clock = _Clock()
+    waiting = Waiting(clock.read)
+    waiting.begin()
+    clock.now = 5
+    waiting.begin()
+    clock.now = 8
+    assert waiting.seconds == 8
+    waiting.end()
+    clock.now = 10
+    waiting.end()
+    clock.now = 100
+    assert waiting.seconds == 10
+
+
+class _BrokenStore(MemoryStore):
+    """Fails from the second change on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changes = 0
+
+    async def change(self, name: str, kind: type[S], turn: Callable[[S, float], T]) -> T:
+        self._changes += 1
+        if self._changes > 1:
+            raise CloposUnavailableError("the disk is full")
+        return await super().change(name, kind, turn)
+
+
+def test_an_answer_is_kept_where_its_slot_can_not_be_given_back(caplog: pytest.LogCaptureFixture) -> None:
+    async def run() -> str:
+        async with Quota(2, 60, store=_BrokenStore()).slot() as slot:
+            slot.settle(ROOM)
+            return "kept"
+
+    assert asyncio.run(run()) == "kept"
+    assert "not given back: the disk is full" in caplog.text
 
 
 def test_a_slot_left_by_an_exception_is_spent_and_a_cancelled_one_is_not() -> None:
@@ -221,3 +293,14 @@ def test_beside_a_stranger_that_keeps_spending_all_is_answered() -> None:
             stranger.join()
     # The two race for the same slots; what one learns of the other is as old as its last answer.
     assert sent - 120 == window.refused <= 12
+
+
+@pytest.mark.parametrize("said", [str(2**64 - 1), "1e30"])
+def test_a_limit_beyond_64_bits_is_none(said: str, tmp_path: Path) -> None:
+    async def run() -> None:
+        quota = Quota(300, 60, store=FileStore(tmp_path))
+        for _ in range(2):
+            async with quota.slot() as slot:
+                slot.settle({"RateLimit-Limit": said, "RateLimit-Remaining": said, "RateLimit-Reset": "60"})
+
+    asyncio.run(run())

@@ -1,13 +1,16 @@
 """Two windows at once: a request waits for both, and an answer speaks of one of them."""
 
 import asyncio
+import logging
 from collections import deque
 
 import pytest
 
 from clopos_assets.clopos.dialect import V1, V2
-from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas, make_quota
+from clopos_assets.clopos.store import MemoryStore
+from clopos_assets.clopos.window import Lease, Wait
 
 from .brand import Brand, connect
 from .server import Asked, Reply, Server, reply_json
@@ -154,6 +157,21 @@ def test_windows_of_the_versions() -> None:
     assert [(quota.requests_per_window, quota.window_seconds) for quota in both.windows] == [(1000, 3600), (100, 60)]
 
 
+def test_processes_share_each_window_and_one_that_dies_leaves_its_places() -> None:
+    clock = _Clock()
+    store = MemoryStore(clock.read)
+
+    def reserve() -> list[type[Lease | Wait]]:
+        quotas = make_quota(V1, 1, 60, store=store, name="brand", longest_request_seconds=30)
+        assert isinstance(quotas, Quotas)
+        return [type(asyncio.run(quota._try_to_reserve(Priority.URGENT))) for quota in quotas.windows]
+
+    assert reserve() == [Lease, Lease]  # and dies
+    assert reserve() == [Wait, Wait]
+    clock.now = 30 + 2 * 10 + 60
+    assert reserve() == [Lease, Lease]
+
+
 class _TwoWindows:
     """Answers by id, and refuses what exceeds `limits` in any of their seconds; tells of the tightest."""
 
@@ -201,3 +219,33 @@ def test_a_server_with_two_windows_never_refuses() -> None:
     assert windows.refused == 0
     # As fast as the windows allow: forty an hour, ten a minute.
     assert clock.now == pytest.approx(2 * 3600 + 60, abs=1)
+
+
+def test_what_others_spent_of_v1s_minute_is_respected() -> None:
+    clock = _Clock()
+    windows = _TwoWindows((10, 60), (40, 3600), clock=clock)
+    for times in windows.times:
+        times.extend([0.0] * 5)
+
+    async def run() -> None:
+        async with connect(server, quota=_quotas(clock, 10, 40), dialect=V1) as clopos:
+            for _ in range(8):
+                assert await clopos.get_receipt(5, 1) is not None
+
+    with Server(Brand(intervene=windows).answer) as server:
+        asyncio.run(run())
+    assert windows.refused == 0
+
+
+def test_a_wait_for_the_minute_is_no_failed_try(caplog: pytest.LogCaptureFixture) -> None:
+    clock = _Clock()
+    windows = _TwoWindows((10, 60), (40, 3600), clock=clock)
+
+    async def run() -> None:
+        async with connect(server, quota=_quotas(clock, 10, 40), dialect=V1, attempts=1) as clopos:
+            for _ in range(12):
+                assert await clopos.get_receipt(5, 1) is not None
+
+    with Server(Brand(intervene=windows).answer) as server, caplog.at_level(logging.WARNING):
+        asyncio.run(run())
+    assert caplog.messages == []

@@ -11,6 +11,7 @@ import pytest
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.shared_token import TokenState
 from clopos_assets.clopos.token import Grant
 from clopos_assets.clopos.wire import Answer, Request
 
@@ -124,6 +125,7 @@ def test_a_good_run_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
     [
         Connection("https://x.example", "client", SECRET, "brand", "i"),
         Grant(TOKEN, 3600),
+        TokenState(TOKEN),
         Request("POST", "/v2/auth", "POST /v2/auth", {"x-token": TOKEN}, SECRET.encode()),
         Answer(200, {}, TOKEN.encode()),
     ],

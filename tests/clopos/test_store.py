@@ -48,8 +48,10 @@ def test_a_state_is_kept_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert [(file.name, stat.S_IMODE(file.stat().st_mode)) for file in folder.iterdir()] == [("count", 0o600)]
 
 
-def test_a_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
-    (tmp_path / "count").touch(0o644)
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o620])
+def test_a_file_that_others_can_use_is_closed_to_them(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "count").touch()
+    (tmp_path / "count").chmod(mode)
     _change(FileStore(tmp_path))
     assert stat.S_IMODE((tmp_path / "count").stat().st_mode) == 0o600
 
@@ -60,6 +62,12 @@ def test_a_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
 @example(b"{}")
 def test_a_foreign_file_is_started_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "count").write_bytes(content)
+    assert [_change(FileStore(tmp_path))[0] for _ in range(2)] == [1, 2]
+
+
+def test_a_large_foreign_file_is_started_anew(tmp_path: Path) -> None:
+    (tmp_path / "count").touch()
+    os.truncate(tmp_path / "count", 17 * 1024 * 1024)
     assert [_change(FileStore(tmp_path))[0] for _ in range(2)] == [1, 2]
 
 
@@ -110,6 +118,8 @@ def test_after_a_boot_time_goes_on_by_what_has_passed_since(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boot: str
 ) -> None:
     machine = _Machine(monkeypatch)
+    _change(FileStore(tmp_path))
+    machine.seconds += 500
     before = _change(FileStore(tmp_path))[1]
     machine.boot, machine.seconds = boot, 20.0
     assert _change(FileStore(tmp_path))[1] == before + 20
@@ -177,8 +187,10 @@ def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(
         finally:
             os.close(file)
 
+    before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(CloposUnavailableError, match="stays locked by another process"):
         asyncio.run(run())
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_names_tell_parts_apart_and_nothing_of_them() -> None:

@@ -4,12 +4,17 @@ import asyncio
 import json
 import threading
 import time
+from dataclasses import replace
 from email.utils import formatdate
+from math import inf
 
 import pytest
 
 from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.dialect import V1
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
+from clopos_assets.clopos.shared_token import SharedToken, TokenState
+from clopos_assets.clopos.store import MemoryStore
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.wire import Wire
 
@@ -79,6 +84,26 @@ def test_brands_do_not_share_a_token() -> None:
     assert asyncio.run(tokens.get(_connection("a"), desk.ask)) == "t1"
 
 
+def test_only_what_is_said_alike_everywhere_shares_a_token() -> None:
+    said = _connection()
+    of_venues = replace(said, dialect=V1)
+    asked_with: list[tuple[Connection, int | None]] = [
+        (said, None),
+        (replace(said, base_url="http://127.0.0.1:10"), None),
+        (replace(said, client_id="other"), None),
+        (replace(said, client_secret="other"), None),
+        (replace(said, brand="other"), None),
+        (replace(said, integrator_id="other"), None),
+        (of_venues, 1),
+        (of_venues, 2),
+    ]
+    desk = _Desk()
+    tokens = TokenCache(clock=desk.clock)
+    for _ in range(2):
+        got = [asyncio.run(tokens.get(connection, desk.ask, venue_id)) for connection, venue_id in asked_with]
+        assert got == [f"t{number}" for number in range(1, 9)]
+
+
 def test_tasks_and_threads_authenticate_once() -> None:
     desk = _Desk()
     tokens = TokenCache(clock=desk.clock)
@@ -121,9 +146,23 @@ def test_a_refusal_stands_for_ten_seconds() -> None:
     assert asyncio.run(tokens.get(_connection(), desk.ask)) == "t2"
 
 
-def test_a_cancelled_authentication_leaves_the_next_one_free() -> None:
-    desk = _Desk()
+def test_a_failure_that_a_retry_may_help_does_not_stand() -> None:
+    desk = _Desk(failure=CloposUnavailableError("not now"))
     tokens = TokenCache(clock=desk.clock)
+    with pytest.raises(CloposUnavailableError, match="not now"):
+        asyncio.run(tokens.get(_connection(), desk.ask))
+    desk.failure = None
+    assert asyncio.run(tokens.get(_connection(), desk.ask)) == "t2"
+
+
+@pytest.mark.parametrize("failure", [None, CloposUnavailableError("not now")])
+def test_a_cancelled_authentication_leaves_the_next_one_free(failure: CloposError | None) -> None:
+    desk = _Desk(failure=failure)
+    tokens = TokenCache(clock=desk.clock)
+    if failure is not None:
+        with pytest.raises(CloposUnavailableError):
+            asyncio.run(tokens.get(_connection(), desk.ask))
+        desk.failure = None
 
     async def run() -> str:
         first = asyncio.create_task(tokens.get(_connection(), desk.ask))
@@ -133,7 +172,25 @@ def test_a_cancelled_authentication_leaves_the_next_one_free() -> None:
         first.cancel()
         return await second
 
-    assert asyncio.run(run()) == "t2"
+    assert asyncio.run(run()) == f"t{desk.asked}"
+    assert desk.asked == (2 if failure is None else 3)
+
+
+def test_anothers_authentication_that_does_not_end_is_not_waited_for_for_ever() -> None:
+    desk = _Desk()
+    store = MemoryStore(desk.clock)
+
+    async def sleep(seconds: float) -> None:
+        desk.now += seconds
+
+    def claim(state: TokenState, now: float) -> None:
+        state.claimed_until = inf
+
+    asyncio.run(store.change("token", TokenState, claim))
+    with pytest.raises(CloposUnavailableError, match="does not end; run again later"):
+        asyncio.run(SharedToken(store, "token", clock=desk.clock, sleep=sleep).get(desk.ask, ""))
+    assert desk.asked == 0
+    assert desk.now == pytest.approx(1000 + 900, abs=1)
 
 
 def _authenticate(answers: list[Reply]) -> tuple[Grant, list[Asked]]:
@@ -170,6 +227,8 @@ def test_the_request_is_the_documented_one() -> None:
         ({"expires_in": 3600}, 3600.0),
         ({"expires_in": "120"}, 120.0),
         ({"expires_in": 0}, 3600.0),
+        ({"expires_in": True}, 3600.0),
+        ({"expires_in": 10**400}, 3600.0),
         ({"expires_in": None, "expires_at": 4102444800}, None),
         ({"expires_at": 1000}, 3600.0),
         ({"expires_at": "2026-01-19T15:07:49Z"}, 3600.0),
@@ -262,6 +321,9 @@ def test_a_website_leads_to_the_address() -> None:
         ),
         (reply_json({"success": True, "data": {}}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": "two\r\nlines"}), CloposAnswerError, "no usable token"),
+        (reply_json({"success": True, "token": "two words"}), CloposAnswerError, "no usable token"),
+        (reply_json({"success": True, "token": "tökən"}), CloposAnswerError, "no usable token"),
+        (reply_json({"success": True, "token": ""}), CloposAnswerError, "no usable token"),
         (reply_json({"success": True, "token": 5}), CloposAnswerError, "no usable token"),
     ],
 )

@@ -56,12 +56,13 @@ def test_an_answer_that_never_came_teaches_nothing() -> None:
     assert _waits(window, 1) < 1
 
 
-def test_a_server_without_the_headers_is_not_asked_one_by_one_for_ever() -> None:
+@pytest.mark.parametrize("told", [UNTOLD, RateLimit(limit=10, reset_seconds=60), RateLimit(remaining=9)])
+def test_a_server_without_the_headers_is_not_asked_one_by_one_for_ever(told: RateLimit) -> None:
     window = Window(10, 60)
     for _ in range(3):
         lease = _take(window, 0)
         assert isinstance(window.reserve(0), Wait)
-        window.settle(lease, 0, UNTOLD)
+        window.settle(lease, 0, told)
     _take(window, 0)
     _take(window, 0)
 
@@ -232,6 +233,35 @@ def test_a_large_quota_is_a_small_state() -> None:
         window.settle(_take(window, number / 1000), number / 1000, _told(10**6, limit=10**6))
     assert len(state.ends) < 500
     assert sum(count for _, count in state.ends) == 20_000
+
+
+def test_answers_that_are_written_down_in_another_order_hold_their_slots_all_the_same() -> None:
+    window = _known(requests=3)
+    early, late = _take(window, 1), _take(window, 1)
+    window.settle(late, 5, _told(7))
+    window.settle(early, 3, _told(8))
+    assert len(_take_all(window, 64)) == 1  # the late one's is held until 65
+
+
+def test_who_was_let_go_before_the_state_was_lost_ends_nobody_elses_request() -> None:
+    window = _known(requests=4)
+    window.give_up(Lease(_take(window, 1).number, -20), 1)
+    assert len(_take_all(window, 1)) == 1  # the first answer, the one under way, and the one of before hold three
+
+
+def test_a_renewed_slot_is_held_from_then_on() -> None:
+    window = Window(1, 60, lease_seconds=50)
+    lease = window.renew(_take(window, 0), 40)
+    assert (lease.number, lease.started_at) == (2, 40)
+    assert isinstance(window.reserve(149), Wait)  # at 90 it ends by itself
+    _take(window, 151)
+
+
+def test_a_slot_that_is_renewed_too_late_is_held_twice() -> None:
+    window = Window(2, 60, lease_seconds=50)
+    window.renew(_take(window, 0), 55)
+    assert isinstance(window.reserve(109), Wait)
+    _take(window, 111)
 
 
 def _scarce() -> Window:

@@ -54,8 +54,13 @@ def test_brackets_go_bare_and_headers_are_few() -> None:
 
 
 def test_connections_are_kept_and_cookies_are_not() -> None:
+    async def run(url: str) -> None:
+        async with Wire(_connection(url)) as wire:
+            for target in ("/1", "/2", "/3"):
+                await wire.send(_get(target))
+
     with Server(lambda asked: Reply(body=b"{}", headers={"Set-Cookie": "a=b; Path=/"})) as server:
-        _send(server, "/1", "/2", "/3")
+        asyncio.run(run(f"http://localhost:{server.port}"))  # of a bare IP address, aiohttp keeps no cookie anyway
         assert [asked.connection for asked in server.asked] == [1, 1, 1]
         assert not any("cookie" in asked.headers for asked in server.asked)
 
@@ -175,6 +180,18 @@ def test_endless_answers_are_refused() -> None:
         _send(server, "/x")
 
 
+def test_an_answer_that_comes_in_many_parts_is_bounded_as_a_whole() -> None:
+    async def run(url: str) -> None:
+        async with Wire(Connection(url, "client", SECRET, "brand", "i", max_body_bytes=2_000_000)) as wire:
+            await wire.send(_get("/x"))
+
+    with (
+        Server(lambda asked: Reply(body=b" " * 5_000_000)) as server,
+        pytest.raises(NoAnswerError, match="the answer is larger than 2,000,000 bytes"),
+    ):
+        asyncio.run(run(server.url))
+
+
 def test_a_closed_wire_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"):
         asyncio.run(Wire(_connection("http://127.0.0.1:9")).send(_get("/x")))
@@ -250,6 +267,8 @@ def test_the_proxy_of_the_environment(
     ("address", "message"),
     [
         (f"socks5://u:{SECRET}@p:1", "SOCKS"),
+        ("http://", "HTTPS_PROXY is not the address of a proxy"),
+        (f"http://u:{SECRET}@[::1", "HTTPS_PROXY is not the address of a proxy"),
         (f"gopher://u:{SECRET}@p", "HTTPS_PROXY is not the address of a proxy: .*, or NO_PROXY to api.example"),
     ],
 )

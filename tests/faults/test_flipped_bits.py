@@ -9,7 +9,7 @@ import pytest
 from clopos_assets.access import Access
 from clopos_assets.line import Line, line_of
 from clopos_assets.settings import Settings
-from clopos_assets.tables import DAILY_COGS, RAW, TABLES, Table
+from clopos_assets.tables import DAILY_COGS, RAW, TABLES, USAGE_VARIANCE, Table
 from tests.ingest.shop import Shop, open_shop
 from tests.line.runner import run_through
 
@@ -67,3 +67,22 @@ def test_a_computed_table_is_made_anew(shop: Shop, table: Table) -> None:
     else:
         assert bad == {}
         assert shop.lake.read(table, DAY) == whole
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("ingredient_usage", "quantity"),
+        ("ingredient_usage", "total_cost"),
+        ("product_cogs", "units_sold"),
+        ("recipe_observed", "quantity"),
+    ],
+)
+def test_of_a_date_before_it_makes_no_other_standard(shop: Shop, table: str, column: str) -> None:
+    later = "2026-01-20"
+    shop.sell(9, later)
+    assert run_through(_line(shop), "later", [later]) == {}
+    before = shop.lake.read(USAGE_VARIANCE, later)
+    flip(shop.lake.path(TABLES[table], DAY), column)
+    bad = run_through(_line(shop), "again", [later])
+    assert list(bad) == [later] or shop.lake.read(USAGE_VARIANCE, later) == before

@@ -8,7 +8,7 @@ import pytest
 
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index
-from clopos_assets.ledger.packing import DamagedIndexError
+from clopos_assets.ledger.packing import DamagedIndexError, keep_body
 from clopos_assets.monthly import copy_months
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
 from tests.lake.sample import DAY, operations, stored_ids
@@ -64,7 +64,7 @@ def test_a_note_that_is_no_text_is_told(lake: Lake) -> None:
 
 def test_damaged_catalogues_are_known_as_such(lake: Lake) -> None:
     lake.replace(RECEIPTS, DAY, RECEIPTS.schema.empty_table(), {})
-    lake.keep("_ledger/catalog.json", b'{"2026-01-19": {"stamp": "\xff", "days": []}}')
+    keep_body(lake, "catalog.json", b'{"2026-01-19": {"stamp": "\xff", "days": []}}')
     with pytest.raises(DamagedIndexError):
         Index(lake)
     copy_months(lake, date(2026, 3, 1), lambda _: None)

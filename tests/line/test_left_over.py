@@ -13,6 +13,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from clopos_assets.ingest.made import NOBODY
 from clopos_assets.lake import LakeError
 from clopos_assets.tables import (
     COST,
@@ -28,7 +29,7 @@ from clopos_assets.tables import (
 )
 from tests.ingest.test_runs_beside import before
 from tests.line.conftest import DiedError, Runs
-from tests.line.test_following import DAYS, change_cost, made_anew, without_history
+from tests.line.test_following import DAYS, RAW_TABLES, change_cost, dying_when_it_writes, made_anew, without_history
 
 FIRST, SECOND = DAYS[:2]
 
@@ -36,6 +37,11 @@ FIRST, SECOND = DAYS[:2]
 def at_write(table: Table, shift_date: str, act: Callable[[], object]) -> AbstractContextManager[None]:
     """Do something once, before a partition is written."""
     return before("replace", lambda of, day, *_: (of, day) == (table, shift_date), act)
+
+
+def dying_at_mark(shift_date: str, owner: str) -> AbstractContextManager[None]:
+    """The process ends before it marks a date as the owner's."""
+    return before("mark", lambda *of: of == (shift_date, owner), Mock(side_effect=DiedError()))
 
 
 def test_a_date_without_its_operations_is_left_to_others_though_receipts_left_it(runs: Runs) -> None:
@@ -125,3 +131,66 @@ def test_later_dates_follow_where_a_file_was_missing_for_a_while(runs: Runs, nam
     assert any(rows != tables[key] for key, rows in runs.tables().items())
     runs.make(SECOND)
     assert runs.tables() == tables
+
+
+def test_a_run_that_dies_as_it_takes_over_what_another_left_hides_it_from_nobody(runs: Runs) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    with dying_when_it_writes("line_cogs"), pytest.raises(DiedError):
+        runs.make(SECOND)
+    with dying_at_mark(SECOND, "run-3"), pytest.raises(DiedError):
+        runs.make(SECOND)
+    assert runs.behind() == {SECOND: {"run-2"}}
+
+
+def test_a_run_of_some_tables_that_dies_as_it_ends_has_left_its_date_behind(runs: Runs) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    with dying_at_mark(SECOND, NOBODY), pytest.raises(DiedError):
+        runs.make(SECOND, planned=RAW_TABLES)
+    assert runs.behind() == {SECOND: {"run-2"}}
+
+
+def test_later_dates_follow_a_file_that_was_missing_though_its_run_died_before_it_told(runs: Runs) -> None:
+    change_cost(runs, 3)
+    runs.make(*DAYS)
+    tables = runs.tables()
+    runs.shop.lake.path(RECIPE_OBSERVED, SECOND).unlink()
+    runs.make(*DAYS[2:])
+    with dying_at_mark(SECOND, "run-3"), pytest.raises(DiedError):
+        runs.make(SECOND)
+    runs.make(SECOND)
+    assert runs.tables() == tables
+
+
+def test_tables_made_from_a_ledger_that_followed_come_after_a_death_at_its_mark(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.make(*DAYS)
+    runs.shop.deduct(4, after_quantity=Decimal(7))  # the last of its date
+    runs.shop.world.update_receipt(4, order_status="READY")
+    with dying_at_mark(DAYS[2], "run-2"), pytest.raises(DiedError):
+        runs.make(SECOND)
+    runs.make(SECOND)
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+def test_a_date_that_turns_out_bad_while_good_ones_are_carried_on_is_left_to_others(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = runs.shop
+    runs.make(*DAYS)
+    change_cost(runs, 3)  # of the second
+    shop.world.update_receipt(1, total="many")
+    with monkeypatch.context() as patch:
+        shop.answer("/receipts/3/stock-operations", "{}")
+        patch.setattr("clopos_assets.ingest.operations.FAILURES_BORNE", 0)
+        failed = runs.make(FIRST, SECOND)
+    assert runs.bad[failed].keys() == {FIRST, SECOND}
+    assert not [name for name, day in runs.recorded[failed] if day == SECOND and name in ("line_cogs", "stock_ledger")]
+    assert runs.behind() == {SECOND: {failed}}
+    shop.answer_truly()
+    shop.world.update_receipt(1, total=Decimal("12.50"))
+    assert runs.bad[runs.make(FIRST, SECOND)] == {}
+    assert not runs.shop.lake.marks()
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
