@@ -1,11 +1,10 @@
 """Figures that a partition says of itself: given these rows, exactly those."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from clopos_assets.compute import Rules
@@ -22,12 +21,6 @@ ENDED = datetime(2026, 1, 20, 6)
 FITS = ("receipt_adds_up_fit_pct", "lines_add_up_fit_pct")
 
 
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect() as connection:
-        yield connection
-
-
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
@@ -35,7 +28,6 @@ def lake(tmp_path: Path) -> Lake:
 
 def figures(
     lake: Lake,
-    connection: duckdb.DuckDBPyConnection,
     receipts: Sequence[Row] = (),
     operations: Sequence[Row] = (),
     lines: Sequence[Row] = (),
@@ -44,7 +36,8 @@ def figures(
     """What `variance_findings` of the day says of itself."""
     for table, rows in ((RECEIPTS, receipts), (STOCK_OPERATIONS, operations), (LINE_COGS, lines)):
         lake.replace(table, DAY, as_arrow(table, rows), {})
-    return figures_of(connection, lake, VARIANCE_FINDINGS, DAY, as_arrow(VARIANCE_FINDINGS, findings), Rules())
+    with connect() as connection:
+        return figures_of(connection, lake, VARIANCE_FINDINGS, DAY, as_arrow(VARIANCE_FINDINGS, findings), Rules())
 
 
 def fitting(receipt_id: int, total: str, **columns: object) -> Row:
@@ -59,10 +52,9 @@ def sold(line_id: int, receipt_id: int, net_sales: str) -> Row:
     return row | {"net_sales": net_sales, "gross_profit": net_sales}
 
 
-def test_a_receipt_that_closes_as_the_shift_ends_is_late(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+def test_a_receipt_that_closes_as_the_shift_ends_is_late(lake: Lake) -> None:
     found = figures(
         lake,
-        connection,
         [
             receipt(1, closed_at=ENDED),
             receipt(2, closed_at=datetime(2026, 1, 20, 5, 59, 59)),
@@ -73,11 +65,10 @@ def test_a_receipt_that_closes_as_the_shift_ends_is_late(lake: Lake, connection:
     assert found["open_receipts"] == 0
 
 
-def test_receipts_that_are_open_or_deleted_were_not_late(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+def test_receipts_that_are_open_or_deleted_were_not_late(lake: Lake) -> None:
     late = datetime(2026, 1, 21)
     found = figures(
         lake,
-        connection,
         [
             receipt(1, closed_at=NOON),
             receipt(2, closed_at=late, deleted_at=late),
@@ -95,12 +86,9 @@ def test_receipts_that_are_open_or_deleted_were_not_late(lake: Lake, connection:
     assert found["posting_lag_seconds"] == 7
 
 
-def test_formulas_are_tried_on_closed_receipts_that_tell_what_they_need(
-    lake: Lake, connection: duckdb.DuckDBPyConnection
-) -> None:
+def test_formulas_are_tried_on_closed_receipts_that_tell_what_they_need(lake: Lake) -> None:
     found = figures(
         lake,
-        connection,
         [
             fitting(1, "20.01"),  # as far off as is borne
             fitting(2, "20.010001"),
@@ -115,20 +103,18 @@ def test_formulas_are_tried_on_closed_receipts_that_tell_what_they_need(
     assert [found[name] for name in FITS] == pytest.approx([200 / 3, 50], rel=1e-12, abs=0)
 
 
-def test_without_a_receipt_to_try_them_on_the_formulas_fit_is_not_told(
-    lake: Lake, connection: duckdb.DuckDBPyConnection
-) -> None:
-    found = figures(lake, connection)
+def test_without_a_receipt_to_try_them_on_the_formulas_fit_is_not_told(lake: Lake) -> None:
+    found = figures(lake)
     assert not {*FITS, "last_closing_hours_after_shift", "posting_lag_seconds"} & found.keys()
     assert (found["rows"], found["amount_at_risk"], found["open_receipts"]) == (0, 0, 0)
 
 
-def test_what_is_told_for_information_is_not_at_risk(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:
+def test_what_is_told_for_information_is_not_at_risk(lake: Lake) -> None:
     rows = [
         {"finding_id": str(number), "check_name": "x", "severity": severity, "amount_at_risk": amount}
         | {"venue_id": 1, "message": "."}
         for number, (severity, amount) in enumerate([("INFO", "8"), ("WARN", "1.5"), ("ERROR", "0.25"), ("WARN", None)])
     ]
-    found = figures(lake, connection, findings=rows)
+    found = figures(lake, findings=rows)
     assert found["amount_at_risk"] == Decimal("1.75")
     assert [found[f"findings_{name}"] for name in ("error", "warn", "info")] == [1, 2, 1]
