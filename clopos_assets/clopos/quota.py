@@ -48,7 +48,7 @@ class Slot:
 
     @property
     def is_late(self) -> bool:
-        """Whether so much time has passed that the slot may not be held until an answer: cancel it, take another."""
+        """Whether so much time has passed that the slot may not be held until an answer: cancel or renew it."""
         return self._clock() - self._begun > _MARGIN_SECONDS
 
     def settle(self, headers: Mapping[str, str]) -> None:

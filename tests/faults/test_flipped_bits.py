@@ -85,4 +85,8 @@ def test_of_a_date_before_it_makes_no_other_standard(shop: Shop, table: str, col
     before = shop.lake.read(USAGE_VARIANCE, later)
     flip(shop.lake.path(TABLES[table], DAY), column)
     bad = run_through(_line(shop), "again", [later])
-    assert list(bad) == [later] or shop.lake.read(USAGE_VARIANCE, later) == before
+    assert list(bad) == [later]
+    assert f"{table}/shift_date={DAY}/part-0.parquet can't be read" in bad[later]
+    assert run_through(_line(shop), "of the damaged date", [DAY]) == {}
+    assert run_through(_line(shop), "once more", [later]) == {}
+    assert shop.lake.read(USAGE_VARIANCE, later) == before

@@ -14,6 +14,8 @@ from clopos_assets.database import connect
 from clopos_assets.interrupts import insist, run_to_end
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+Handle = Callable[[Handler], None]
 
 
 class _Ended(BaseException):
@@ -29,13 +31,13 @@ def _note(_number: int, _frame: FrameType | None) -> None:
 
 
 @pytest.fixture
-def handled_by() -> Iterator[Callable[[object], None]]:
+def handled_by() -> Iterator[Handle]:
     """Sets a handler of both signals, as Dagster does, for one test."""
     before = [signal.getsignal(number) for number in SIGNALS]
 
-    def handle(handler: object) -> None:
+    def handle(handler: Handler) -> None:
         for number in SIGNALS:
-            signal.signal(number, handler)  # type: ignore[arg-type] # any that Python takes
+            signal.signal(number, handler)
 
     yield handle
     for number, handler in zip(SIGNALS, before, strict=True):
@@ -63,7 +65,7 @@ def _strike_in_callback(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_in_a_callback(handled_by: Callable[[object], None], number: signal.Signals) -> None:
+def test_in_a_callback(handled_by: Handle, number: signal.Signals) -> None:
     handled_by(_end)
     notes: list[str] = []
 
@@ -78,7 +80,7 @@ def test_in_a_callback(handled_by: Callable[[object], None], number: signal.Sign
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_while_the_work_is_done(handled_by: Callable[[object], None], number: signal.Signals) -> None:
+def test_while_the_work_is_done(handled_by: Handle, number: signal.Signals) -> None:
     handled_by(_end)
     notes: list[str] = []
 
@@ -93,7 +95,7 @@ def test_while_the_work_is_done(handled_by: Callable[[object], None], number: si
     assert notes == ["put in order"]
 
 
-def test_in_the_last_moment(handled_by: Callable[[object], None]) -> None:
+def test_in_the_last_moment(handled_by: Handle) -> None:
     handled_by(_end)
 
     async def main() -> None:
@@ -103,7 +105,7 @@ def test_in_the_last_moment(handled_by: Callable[[object], None]) -> None:
         run_to_end(main())
 
 
-def test_kept_for_later_it_ends_the_work_all_the_same(handled_by: Callable[[object], None]) -> None:
+def test_kept_for_later_it_ends_the_work_all_the_same(handled_by: Handle) -> None:
     handled_by(_note)
 
     async def main() -> None:
@@ -115,7 +117,7 @@ def test_kept_for_later_it_ends_the_work_all_the_same(handled_by: Callable[[obje
     assert signal.getsignal(signal.SIGINT) == _note
 
 
-def test_what_is_ignored_stays_so(handled_by: Callable[[object], None]) -> None:
+def test_what_is_ignored_stays_so(handled_by: Handle) -> None:
     handled_by(signal.SIG_IGN)
 
     async def main() -> str:
@@ -127,7 +129,7 @@ def test_what_is_ignored_stays_so(handled_by: Callable[[object], None]) -> None:
     assert run_to_end(main()) == "done"
 
 
-def test_what_is_done_and_what_fails(handled_by: Callable[[object], None]) -> None:
+def test_what_is_done_and_what_fails(handled_by: Handle) -> None:
     handled_by(_end)
 
     async def main(number: int) -> int:
@@ -140,7 +142,7 @@ def test_what_is_done_and_what_fails(handled_by: Callable[[object], None]) -> No
     assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
 
 
-def test_in_another_thread(handled_by: Callable[[object], None]) -> None:
+def test_in_another_thread(handled_by: Handle) -> None:
     handled_by(_end)
     done: list[str] = []
 
@@ -164,7 +166,7 @@ class _Finalized:
 
 # Python tells of what a finalizer raises, here too.
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
-def test_in_a_finalizer(handled_by: Callable[[object], None]) -> None:
+def test_in_a_finalizer(handled_by: Handle) -> None:
     handled_by(_end)
     made: list[int] = []
 
@@ -179,7 +181,7 @@ def test_in_a_finalizer(handled_by: Callable[[object], None]) -> None:
     assert [signal.getsignal(each) for each in SIGNALS] == [_end, _end]
 
 
-def test_after_the_last(handled_by: Callable[[object], None]) -> None:
+def test_after_the_last(handled_by: Handle) -> None:
     handled_by(_note)
 
     def makings() -> Iterator[int]:
@@ -194,7 +196,7 @@ def test_after_the_last(handled_by: Callable[[object], None]) -> None:
     "hidden",
     [RuntimeError("Query interrupted"), duckdb.InvalidInputException("counting"), ExceptionGroup("", [OSError()])],
 )
-def test_hidden_in_an_error(handled_by: Callable[[object], None], hidden: Exception) -> None:
+def test_hidden_in_an_error(handled_by: Handle, hidden: Exception) -> None:
     handled_by(_end)
 
     def makings() -> Iterator[int]:
@@ -208,7 +210,7 @@ def test_hidden_in_an_error(handled_by: Callable[[object], None], hidden: Except
         list(insist(makings()))
 
 
-def test_in_a_query(handled_by: Callable[[object], None]) -> None:
+def test_in_a_query(handled_by: Handle) -> None:
     handled_by(_end)
 
     def makings() -> Iterator[pa.Table]:
@@ -220,7 +222,7 @@ def test_in_a_query(handled_by: Callable[[object], None]) -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("another"), ExceptionGroup("", [ValueError("x")]), SystemExit(3)])
-def test_other_failures_stay_what_they_are(handled_by: Callable[[object], None], error: BaseException) -> None:
+def test_other_failures_stay_what_they_are(handled_by: Handle, error: BaseException) -> None:
     handled_by(_end)
 
     def makings() -> Iterator[int]:
@@ -234,7 +236,7 @@ def test_other_failures_stay_what_they_are(handled_by: Callable[[object], None],
     assert caught.value is error
 
 
-def test_without_one_all_are_made(handled_by: Callable[[object], None]) -> None:
+def test_without_one_all_are_made(handled_by: Handle) -> None:
     handled_by(_end)
     handlers = []
 
