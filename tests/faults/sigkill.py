@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from clopos_assets.tables import TABLES
 from clopos_assets.tables.columns import Table
 from tests.ingest.shop import Shop, open_shop
 from tests.line.runner import run_through
+from tests.simulation.memory import remembering
 
 DAYS = ("2026-01-12", "2026-01-13")
 
@@ -32,18 +33,32 @@ _SECONDS = 120.0
 _CHANGES = {"os.rename", "os.remove", "os.rmdir"}
 _ASKED = "/v2/receipts/{id}/stock-operations"
 _STAGED = re.compile(r"(\d+)\.[0-9a-f]+\.json")
+_OF_THIS_PROCESS = ExitStack()
 _BY_THE_CLOCK = {"fetched_at", "first_seen_at", "last_seen_at", "resolved_at"}
 
 
 class Processes:
-    """Starts runs on a lake, each in a process that is forked from one where everything is loaded and nothing runs."""
+    """Runs on lakes in other processes. To be used as a context manager.
+
+    A run whose changes are counted has a process of its own, forked from one where everything is loaded and nothing
+    runs. Runs that are to come to their end share one that stays, and what it has loaded, opened and computed.
+    """
 
     def __init__(self, settings: Mapping[str, str], shift_dates: Sequence[str]) -> None:
         self._settings = dict(settings)
         self._shift_dates = tuple(shift_dates)
         self._context = multiprocessing.get_context("forkserver")
         # pyarrow would load pandas in each of them, were it not there yet.
-        self._context.set_forkserver_preload([__name__, "duckdb", "aiohttp", "pandas", "pyarrow.parquet"])
+        preloaded = [__name__, "duckdb", "aiohttp", "encodings.idna", "pandas", "pyarrow.acero", "pyarrow.parquet"]
+        self._context.set_forkserver_preload(preloaded)
+        self._finishing = self._context.Pool(1, _stay)
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finishing.terminate()
+        self._finishing.join()
 
     def run(self, lake: Path, *, killed_at: int | None = None) -> int:
         """One run over the shift dates to its end, or to its `killed_at`-th change; how many changes it made.
@@ -51,11 +66,18 @@ class Processes:
         Raises AssertionError for a run that ends in any other way.
         """
         counted = self._context.Value("i", 0)
-        settings = {**self._settings, "CLOPOS_LAKE": str(lake)}
-        process = self._context.Process(target=_work, args=(settings, self._shift_dates, killed_at, counted.get_obj()))
+        arguments = (self._settings_at(lake), self._shift_dates, killed_at, counted.get_obj())
+        process = self._context.Process(target=_work, args=arguments)
         process.start()
         _see_end(process, -signal.SIGKILL if killed_at is not None else 0)
         return int(counted.value)
+
+    def finish(self, lake: Path) -> None:
+        """One run over the shift dates to its end. Raises AssertionError where a date fails."""
+        self._finishing.apply_async(_make, (self._settings_at(lake), self._shift_dates)).get(_SECONDS)
+
+    def _settings_at(self, lake: Path) -> dict[str, str]:
+        return {**self._settings, "CLOPOS_LAKE": str(lake)}
 
 
 def _see_end(process: BaseProcess, wanted: int) -> None:
@@ -67,10 +89,18 @@ def _see_end(process: BaseProcess, wanted: int) -> None:
 
 
 def _work(settings: dict[str, str], shift_dates: tuple[str, ...], killed_at: int | None, counted: "_Number") -> None:
+    lake = Lake(settings["CLOPOS_LAKE"])
+    sys.addaudithook(_reaper(lake, killed_at, counted))
+    _make(settings, shift_dates)
+
+
+def _stay() -> None:
+    _OF_THIS_PROCESS.enter_context(remembering())
+
+
+def _make(settings: dict[str, str], shift_dates: tuple[str, ...]) -> None:
     os.environ.update(settings)
-    access = Access(Settings.read())
-    sys.addaudithook(_reaper(access.lake, killed_at, counted))
-    bad = run_through(line_of(access), "a run", shift_dates)
+    bad = run_through(line_of(Access(Settings.read())), "a run", shift_dates)
     assert not bad, bad
 
 
@@ -144,11 +174,11 @@ def asked_for(shop: Shop) -> set[int]:
 class Killing:
     """Kills runs over a shop's shift dates, each on a copy of the lake as it stood before, and lets another finish."""
 
-    def __init__(self, shop: Shop, root: Path, shift_dates: Sequence[str], before: Path | None = None) -> None:
+    def __init__(self, shop: Shop, root: Path, processes: Processes, before: Path | None = None) -> None:
         self._shop = shop
         self._root = root
         self._before = before
-        self._processes = Processes(settings_of(shop), shift_dates)
+        self._processes = processes
 
     def everywhere(self, needed: set[int], *, step: int = 1) -> int:
         """Kill at each `step`-th change. `needed` are the receipts whose operations a run that lives asks for.
@@ -183,7 +213,7 @@ class Killing:
         kept = staged(lake) & asked
         rows_of(lake)  # whatever stands there can be read
         requests.reset()
-        self._processes.run(lake)
+        self._processes.finish(lake)
         again = asked_for(self._shop)
         assert not again & kept, f"kept before change {number}, and asked for again"
         assert asked | again == needed, f"after change {number}"
@@ -198,7 +228,8 @@ def kill_first_run(shop: Shop, root: Path) -> int:
     """A run over a shift date that was not made before."""
     for number in range(1, 4):
         shop.sell(number, DAYS[0])
-    return Killing(shop, root, DAYS[:1]).everywhere({1, 2, 3})
+    with Processes(settings_of(shop), DAYS[:1]) as processes:
+        return Killing(shop, root, processes).everywhere({1, 2, 3})
 
 
 def kill_run_over_changes(shop: Shop, root: Path, *, step: int = 1) -> int:
@@ -206,12 +237,13 @@ def kill_run_over_changes(shop: Shop, root: Path, *, step: int = 1) -> int:
     for number in range(1, 7):
         shop.sell(number, DAYS[number % 2])
     before = root / "before"
-    Processes(settings_of(shop), DAYS).run(before)
-    shop.sell(1, DAYS[0])
-    shop.sell(2, DAYS[0], order_number="2b")
-    shop.world.delete_receipt(3)
-    shop.sell(7, DAYS[1])
-    return Killing(shop, root, DAYS, before).everywhere({1, 2, 7}, step=step)
+    with Processes(settings_of(shop), DAYS) as processes:
+        processes.finish(before)
+        shop.sell(1, DAYS[0])
+        shop.sell(2, DAYS[0], order_number="2b")
+        shop.world.delete_receipt(3)
+        shop.sell(7, DAYS[1])
+        return Killing(shop, root, processes, before).everywhere({1, 2, 7}, step=step)
 
 
 def main() -> None:
