@@ -1,9 +1,15 @@
-"""The order of the tests: files that take minutes begin first, so that no worker is left alone with one at the end."""
+"""The order of the tests, and what makes them fast.
+
+Files that take minutes begin first, so that no worker is left alone with one at the end.
+"""
 
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.simulation.memory import remembering
 
 LONGEST = (
     "simulation/test_histories.py",
@@ -19,6 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     begins = {here / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: begins.get(item.path, len(LONGEST)))
+
+
+@pytest.fixture(scope="module")
+def memory() -> Iterator[None]:
+    """For modules whose runs mostly compute rows that an earlier one has computed from equal inputs."""
+    with remembering():
+        yield
 
 
 def pytest_collection_finish() -> None:

@@ -11,6 +11,7 @@ from clopos_assets.clopos.patience import Patience
 from clopos_assets.sandbox import Fault
 from tests.faults.restaurant import DAYS, LIMITS, TIMEOUT_SECONDS, TOKENS, Truth, hasty, seconds_of
 
+pytestmark = pytest.mark.usefixtures("memory")
 _TOO_MANY = r'HTTP 429 "Too Many Requests: Rate limit exceeded|Clopos\' request quota stays used up'
 CAUSES: dict[Fault, str] = {
     Fault.LIMIT: _TOO_MANY,

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.mixtures import play
 
+pytestmark = pytest.mark.usefixtures("memory")
 CI_SEEDS = range(4)
 """So many are enough to notice, and few enough to wait for."""
 

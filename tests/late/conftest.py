@@ -16,14 +16,11 @@ from clopos_assets.late_sensor import SENSOR
 from clopos_assets.settings import Settings
 from tests.assets.conftest import Project
 from tests.ingest.shop import Shop, open_shop
-from tests.simulation.memory import remembering
 
 
 @pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    """Most runs compute rows that an earlier one has computed from equal inputs."""
-    with remembering():
-        yield
+def _memory(memory: None) -> None:
+    """Runs of all modules here."""
 
 
 @pytest.fixture

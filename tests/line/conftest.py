@@ -13,14 +13,11 @@ from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES, Table
 from tests.ingest.shop import Shop, open_shop
 from tests.line.runner import Recorded, run_through
-from tests.simulation.memory import remembering
 
 
 @pytest.fixture(scope="module", autouse=True)
-def memory() -> Iterator[None]:
-    """Most runs compute rows that an earlier one has computed from equal inputs."""
-    with remembering():
-        yield
+def _memory(memory: None) -> None:
+    """Runs of all modules here."""
 
 
 class DiedError(BaseException):

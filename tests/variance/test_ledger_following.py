@@ -16,6 +16,7 @@ from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS
 from tests.ingest.shop import days_from
 from tests.variance.ledger_world import World, assert_ledger, day_after, index_files, make, small_world
 
+pytestmark = pytest.mark.usefixtures("memory")
 DAY = "2026-03-01"
 
 
