@@ -205,17 +205,22 @@ class _TwoWindows:
         return reply_json(body if left else {"success": False, "error": "limit"}, 200 if left else 429, headers)
 
 
-def test_a_server_with_two_windows_never_refuses() -> None:
-    clock = _Clock()
-    windows = _TwoWindows((10, 60), (40, 3600), clock=clock)
+def _ask(clock: _Clock, windows: _TwoWindows, times: int) -> None:
+    """Ask for a receipt so often, within ten requests a minute and forty an hour."""
 
     async def run() -> None:
         async with connect(server, quota=_quotas(clock, 10, 40), dialect=V1) as clopos:
-            for _ in range(100):
+            for _ in range(times):
                 assert await clopos.get_receipt(5, 1) is not None
 
     with Server(Brand(intervene=windows).answer) as server:
         asyncio.run(run())
+
+
+def test_a_server_with_two_windows_never_refuses() -> None:
+    clock = _Clock()
+    windows = _TwoWindows((10, 60), (40, 3600), clock=clock)
+    _ask(clock, windows, 100)
     assert windows.refused == 0
     # As fast as the windows allow: forty an hour, ten a minute.
     assert clock.now == pytest.approx(2 * 3600 + 60, abs=1)
@@ -226,14 +231,7 @@ def test_what_others_spent_of_v1s_minute_is_respected() -> None:
     windows = _TwoWindows((10, 60), (40, 3600), clock=clock)
     for times in windows.times:
         times.extend([0.0] * 5)
-
-    async def run() -> None:
-        async with connect(server, quota=_quotas(clock, 10, 40), dialect=V1) as clopos:
-            for _ in range(8):
-                assert await clopos.get_receipt(5, 1) is not None
-
-    with Server(Brand(intervene=windows).answer) as server:
-        asyncio.run(run())
+    _ask(clock, windows, 8)
     assert windows.refused == 0
 
 

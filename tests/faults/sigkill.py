@@ -33,8 +33,9 @@ _SECONDS = 120.0
 _CHANGES = {"os.rename", "os.remove", "os.rmdir"}
 _ASKED = "/v2/receipts/{id}/stock-operations"
 _STAGED = re.compile(r"(\d+)\.[0-9a-f]+\.json")
-_OF_THIS_PROCESS = ExitStack()
 _BY_THE_CLOCK = {"fetched_at", "first_seen_at", "last_seen_at", "resolved_at"}
+_OF_THIS_PROCESS = ExitStack()
+"""Holds what lasts as long as the process: a context that nothing refers to any more ends."""
 
 
 class Processes:
