@@ -14,7 +14,10 @@ from tests.lake.sample import DAY, operations
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
-    """The connections to a store that says nothing, which is waited for no longer than half a second."""
+    """The connections to a store that says nothing, which is waited for no longer than three seconds.
+
+    A busy machine takes one of them before it connects.
+    """
     taken: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -29,8 +32,8 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        monkeypatch.setattr("clopos_assets.storage.objects._LOOK_SECONDS", 0.5)
-        monkeypatch.setattr("clopos_assets.storage.objects._LONGEST_SECONDS", 0.5)
+        monkeypatch.setattr("clopos_assets.storage.objects._LOOK_SECONDS", 3.0)
+        monkeypatch.setattr("clopos_assets.storage.objects._LONGEST_SECONDS", 3.0)
         yield taken
         listener.shutdown(socket.SHUT_RDWR)
     taking.join()
