@@ -46,7 +46,7 @@ def automate(
         JOB,
         selection=dg.AssetSelection.assets(*assets),
         description="Every table of a shift date, or of a range of them in a single run. Costs a request per closed "
-        "receipt that is new or changed, and one per 200 listed, of 300 a minute.",
+        "receipt that is new or changed, and one per 200 listed, of 300 a minute; under v1 one per 100 listed.",
     )
 
     @dg.schedule(
