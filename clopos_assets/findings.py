@@ -1,11 +1,12 @@
 """The checks behind the findings, and the findings over time. What is found is in `sql/variance/`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clopos_assets.tables import FINDING_HISTORY
 
@@ -57,6 +58,15 @@ CHECKS = (
         "Before each deduction, the stock is what the deduction before it left." + _TOLD,
     ),
 )
+
+_ABOUT_ALL_OPERATIONS = ("line_has_deduction", "reported_cost_matches")
+
+
+def leave_out_unknown(findings: pa.Table, untold: Collection[int]) -> pa.Table:
+    """Findings without those that take operations which Clopos did not tell, of receipts by id, for none at all."""
+    of_all = pc.is_in(findings.column("check_name"), pa.array(_ABOUT_ALL_OPERATIONS))
+    of_untold = pc.is_in(findings.column("receipt_id"), pa.array(untold, type=pa.int64()))
+    return findings.filter(pc.invert(pc.and_(of_all, of_untold)))
 
 
 def follow_findings(before: pa.Table | None, findings: pa.Table, now: datetime) -> pa.Table:

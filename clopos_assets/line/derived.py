@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from clopos_assets.access import Access
 from clopos_assets.compute import ComputeError, compute
 from clopos_assets.database import connect, explain
-from clopos_assets.findings import follow_findings
+from clopos_assets.findings import follow_findings, leave_out_unknown
 from clopos_assets.ingest.made import LOCK_SECONDS, Facts, Made
+from clopos_assets.ingest.versions import read_untold
 from clopos_assets.lake import LakeError
 from clopos_assets.ledger import make_stock_ledger
 from clopos_assets.line.figures import figures_of
@@ -23,6 +24,7 @@ from clopos_assets.tables import (
     DAILY_COGS,
     FINDING_HISTORY,
     STOCK_LEDGER,
+    STOCK_OPERATIONS,
     VARIANCE,
     VARIANCE_FINDINGS,
     ContractError,
@@ -31,6 +33,7 @@ from clopos_assets.tables import (
 from clopos_assets.tables.shape import Partition
 
 _Rows = Callable[[duckdb.DuckDBPyConnection, str], pa.Table]
+_LAST_SEEN = "last_seen_at"
 _SETTING_STANDARDS = {name for table in (*COST, *VARIANCE) for name in table.trailing}
 
 
@@ -39,6 +42,12 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
 
     def from_sql(table: Table) -> _Rows:
         return lambda connection, shift_date: compute(access.lake, connection, table, shift_date, access.rules)
+
+    def findings(connection: duckdb.DuckDBPyConnection, shift_date: str) -> pa.Table:
+        found = compute(access.lake, connection, VARIANCE_FINDINGS, shift_date, access.rules)
+        if not access.receipts_hold_operations:
+            return found
+        return leave_out_unknown(found, read_untold(access.lake.notes(STOCK_OPERATIONS, shift_date)))
 
     def history(_: duckdb.DuckDBPyConnection, shift_date: str) -> pa.Table:
         findings = access.lake.read(VARIANCE_FINDINGS, shift_date)
@@ -50,6 +59,7 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
 
     special = {
         STOCK_LEDGER.name: Maker((STOCK_LEDGER,), partial(_make_ledger, access)),
+        VARIANCE_FINDINGS.name: Maker((VARIANCE_FINDINGS,), partial(_make, access, VARIANCE_FINDINGS, findings)),
         FINDING_HISTORY.name: Maker(
             (FINDING_HISTORY,), partial(_make, access, FINDING_HISTORY, history), is_after_standards=True
         ),
@@ -74,9 +84,10 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                     if before is None and sets_standards and shift_date not in marked:
                         # Nothing raw has changed, but dates after it were made without this.
                         access.lake.mark(shift_date, run.run_id)
-                    if before is None or before.rows != rows or not before.has_shape:
+                    is_asked = shift_date in run.asked
+                    if before is None or _differ(before.rows, rows, is_asked=is_asked) or not before.has_shape:
                         access.lake.replace(table, shift_date, rows, {})
-                    elif shift_date not in run.asked:
+                    elif not is_asked:
                         continue  # nothing has happened here that is worth telling
                     figures = figures_of(
                         connection,
@@ -103,6 +114,13 @@ def _standing(access: Access, table: Table, shift_date: str) -> Partition | None
         return access.lake.partition(table, shift_date)
     except LakeError:
         return None
+
+
+def _differ(before: pa.Table, rows: pa.Table, *, is_asked: bool) -> bool:
+    """Whether a partition is other than before; that findings still stand is news only of a date that was asked for."""
+    if not is_asked and _LAST_SEEN in rows.column_names:
+        before, rows = before.drop_columns([_LAST_SEEN]), rows.drop_columns([_LAST_SEEN])
+    return bool(before != rows)
 
 
 def _change_of_cost(before: pa.Table, after: pa.Table) -> Facts:

@@ -9,7 +9,7 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.sandbox import Quirks, Sandbox
 from clopos_assets.settings import Settings
-from clopos_assets.tables import COST, TABLES
+from clopos_assets.tables import COST, TABLES, VARIANCE_FINDINGS
 from tests.assets.conftest import Project
 from tests.ingest.shop import Shop, open_shop
 
@@ -73,3 +73,25 @@ def test_missing_operations_are_said_and_not_made_up(project: Project) -> None:
     assert "food_cost_pct" not in daily
     for table in COST:
         assert project.materializations(table.name)[DAYS[0]][-1].metadata["receipts_without_operations"].value == 2
+
+
+@pytest.mark.parametrize("project", ["everywhere"], indirect=True)
+def test_what_is_not_told_is_no_finding(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = project.shop.world
+    assert project.run(DAYS[0]).success  # the product of all receipts takes stock
+    with Sandbox(world, quirks=Quirks(v1_operations="nowhere")) as silent:
+        monkeypatch.setenv("CLOPOS_BASE_URL", silent.settings("v1")["CLOPOS_BASE_URL"])
+        settings = Settings.read()
+        told_none = Project(Shop(tmp_path, silent), settings, build_definitions(settings), project.instance)
+        assert told_none.run(DAYS[1]).success
+    assert checks_found(project) == set()  # though the receipt reports what it cost
+    world.put_operations(3, [])
+    world.update_receipt(3, order_status="READY")
+    assert project.run(DAYS[1]).success
+    assert checks_found(project) == {"line_has_deduction"}
+
+
+def checks_found(project: Project) -> set[str]:
+    rows = project.shop.lake.read(VARIANCE_FINDINGS, DAYS[1])
+    assert rows is not None
+    return set(rows.column("check_name").to_pylist())

@@ -73,6 +73,28 @@ def test_the_standards_of_later_dates_follow_and_those_of_others_are_left_alone(
     assert unresolved(tables) == unresolved(anew)
 
 
+def test_findings_that_stay_are_written_again_only_where_their_date_is_asked_for(runs: Runs) -> None:
+    runs.shop.world.update_receipt(7, payment_methods=[])  # of the 15th, which is found
+    runs.make(*DAYS)
+    before, seen = runs.stamps(VARIANCE_FINDINGS, FINDING_HISTORY), last_seen(runs, "2026-01-15")
+    change_cost(runs, 3)  # of the 13th
+    run_id = runs.make("2026-01-13")
+    after = runs.stamps(VARIANCE_FINDINGS, FINDING_HISTORY)
+    rewritten = {key for key in before if before[key] != after[key]}
+    assert ("usage_variance", "2026-01-15") in runs.recorded[run_id]
+    assert not {("variance_findings", "2026-01-15"), ("finding_history", "2026-01-15")} & rewritten
+    assert ("finding_history", "2026-01-15") not in runs.recorded[run_id]
+    assert ("finding_history", "2026-01-13") in rewritten
+    runs.make("2026-01-15")
+    assert min(last_seen(runs, "2026-01-15")) > max(seen)
+
+
+def last_seen(runs: Runs, shift_date: str) -> list[Any]:
+    history = runs.shop.lake.read(FINDING_HISTORY, shift_date)
+    assert history is not None
+    return list(history.column("last_seen_at").to_pylist())
+
+
 def test_a_fill_in_reverse_order_gives_what_a_range_gives(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
