@@ -63,7 +63,7 @@ class Following:
         return sorted(day for day in days - run.asked if all(self._lake.has(table, day) for table in maker.tables))
 
     def end(self, run: Run, bad: Collection[str], *, is_whole: bool) -> None:
-        """The run's last table is made, but of `bad` dates: take away the marks of what all have followed.
+        """The run has nothing more to make, but of `bad` dates: take away the marks of what all have followed.
 
         A run of some tables leaves the others to whoever makes them next.
         """
@@ -72,7 +72,6 @@ class Following:
                 if not is_whole:
                     self._lake.mark(shift_date, NOBODY)
                 self._lake.unmark(shift_date, run.run_id)
-        self.leave(run)
 
     def leave(self, run: Run) -> None:
         """The run makes no more: what it has marked and not followed is left to others."""

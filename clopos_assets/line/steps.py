@@ -5,7 +5,7 @@ that failed, so a step with bad dates first carries the good ones through those 
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from clopos_assets.ingest import Made
 from clopos_assets.lake import Lake
@@ -16,6 +16,17 @@ _MOST_ROUNDS = 4
 """Of a step: one for the dates that there are, and one for each time that other runs have made some meanwhile."""
 
 
+@dataclass
+class _Course:
+    """How far a run has come: the makers whose steps may still come, shift dates that were bad, and whether a step
+    broke off. Which of its steps is the last one, whoever runs the line decides: their order is not that of the makers.
+    """
+
+    to_come: list[Maker]
+    bad: set[str] = field(default_factory=set)
+    is_broken: bool = False
+
+
 class Line:
     """The makers in order, inputs before what is made from them, over one lake."""
 
@@ -23,23 +34,28 @@ class Line:
         self.lake = lake
         self.makers = tuple(makers)
         self._following = Following(lake, standard_days)
+        self._courses: dict[str, _Course] = {}
 
     def step(self, run: Run, maker: Maker, planned: Collection[str]) -> Made:
         """Make the maker's tables of the run's shift dates, and of others that have to follow.
 
         `planned` are the names of all tables that the run is to make. Where dates were bad, `carry_on` comes next.
         """
-        is_whole = self._is_whole(planned)
+        course = self._courses.setdefault(
+            run.run_id, _Course([each for each in self.makers if each.names & set(planned)])
+        )
         try:
             looks_back = any(each.looks_back for each in self.makers if each.names & set(planned))
-            self._following.begin(run, is_whole=is_whole, looks_back=looks_back)
+            self._following.begin(run, is_whole=self._is_whole(planned), looks_back=looks_back)
             made, _ = self._make(run, maker)
-            if maker is self._last(planned) and not made.bad:
-                self._following.end(run, (), is_whole=is_whole)
-            return made
-        except BaseException:
-            self._following.leave(run)
+        except BaseException as error:
+            course.is_broken = True
+            is_over = not isinstance(error, Exception)  # the process is told to end
+            self._pass(run, planned, course.to_come if is_over else self._stopped_by(maker, planned))
             raise
+        if not made.bad:
+            self._pass(run, planned, [maker])
+        return made
 
     def carry_on(
         self, run: Run, failed: Maker, made: Made, planned: Collection[str]
@@ -54,8 +70,9 @@ class Line:
         moved = set() if failed.needs else {day for facts in made.facts.values() for day in facts}
         bad = made.bad.keys() - moved
         good = replace(run, asked=run.asked - made.bad.keys())
+        course = self._courses[run.run_id]
         try:
-            for maker, is_kept_from_coming in self._kept_from_coming(failed):
+            for maker, is_kept_from_coming in self._kept_from_coming(failed, planned):
                 if not maker.names <= set(planned):
                     continue
                 then, days = self._make(good, maker, but=bad)
@@ -67,9 +84,29 @@ class Line:
                 for shift_date, reason in then.bad.items():
                     bad.add(shift_date)
                     made.fail(shift_date, reason)
-            self._following.end(run, bad, is_whole=self._is_whole(planned))
+            course.bad |= bad
+        except BaseException:
+            course.is_broken = True
+            raise
+        finally:
+            self._pass(run, planned, self._stopped_by(failed, planned))
+
+    def _pass(self, run: Run, planned: Collection[str], makers: Collection[Maker]) -> None:
+        """The steps of some makers have been, or will not come. After the last of them, others see to what is left."""
+        course = self._courses[run.run_id]
+        course.to_come = [maker for maker in course.to_come if maker not in makers]
+        if course.to_come:
+            return
+        del self._courses[run.run_id]
+        try:
+            if not course.is_broken:
+                self._following.end(run, course.bad, is_whole=self._is_whole(planned))
         finally:
             self._following.leave(run)
+
+    def _stopped_by(self, failed: Maker, planned: Collection[str]) -> list[Maker]:
+        """A maker whose step has failed, and those whose steps are not started for that."""
+        return [failed, *(maker for maker, is_kept in self._kept_from_coming(failed, planned) if is_kept)]
 
     def _make(self, run: Run, maker: Maker, but: Collection[str] = ()) -> tuple[Made, set[str]]:
         """Make the maker's tables of the dates asked for and of those that follow, but of some; and which those are.
@@ -89,17 +126,13 @@ class Line:
         """Whether the run makes everything that is computed, so that nothing is left for others to follow."""
         return {table.name for maker in self.makers for table in maker.tables if table.group != "raw"} <= set(planned)
 
-    def _last(self, planned: Collection[str]) -> Maker | None:
-        """The maker after which the run has nothing more to make."""
-        return next((maker for maker in reversed(self.makers) if maker.names & set(planned)), None)
-
-    def _kept_from_coming(self, failed: Maker) -> list[tuple[Maker, bool]]:
+    def _kept_from_coming(self, failed: Maker, planned: Collection[str]) -> list[tuple[Maker, bool]]:
         """The makers, in order, whose steps are not started once this one has failed (True), and those whose
         steps may come later but whose tables are needed for that (False).
         """
         reached = set(failed.names)
         for maker in self.makers:
-            if reached & maker.needs:
+            if reached & maker.needs and maker.names & set(planned):
                 reached |= maker.names
         needed = set(reached)
         for maker in reversed(self.makers):

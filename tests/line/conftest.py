@@ -12,7 +12,7 @@ from clopos_assets.line import Line, Run, RunState, left_behind, line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES, Table
 from tests.ingest.shop import Shop, open_shop
-from tests.line.runner import Recorded, run_through
+from tests.line.runner import Recorded, in_order, run_through
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,7 +48,7 @@ class Runs:
         done = self.recorded[run_id] = set()
         self.states[run_id] = "running"
         run = Run(run_id, frozenset(shift_dates), lambda tables: {day for name, day in done if name in tables})
-        for maker in self.line.makers:
+        for maker in in_order(self.line.makers):
             made = self.line.step(run, maker, tuple(TABLES))
             assert not made.bad
             done |= {(name, day) for name, facts in made.facts.items() for day in facts}
