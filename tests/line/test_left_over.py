@@ -21,8 +21,10 @@ from clopos_assets.tables import (
     RAW,
     RECEIPTS,
     RECIPE_OBSERVED,
+    STOCK_GAPS,
     STOCK_OPERATIONS,
     TABLES,
+    USAGE_VARIANCE,
     VARIANCE,
     VARIANCE_FINDINGS,
     Table,
@@ -149,6 +151,31 @@ def test_a_run_of_some_tables_that_dies_as_it_ends_has_left_its_date_behind(runs
     with dying_at_mark(SECOND, NOBODY), pytest.raises(DiedError):
         runs.make(SECOND, planned=RAW_TABLES)
     assert runs.behind() == {SECOND: {"run-2"}}
+
+
+def test_a_run_of_some_tables_that_dies_before_its_last_has_left_its_date_behind(runs: Runs) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    with dying_when_it_writes("product_cogs"), pytest.raises(DiedError):
+        runs.make(SECOND, planned=[table.name for table in (*RAW, *COST)])
+    assert runs.behind() == {SECOND: {"run-2"}}
+
+
+def test_later_dates_follow_also_in_the_steps_that_come_after_one_that_failed(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    runs.shop.deduct(11, before_quantity=Decimal(50))  # of the last date
+    runs.shop.world.update_receipt(11, order_status="READY")
+    with at_write(STOCK_GAPS, DAYS[5], Mock(side_effect=LakeError("full"))):
+        runs.make(SECOND, DAYS[5])
+    assert runs.bad["run-2"] == {DAYS[5]: "full"}
+    assert runs.behind() == {DAYS[5]: {"run-2"}}
+    lake = runs.shop.lake
+    made_anew(runs, tmp_path, monkeypatch)
+    for day in DAYS[:5]:
+        assert lake.read(USAGE_VARIANCE, day) == runs.shop.lake.read(USAGE_VARIANCE, day)
 
 
 def test_later_dates_follow_a_file_that_was_missing_though_its_run_died_before_it_told(runs: Runs) -> None:
