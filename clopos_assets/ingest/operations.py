@@ -227,9 +227,9 @@ class _Making:
     def _take_brought(self, day: Day, receipt: ClosedReceipt, answer: bytes | None) -> bool:
         """Whether the receipt itself told of its operations: as it changes, so does its version, so this is final."""
         if answer is not None:
-            # What can't be read is asked for by id, where the reason will be told.
+            # It waits in the form that is stored. What can't be read is asked for by id, where the reason will be told.
             with suppress(CloposAnswerError, IngestError):
-                day.take(receipt, self._read(self._to_store(read_stock_operations(answer), receipt), receipt))
+                day.take(receipt, self._read(read_stock_operations(answer), receipt))
                 return True
         return False
 

@@ -20,7 +20,7 @@ Handling = Literal["keep", "hash", "drop"]
 
 _NAMES = re.compile(r"(?:^|_)(?:customer|\w*address|description)(?:e?s)?(?:_|$)")
 _IDS = re.compile(r"(?:customer|address)_ids?")
-_KEY = re.compile(r'"((?:[^"\\]|\\.)*)":')
+_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
 _JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^\w]+")
 _DEEPEST = 64
 _NESTING = frozenset({dict, list})
@@ -45,7 +45,7 @@ def is_personal(name: str) -> bool:
 
 
 def names_personal(text: str) -> bool:
-    """Whether an object that is stored as canonical JSON text has a personal field, be its value kept or not."""
+    """Whether JSON text, be it cut short or otherwise malformed, has a personal field, be its value kept or not."""
     # Without escapes, what text within the text holds is read alike.
     return any(map(is_personal, _KEY.findall(text) + _KEY.findall(text.replace("\\", ""))))
 
@@ -140,11 +140,14 @@ def _may_be_json(value: object) -> bool:
 
 
 def _walk_text(text: str, treat: Callable[[object], object], depth: int) -> object:
-    """JSON within a text, as some senders pack it; the text itself where nothing personal is in it, or no JSON."""
+    """JSON within a text, as some senders pack it; the text itself where nothing personal is in it, or no JSON.
+
+    What is cut short, too deep or beyond what can be read is treated as one value where a personal field is named.
+    """
     try:
         value: object = _DECODER.decode(text)
     except (ValueError, DecimalException, RecursionError):
-        return text
+        return treat(text) if names_personal(text) else text
     try:
         now = _walk(value, treat, depth + 1)
     except RowError:  # as text it may be kept, and nobody can say what is in it

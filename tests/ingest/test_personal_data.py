@@ -4,11 +4,13 @@ cheap.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from clopos_assets.clopos.dialect import V1
 from clopos_assets.ingest.stored import Handled
+from clopos_assets.sandbox import LimitOptions, Quirks, Sandbox
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 from clopos_assets.tables.privacy import Handling, Privacy
 from tests.ingest.shop import Shop, open_shop
@@ -198,3 +200,18 @@ def test_a_dropped_value_can_not_be_found_by_trial(delivered: Shop) -> None:
             assert not other.make_receipts(DAY).bad
             notes.append(other.lake.notes(RECEIPTS, DAY)["versions"])
     assert notes[0] != notes[1]
+
+
+@pytest.mark.parametrize("told", ["everywhere", "by id"])
+def test_a_hash_is_the_same_where_operations_come_with_their_receipt(
+    delivered: Shop, told: Literal["everywhere", "by id"]
+) -> None:
+    delivered.deduct(1, customer_phone="994501112233")
+    with Sandbox(delivered.world, limits=LimitOptions.unlimited(), quirks=Quirks(v1_operations=told)) as sandbox:
+        brand = Shop(delivered.lake.root.parent / told, sandbox, V1)
+        handle(brand, "hash")
+        receipts, operations = brand.make(DAY)
+    assert not receipts.bad | operations.bad
+    assert json.loads(stock(brand)[0]["extra"]) == {
+        "customer_phone": json.loads(row(brand)["extra"])["customer_phone"],
+    }

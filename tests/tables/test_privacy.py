@@ -106,7 +106,25 @@ def test_a_text_too_deep_to_look_into_is_treated_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"table": 5}', '{"customer": ', "[1, 2]", "[" * 5000, '{"a": 1e9999999999999999999}', "{…}"]
+    "text",
+    [
+        '{"customer": "Leyla',
+        '{"customer" :"Leyla \\ud83d"}',
+        '{"customer_phone": "994501112233", "paid": 1e9999999999999999999}',
+        '[{"notes": "{\\"address\\": \\"Nizami 5\\"}"',
+        '{"address": ' + "[" * 5000,
+    ],
+    ids=["cut short", "half an emoji", "beyond numbers", "text within it", "too deep"],
+)
+def test_a_text_that_can_not_be_read_is_treated_whole_where_it_names_a_personal_field(text: str) -> None:
+    assert Privacy("drop", KEY).stored({"meta": text}) == {"meta": None}
+    hashed = Privacy("hash", KEY).stored({"meta": text})["meta"]
+    assert isinstance(hashed, str)
+    assert len(hashed) == 32
+
+
+@pytest.mark.parametrize(
+    "text", ['{"table": 5}', '{"custom": ', "[1, 2]", "[" * 5000, '{"a": 1e9999999999999999999}', "{…}"]
 )
 def test_a_text_without_personal_values_is_itself(text: str) -> None:
     item = {"meta": text}
