@@ -88,18 +88,28 @@ class MadeSince:
         _STAMPS[self._uri] = self.digest, self._stamps
 
 
+Noted = Iterable[tuple[str, dict[str, str] | LakeError]]
+"""Shift dates with the notes of their receipts, or why these can't be read."""
+
+
 def dates_without(
-    lake: Lake, venue_ids: Collection[int], shift_dates: Collection[str] | None = None
+    lake: Lake,
+    venue_ids: Collection[int],
+    shift_dates: Collection[str] | None = None,
+    noted: Noted | None = None,
 ) -> dict[str, list[int]]:
     """Made shift dates, all or of those named, that were made without some of the venues: date → those venues.
 
-    Reads the notes of each. Raises LakeError where they can't be read although there is no damage.
+    Reads the notes of each where they are not given. Raises LakeError where they can't be read although there is no
+    damage.
     """
     lacking: dict[str, list[int]] = {}
     if not venue_ids or (shift_dates is not None and not shift_dates):
         return lacking
-    made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
-    for shift_date, notes in lake.notes_each(RECEIPTS, made):
+    if noted is None:
+        made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
+        noted = lake.notes_each(RECEIPTS, made)
+    for shift_date, notes in noted:
         if isinstance(notes, DamagedError):
             continue  # its making says what is wrong with it
         if isinstance(notes, LakeError):

@@ -2,12 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from clopos_assets.clopos.errors import CloposUnavailableError
 
 T = TypeVar("T")
+_MOST_PUT_OFF = 20.0
+"""Seconds. Dagster waits a minute for a tick."""
 
 
 class Budget:
@@ -20,6 +23,16 @@ class Budget:
         self._waited_for = ""
         self._clock = clock
         self._deadline = clock() + seconds
+        self._most_put_off = _MOST_PUT_OFF
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Time that is spent on the lake, and not on asking, puts the deadline off; within the bounds of a tick."""
+        began = self._clock()
+        yield
+        put_off = min(self._clock() - began, self._most_put_off)
+        self._most_put_off -= put_off
+        self._deadline += put_off
 
     @property
     def spent(self) -> bool:

@@ -11,13 +11,14 @@ from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.ingest import Scope
-from clopos_assets.ingest.venues import MadeSince, dates_without, venues_to_read
+from clopos_assets.ingest.venues import MadeSince, Noted, dates_without, venues_to_read
 from clopos_assets.late.beginning import known_until
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Decision, Surroundings, await_venues, decide
 from clopos_assets.late.reading import Fetch, read_changes
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import MOST_RECEIPTS, Reading, State
+from clopos_assets.tables import RECEIPTS
 
 _MOST_FAILURES = 3
 """After so many venues that can't be read, and none that can, the others are left alone."""
@@ -72,13 +73,16 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         # One that is left out for a while is new when it comes back: shift dates may have been made without it.
         read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
-        without = dates_without(around.lake, added)
-        # A date may be made without a venue by a run that began before it was added, or whose settings are others.
-        rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
-        for shift_date, missing in dates_without(around.lake, rest, made.shift_dates).items():
-            without[shift_date] = sorted([*without.get(shift_date, ()), *missing])
+        with budget.aside():
+            # Each a request where the lake is an object store, and of years half a minute: they are read once.
+            noted = list(around.lake.notes_each(RECEIPTS, around.lake.dates(RECEIPTS))) if added else None
+            without = dates_without(around.lake, added, noted=noted)
+            # A date may be made without a venue by a run that began before it was added, or whose settings are others.
+            rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
+            for shift_date, missing in dates_without(around.lake, rest, made.shift_dates).items():
+                without[shift_date] = sorted([*without.get(shift_date, ()), *missing])
         lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
-        failed = await _read_all(clopos, scope, around, budget, venues, read, sighted)
+        failed = await _read_all(clopos, scope, around, budget, venues, read, sighted, noted)
         if not (budget.answered or failed):
             if known or not isinstance(scope.venue_ids, str):
                 raise budget.no_answer()
@@ -112,8 +116,10 @@ async def _read_all(
     venues: Sequence[int | None],
     read: dict[str, Reading],
     sighted: Sighted,
+    noted: Noted | None,
 ) -> dict[str, str]:
     """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why.
+    `noted` are the notes of all shift dates, where they have been read.
 
     Raises CloposError where some failed and none could be read.
     """
@@ -128,7 +134,8 @@ async def _read_all(
         else:
             read[venue] = Reading(since, reading.unread)
     new = [venue for venue in by_name if venue not in read]
-    known = known_until(around.lake, new, settled) if new else {}
+    with budget.aside():
+        known = known_until(around.lake, new, settled, noted) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
     turns = {venue: turn for turn, venue in enumerate(read)}

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.ingest import Scope
+from clopos_assets.lake import Lake
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
 from clopos_assets.late.look import Look, before_repeats, look
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import Asked, Reading, State, Unread
+from clopos_assets.tables import Table
 from tests.ingest.shop import Shop, days_from, open_shop
 
 DAY = "2026-01-19"
@@ -181,6 +183,25 @@ def test_a_brand_that_names_no_venues(chain: Chain) -> None:
     chain.shop.answer("/venues", '{"success": true, "data": [], "total": 0}')
     with pytest.raises(CloposAnswerError, match="CLOPOS_VENUE_IDS"):
         chain.look()
+
+
+@pytest.mark.parametrize(("years", "venues"), [(1, {"1", "2", "3"}), (4, set())])
+def test_the_time_that_a_long_lake_takes_is_not_that_of_asking(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch, years: int, venues: set[str]
+) -> None:
+    """Up to a bound, for a tick has to end; the notes of all dates are read once, though two want to know them."""
+    readings = []
+    notes_each = Lake.notes_each
+
+    def take_long(lake: Lake, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, object]]:
+        readings.append(list(shift_dates))
+        chain.passed += 15 * years
+        return notes_each(lake, table, shift_dates)
+
+    monkeypatch.setattr(Lake, "notes_each", take_long)
+    chain.state = State()
+    assert set(chain.look(seconds=10).sighted.receipts) == venues
+    assert readings == [[DAY]]
 
 
 def test_no_time_is_no_answer(chain: Chain) -> None:
