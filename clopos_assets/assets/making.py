@@ -33,6 +33,8 @@ from clopos_assets.targets import targets_of
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
 _PARTITION_TAG = "dagster/partition"
+_MARKDOWN = frozenset({"changes", "venues"})
+"""Figures that are tables of ours. What else is text may hold names from an answer: it is shown as it is."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -235,7 +237,7 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
         elif isinstance(value, float):
             shown[name] = dg.MetadataValue.float(round(value, 4))
         elif value:
-            shown[name] = dg.MetadataValue.md(value) if "\n" in value else dg.MetadataValue.text(value)
+            shown[name] = dg.MetadataValue.md(value) if name in _MARKDOWN else dg.MetadataValue.text(value)
     return shown
 
 

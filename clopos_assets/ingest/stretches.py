@@ -1,19 +1,23 @@
 """Shift dates put together: to ranges, each of which one listing or one run is for, and to words."""
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date
 
 
 def stretches_of(shift_dates: Iterable[str]) -> list[list[str]]:
     """Shift dates as runs of consecutive days, ascending, each date once."""
     stretches: list[list[str]] = []
     for shift_date in sorted(set(shift_dates)):
-        day_before = (date.fromisoformat(shift_date) - timedelta(days=1)).isoformat()
-        if stretches and stretches[-1][-1] == day_before:
+        if stretches and _number(shift_date) == _number(stretches[-1][-1]) + 1:
             stretches[-1].append(shift_date)
         else:
             stretches.append([shift_date])
     return stretches
+
+
+def _number(shift_date: str) -> int:
+    # Not a day more or less: the API may name the first or the last day that there is.
+    return date.fromisoformat(shift_date).toordinal()
 
 
 def in_words(shift_dates: Sequence[str]) -> str:

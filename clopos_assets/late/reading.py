@@ -153,7 +153,9 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
 async def _look_behind(fetch: Fetch, page: Page) -> None:
     """Raises CloposAnswerError where more follows a page that is said to be all, and _ChangedError if it is news."""
     behind = await fetch(2)
-    if behind is not None and behind.items:
+    known = {read_id(item.get("id")) for item in page.items}
+    # One that knows no second page may give the first again.
+    if behind is not None and any(read_id(item.get("id")) not in known for item in behind.items):
         if behind.total != page.total:
             raise _ChangedError("more receipts came in")
         raise one_of_many(page)

@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.2
 _CONNECT_SECONDS = 10
-# A machine that vanishes is found out within a minute or so, by either side, and what it held is free.
-_ALIVE: dict[str, object] = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+# A machine that vanishes is found out within a minute or so, by either side, and what it held is free. (Of what was
+# sent and not acknowledged, keepalives say nothing.)
+_ALIVE: dict[str, object] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 _SERVER_ALIVE = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 
 

@@ -169,6 +169,19 @@ def test_unknown_fields_are_reported_by_a_check_of_their_date(project: Project) 
     assert str(found["2026-01-19"][1]) == "TextMetadataValue(text='mood')"
 
 
+def test_a_name_from_an_answer_is_shown_as_it_is(project: Project) -> None:
+    """As Markdown, the browser of whoever looks at it would fetch what it names."""
+    name = "mood\n![](http://example.com/seen.png)"
+    project.shop.world.update_receipt(1, **{name: "good", "status": 1})
+    assert project.run("2026-01-19").success
+    project.shop.world.update_receipt(1, status=2)
+    assert project.run("2026-01-19").success
+    shown = project.materializations("receipts")["2026-01-19"][-1].metadata
+    assert isinstance(shown["unknown_fields"], dg.TextMetadataValue)
+    assert shown["unknown_fields"].text == name
+    assert isinstance(shown["changes"], dg.MarkdownMetadataValue)
+
+
 def test_a_missing_credential_names_its_variable(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from clopos_assets.assembly import build_definitions
     from clopos_assets.settings import Settings

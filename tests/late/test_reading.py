@@ -243,6 +243,12 @@ def test_a_total_of_the_page_alone_hides_nothing(count: int) -> None:
         asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))
 
 
+def test_a_server_that_gives_the_last_page_for_any_after_it_hides_nothing() -> None:
+    moving = MovingList(numbered(50), size=50)
+    items, _ = asyncio.run(read_changes(lambda _: moving.fetch(1), Reading(stamp(0)), NOW, 25))
+    assert len(items) == 50
+
+
 def test_a_page_cut_short_is_not_taken_for_the_end() -> None:
     moving = MovingList(numbered(9))
     fetch = moving.fetch
