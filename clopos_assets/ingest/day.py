@@ -72,8 +72,10 @@ class Day:
     absent: list[ClosedReceipt] = field(default_factory=list)
 
     @classmethod
-    def load(cls, lake: Lake, shift_date: str) -> "Day":
-        """What the lake has. Raises IngestError while the receipts are not materialized."""
+    def load(cls, lake: Lake, shift_date: str, columns: Sequence[str] | None = None) -> "Day":
+        """What the lake has, of stored operations perhaps some columns. Raises IngestError while the receipts are not
+        materialized.
+        """
         receipts = lake.partition(RECEIPTS, shift_date, ["id", "venue_id", "status", "deleted_at", "closed_at"])
         lines = lake.read(RECEIPT_PRODUCTS, shift_date, ["receipt_id"])
         if receipts is None or lines is None:
@@ -90,7 +92,7 @@ class Day:
             if row["status"] == 2 and row["deleted_at"] is None
         }
         ids = set(receipts.rows.column("id").to_pylist())
-        stored = lake.partition(STOCK_OPERATIONS, shift_date)
+        stored = lake.partition(STOCK_OPERATIONS, shift_date, columns)
         if stored is None:
             return cls(shift_date, closed, ids, None, {})
         return cls(

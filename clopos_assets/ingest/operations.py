@@ -67,11 +67,12 @@ async def make_stock_operations(
     making = _Making(
         lake, clopos, scope, refresh, progress, made, frozenset(shift_dates if asked_for is None else asked_for)
     )
-    making.count(days)
+    if len(days) > 1:
+        making.count(days)
     # Destinations first: operations that moved away stay here until they stand there.
     for shift_date in days:
         await making.make(shift_date)
-    for shift_date in days:
+    for shift_date in sorted(making.kept):
         making.let_go(shift_date)
     return made
 
@@ -118,12 +119,14 @@ class _Making:
         self._down: str | None = None
         self._to_ask = 0
         self._asked = 0
+        # Shift dates in which operations stand whose receipts have left.
+        self.kept: set[str] = set()
 
     def count(self, shift_dates: Sequence[str]) -> None:
         """Find out how many receipts are to be asked for, so that progress can say how far the run is."""
         for shift_date in shift_dates:
             with suppress(IngestError, LakeError):  # told when the date itself is made
-                self._to_ask += len(self._needed(Day.load(self._lake, shift_date)))
+                self._to_ask += len(self._needed(Day.load(self._lake, shift_date, ["receipt_id", "extra"])))
 
     def _needed(self, day: Day) -> list[ClosedReceipt]:
         if self._refresh == "all" and day.shift_date in self._asked_for:
@@ -141,11 +144,15 @@ class _Making:
                 raise IngestError(self._down)
             with self._locked(shift_date):
                 day = Day.load(self._lake, shift_date)
-                await self._ask(day, self._needed(day), self._staged(shift_date), self._brought(shift_date))
+                needed = self._needed(day)
+                self._to_ask = max(self._to_ask, len(needed))
+                await self._ask(day, needed, self._staged(shift_date), self._brought(shift_date))
                 await self._settle_absent(day)
                 if day.failed:
                     raise IngestError(day.describe_failure())
                 self._write(day, keep_orphans=True)
+                if day.orphans:
+                    self.kept.add(shift_date)
                 self._record(day)
                 costs: Facts = {
                     "requests": day.requests,
@@ -270,6 +277,8 @@ class _Making:
 
     async def _settle_absent(self, day: Day) -> None:
         """Operations answered 404: file what the receipts say of themselves, which may be that they are gone."""
+        if not day.absent:
+            return
         before = self._clopos.requests
         plan = Plan(day.shift_date, Stored.load(self._lake, day.shift_date))
         for receipt in day.absent:

@@ -1,10 +1,12 @@
 """Promise 3: requests are spent once."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 
-from clopos_assets.tables import STOCK_OPERATIONS
+from clopos_assets.lake import Lake
+from clopos_assets.tables import STOCK_OPERATIONS, Table
 from tests.ingest.shop import Shop
 
 DAYS = ("2026-01-19", "2026-01-20")
@@ -138,3 +140,18 @@ def test_more_requests_than_one_page(shop: Shop) -> None:
     assert not then.bad
     assert shop.asked() == {"list": 3, "operations": 462}
     assert then.facts["stock_operations"]["2026-01-19"]["rows"] == 462
+
+
+def test_files_of_a_date_are_read_as_often_as_they_are_needed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an object store each reading is a request."""
+    shop.make(DAYS[0])
+    read: Counter[str] = Counter()
+    opened = Lake._open
+
+    def counted(lake: Lake, table: Table, shift_date: str) -> object:
+        read[table.name] += 1
+        return opened(lake, table, shift_date)
+
+    monkeypatch.setattr(Lake, "_open", counted)
+    shop.make_operations(DAYS[0])
+    assert read == {"receipts": 2, "receipt_products": 1, "stock_operations": 3}
