@@ -25,7 +25,7 @@ from clopos_assets.clopos.listing import (
     read_page,
 )
 from clopos_assets.clopos.patience import Patience, TryAgainError, tries
-from clopos_assets.clopos.question import Question, Tally
+from clopos_assets.clopos.question import Question
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal, refusal_of_new_token
@@ -124,7 +124,6 @@ class Clopos:
         """
         if created_from > created_to:
             raise ValueError("created_from is after created_to")
-        tally = Tally()
 
         async def list_days(first: date, last: date) -> Listing[T]:
             name = f"GET {self._dialect.address('/receipts')} ({first} to {last}{_of_venue(venue_id)})"
@@ -135,9 +134,9 @@ class Clopos:
                         page=number, limit=self._page_size, sort=self._order, direction=1, created=(first, last)
                     )
 
-                return await self._ask_page(target, name, venue_id, tally, can_reorder=True)
+                return await self._ask_page(target, name, venue_id, can_reorder=True)
 
-            return await self._read_listing(fetch, convert, name, tally, can_be_cut=first < last)
+            return await self._read_listing(fetch, convert, name, can_be_cut=first < last)
 
         return await read_by_days(list_days, created_from, created_to)
 
@@ -153,18 +152,18 @@ class Clopos:
         def target() -> str:
             return self._dialect.list_receipts(page=page, limit=self._page_size, sort="updated_at", direction=-1)
 
-        return await self._ask_page(target, name, venue_id, Tally())
+        return await self._ask_page(target, name, venue_id)
 
     async def _ask_page(
-        self, target: Callable[[], str], name: str, venue_id: int | None, tally: Tally, *, can_reorder: bool = False
+        self, target: Callable[[], str], name: str, venue_id: int | None, *, can_reorder: bool = False
     ) -> Page:
         """A page, asked for in another way where the way of asking is refused: there are two such ways."""
         for _ in range(2):
             try:
-                return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
+                return read_page((await self._ask(target(), name, venue_id)).read(), name)
             except CloposRefusedError as error:
                 self._ask_differently(error, can_reorder=can_reorder)
-        return read_page((await self._ask(target(), name, venue_id, tally)).read(), name)
+        return read_page((await self._ask(target(), name, venue_id)).read(), name)
 
     def _ask_differently(self, error: CloposRefusedError, *, can_reorder: bool) -> None:
         """Ask for pages of the usual size, or in the usual order, from now on, if that is refused; else raise it again.
@@ -217,13 +216,12 @@ class Clopos:
         whole = read_page({**envelope, "total": len(read_objects(envelope, name))}, name)
         if envelope.get("total") is None or read_id(envelope["total"]) == whole.total:
             return whole.items
-        tally = Tally()
 
         async def fetch(number: int) -> Page:
             page = f"{target}?page={number}&limit={self._page_size}"
-            return read_page((await self._ask(page, name, None, tally)).read(), name)
+            return read_page((await self._ask(page, name, None)).read(), name)
 
-        listing = await self._read_listing(fetch, list, name, tally)
+        listing = await self._read_listing(fetch, list, name)
         return [venue for part in listing.parts for venue in part]
 
     async def _read_listing(
@@ -231,7 +229,6 @@ class Clopos:
         fetch: Callable[[int], Awaitable[Page]],
         convert: Callable[[list[Item]], T],
         name: str,
-        tally: Tally,
         *,
         can_be_cut: bool = False,
     ) -> Listing[T]:
@@ -241,7 +238,6 @@ class Clopos:
             name=name,
             concurrency=self._connection.max_in_flight,
             pause_seconds=self._connection.backoff_seconds,
-            count_requests=lambda: tally.requests,
             can_be_cut=can_be_cut,
         )
 
@@ -250,7 +246,6 @@ class Clopos:
         target: str,
         name: str,
         venue_id: int | None,
-        tally: Tally | None = None,
         *,
         one_resource: bool = False,
     ) -> Reply:
@@ -260,7 +255,7 @@ class Clopos:
                 f"{name}: {self._dialect.version} of the API takes one venue at a time: name the venues by id in "
                 "CLOPOS_VENUE_IDS, such as 1,2"
             )
-        question = Question(target, name, venue_id, one_resource, tally or Tally())
+        question = Question(target, name, venue_id, one_resource)
         self._patience.check()
         failure: TryAgainError | None = None
         try:
@@ -326,7 +321,6 @@ class Clopos:
                     slot.cancel()
                     raise
                 self._requests += 1
-                question.tally.requests += 1
                 try:
                     with self._patience.spending():
                         answer = await self._wire.send(question.to_request(self._connection, token))

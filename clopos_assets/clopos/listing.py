@@ -39,14 +39,12 @@ class Page:
 class Listing(Generic[T]):
     """A list read whole: every id once.
 
-    `parts` are the converted pages in page order; `requests` counts what was sent for the list, repeats and
-    restarts included; `conflicts` holds, by id, all variants of an item that one answer gave with different
-    content. Those count in `total` and are in no part.
+    `parts` are the converted pages in page order; `conflicts` holds, by id, all variants of an item that one answer
+    gave with different content. Those count in `total` and are in no part.
     """
 
     parts: list[T]
     total: int
-    requests: int
     restarts: int
     conflicts: dict[int, list[Item]]
 
@@ -130,7 +128,6 @@ async def read_by_days(list_days: Callable[[date, date], Awaitable[Listing[T]]],
     return Listing(
         parts=[part for listing in read for part in listing.parts],
         total=sum(listing.total for listing in read),
-        requests=read[-1].requests,
         restarts=sum(listing.restarts for listing in read) + cuts,
         conflicts={key: variants for listing in read for key, variants in listing.conflicts.items()},
     )
@@ -143,7 +140,6 @@ async def read_listing(
     name: str,
     concurrency: int,
     pause_seconds: float,
-    count_requests: Callable[[], int],
     can_be_cut: bool = False,
 ) -> Listing[T]:
     """Read all pages of a list sorted so that new items come last.
@@ -152,9 +148,8 @@ async def read_listing(
     made of a reading that has to start again is dropped. Whole means: the same total on every page and as many
     ids. A row deleted and another inserted between the same two answers keep the total and cannot be seen so.
 
-    `count_requests` says how many requests `fetch` has sent so far. Raises CloposUnavailableError after five restarts,
-    LongListChangedError instead of any for a list of more than twenty pages that `can_be_cut`, and what `fetch` and
-    `convert` raise.
+    Raises CloposUnavailableError after five restarts, LongListChangedError instead of any for a list of more than
+    twenty pages that `can_be_cut`, and what `fetch` and `convert` raise.
     """
     reading: _Reading[T] | None = None
 
@@ -189,7 +184,6 @@ async def read_listing(
     return Listing(
         parts=[reading.parts[number] for number in sorted(reading.parts)],
         total=reading.total,
-        requests=count_requests(),
         restarts=restarts,
         conflicts=reading.conflicts,
     )

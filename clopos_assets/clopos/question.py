@@ -1,16 +1,9 @@
-"""One GET of the client before it is sent, and the count of what was sent for a list. Nothing here sends."""
+"""One GET of the client before it is sent. Nothing here sends."""
 
 from dataclasses import dataclass, field
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.wire import Request
-
-
-@dataclass
-class Tally:
-    """Requests sent for one list."""
-
-    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -21,7 +14,6 @@ class Question:
     name: str
     venue_id: int | None
     one_resource: bool
-    tally: Tally
     refused_tokens: set[str] = field(default_factory=set, repr=False)
 
     def to_request(self, connection: Connection, token: str) -> Request:

@@ -73,7 +73,6 @@ class _Calendar:
                 name=f"{first} to {last}",
                 concurrency=2,
                 pause_seconds=0.0,
-                count_requests=lambda: len(self.asked),
                 can_be_cut=first < last,
             )
 
@@ -90,16 +89,7 @@ def _ids(items: list[Item]) -> list[object]:
 
 
 def _read(source: _Source, concurrency: int = 1) -> Listing[list[object]]:
-    return asyncio.run(
-        read_listing(
-            source.fetch,
-            _ids,
-            name="the list",
-            concurrency=concurrency,
-            pause_seconds=0.0,
-            count_requests=lambda: len(source.asked),
-        )
-    )
+    return asyncio.run(read_listing(source.fetch, _ids, name="the list", concurrency=concurrency, pause_seconds=0.0))
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -110,7 +100,7 @@ def test_pages_come_in_order_and_once(count: int, concurrency: int) -> None:
     assert numbers_of(listing) == list(range(1, count + 1))
     pages = max((count + 1) // 2, 1)
     assert sorted(source.asked) == list(range(1, pages + 1))
-    assert (listing.total, listing.requests, listing.restarts, listing.conflicts) == (count, pages, 0, {})
+    assert (listing.total, listing.restarts, listing.conflicts) == (count, 0, {})
 
 
 def test_pages_that_shrink_are_read_to_the_end() -> None:
@@ -143,9 +133,7 @@ def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
     with pytest.raises(
         CloposUnavailableError, match=r"the list: the list was read 6 times .* 2 of 4 items came; run again"
     ):
-        asyncio.run(
-            read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0, count_requests=lambda: 0)
-        )
+        asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0))
 
 
 def test_an_empty_first_page_of_a_list_that_promises_more_starts_again() -> None:
@@ -200,7 +188,7 @@ def test_conflicts_of_all_days_are_reported() -> None:
     async def list_days(first: date, last: date) -> Listing[list[object]]:
         if first < last:
             raise LongListChangedError("the list changed")
-        return Listing([], total=1, requests=1, restarts=0, conflicts={first.day: [*variants]})
+        return Listing([], total=1, restarts=0, conflicts={first.day: [*variants]})
 
     listing = asyncio.run(read_by_days(list_days, date(2026, 1, 1), date(2026, 1, 3)))
     assert listing.conflicts == {1: variants, 2: variants, 3: variants}
@@ -215,7 +203,6 @@ def test_a_long_list_that_grows_is_read_by_fewer_days_until_it_stands_still() ->
     # Those of the first four days came at once, those of the last day grew until the list was no longer long.
     assert list(days_asked)[:3] == [(1, 8), (1, 4), (5, 8)]
     assert listing.total == len(numbers_of(listing))
-    assert listing.requests == len(calendar.asked)
     assert listing.restarts >= 2
 
 
@@ -240,9 +227,7 @@ def test_a_row_that_moved_to_another_page_is_one_row() -> None:
     async def fetch(number: int) -> Page:
         return Page(pages.get(number, []), 4)
 
-    listing = asyncio.run(
-        read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0, count_requests=lambda: 3)
-    )
+    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
     assert sorted(numbers_of(listing)) == [1, 2, 3, 4]
     assert listing.restarts == 0
 
@@ -254,9 +239,7 @@ def test_an_item_that_changed_between_pages_starts_again() -> None:
     async def fetch(number: int) -> Page:
         return next(answers)
 
-    listing = asyncio.run(
-        read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0, count_requests=lambda: 4)
-    )
+    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
     assert (listing.parts, listing.restarts) == ([[1, 2], [3]], 1)
 
 
@@ -290,9 +273,7 @@ def test_what_convert_raises_comes_out() -> None:
 
     source = _Source(_rows(*range(1, 10)))
     with pytest.raises(LookupError, match="no such field"):
-        asyncio.run(
-            read_listing(source.fetch, convert, name="x", concurrency=3, pause_seconds=0.0, count_requests=lambda: 0)
-        )
+        asyncio.run(read_listing(source.fetch, convert, name="x", concurrency=3, pause_seconds=0.0))
 
 
 def test_endless_lists_are_refused() -> None:
