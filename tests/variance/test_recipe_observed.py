@@ -136,7 +136,9 @@ def test_portions_count_as_units(kitchen: Kitchen, till: Till) -> None:
         ({"modificators": []}, 0),
         ({"modificators": [{"id": 1}]}, 1),
         ({"modificators": [1, 2]}, 1),
-        ({"modificators": {"id": 1}}, 0),
+        ({"modificators": {"0": {"id": 1}}}, 1),  # a list with gaps, as PHP writes it
+        ({"modificators": {}}, 0),
+        ({"modificators": "none"}, 0),
         ({"receipt_product_modificators": [{"id": 1}]}, 1),
         ({"receipt_product_modificators": []}, 0),
     ],

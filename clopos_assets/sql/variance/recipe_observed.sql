@@ -4,7 +4,7 @@
 with modified_lines as (
     select id
     from receipt_products
-    where modificators is not null and modificators <> '[]' and json_array_length(modificators) > 0
+    where modificators[1] in ('[', '{') and modificators not in ('[]', '{}')
 ),
 
 lines as (
