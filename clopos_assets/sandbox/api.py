@@ -284,9 +284,8 @@ class _Api:
 
     def _find(self, request: Request, venue_id: int) -> Json:
         self._check_permission()
-        receipt_id = read_id(request.path_params["id"])
         try:
-            receipt = self._look_up(receipt_id)
+            receipt = self._look_up(read_id(request.path_params["id"]))
         except LookupError:
             raise RefusedError(*NO_RECEIPT) from None
         if int(receipt["venue_id"]) != venue_id:

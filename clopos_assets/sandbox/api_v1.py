@@ -20,7 +20,15 @@ from starlette.routing import BaseRoute, Route
 from clopos_assets.sandbox.answers import NO_RECEIPT, RefusedError, address_of, send, succeed, too_many
 from clopos_assets.sandbox.limits import Limits, Verdict
 from clopos_assets.sandbox.listing import Listing
-from clopos_assets.sandbox.query import LINES, MODIFIERS, SORTS, InvalidParameterError, read_id, read_list_query
+from clopos_assets.sandbox.query import (
+    LINES,
+    MODIFIERS,
+    SORTS,
+    STATION,
+    InvalidParameterError,
+    read_id,
+    read_list_query,
+)
 from clopos_assets.sandbox.query_v1 import translate
 from clopos_assets.sandbox.quirks import Quirks
 from clopos_assets.sandbox.shape_v1 import is_of_v1, shape_receipt
@@ -31,7 +39,7 @@ PREFIX: Final = "X-RateLimit-"
 # Tokens of v1 name no integrator, and none of v2 is without.
 _NO_INTEGRATOR: Final = ""
 _LARGEST_LIMIT: Final = 100
-_RELATIONS: Final = frozenset({LINES, MODIFIERS})
+_RELATIONS: Final = frozenset({LINES, MODIFIERS, STATION})
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -142,10 +150,9 @@ class ApiV1:
         return succeed(self._world, shown, {"total": total, "sorts": list(SORTS)})
 
     def _get_receipt(self, request: Request, venue_id: int) -> Response:
-        receipt_id = read_id(request.path_params["id"])
         with self._world.lock:
             try:
-                receipt = self._look_up(receipt_id)
+                receipt = self._look_up(read_id(request.path_params["id"]))
             except LookupError:
                 raise RefusedError(*NO_RECEIPT) from None
             if int(receipt["venue_id"]) != venue_id:

@@ -86,9 +86,9 @@ def read_relations(text: str) -> frozenset[str]:
 
 
 def read_id(text: str) -> int:
-    """Reads a receipt id from the path."""
+    """Reads a receipt id from the path. Raises LookupError for what is none: the pages have an invalid id not found."""
     if not _NUMBER.fullmatch(text):
-        raise InvalidParameterError("id must be a number")
+        raise LookupError(text)
     return int(text)
 
 

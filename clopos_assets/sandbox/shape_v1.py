@@ -27,7 +27,10 @@ def is_of_v1(receipt: Json) -> bool:
 def shape_receipt(
     receipt: Json, *, terminal_id: int | None, zone: str, operations: Sequence[Json], shows_operations: bool
 ) -> Json:
-    """The receipt as v1 sends it; `operations` are what it took from stock, shown where `shows_operations`."""
+    """The receipt as v1 sends it, from one whose lines have their products with stations.
+
+    `operations` are what it took from stock, shown where `shows_operations`.
+    """
     held = {"stock_operations": list(operations)} if shows_operations else {}
     venue_id, closed = int(receipt["venue_id"]), receipt.get("status") == CLOSED
     staff = venue_id * 100
@@ -140,7 +143,7 @@ def _shape_line(line: Json, receipt: Json, operations: Sequence[Json]) -> Json:
         "receipt_product_modificators": said("modificators"),
         "taxes": [],
     }
-    return shaped | {name: value for name, value in line.items() if name not in {*shaped, "modificators"}}
+    return shaped | {name: value for name, value in line.items() if name not in {*shaped, "modificators", "product"}}
 
 
 def _make_meta(receipt: Json, zone: str, *, closed: bool) -> Json:
@@ -167,7 +170,7 @@ def _make_line_meta(line: Json) -> Json:
         "sold_by_weight": _number(line.get("count")) % 1 != 0,
         "priceWithoutTaxes": product.get("price"),
         "taxes": [],
-        "station": None,
+        "station": (line.get("product") or {}).get("station"),
     }
     return {**meta, "product": {**added, **product}}
 

@@ -121,9 +121,9 @@ def test_an_unknown_sort_names_the_known_ones(month_asker: Asker) -> None:
 
 @pytest.mark.parametrize("number", ["abc", "-1", "1.0", "%D9%A1", "1" * 30])
 @pytest.mark.parametrize("ending", ["", "/stock-operations"])
-def test_an_id_that_is_no_number_is_refused(month_asker: Asker, number: str, ending: str) -> None:
+def test_an_invalid_id_is_not_found(month_asker: Asker, number: str, ending: str) -> None:
     answer = month_asker.get(f"/v2/receipts/{number}{ending}")
-    assert (answer.status, answer.json["error"]) == (400, "invalid_parameter")
+    assert (answer.status, answer.json["error"]) == (404, "not_found")
 
 
 def test_lines_come_only_when_asked_for(month_asker: Asker) -> None:

@@ -86,6 +86,7 @@ def test_a_made_up_receipt_has_the_fields_of_the_page(month: History) -> None:
         assert set(receipt["properties"]) == set(SCHEMA["properties"])
     product = next(line for receipt in receipts for line in receipt["receipt_products"])["meta"]["product"]
     assert set(product) >= set(EXAMPLE["data"]["receipt_products"][0]["meta"]["product"])
+    assert set(product["station"]) == {"id", "name"}
 
 
 def test_v1_and_v2_tell_of_the_same_receipt(month: History, month_asker: Asker) -> None:
