@@ -15,10 +15,10 @@ from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, Versions, read_state, write_state
-from clopos_assets.line import left_behind
+from clopos_assets.line import days_after, left_behind
 from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
-from clopos_assets.tables import FINDING_HISTORY, RECEIPTS
+from clopos_assets.tables import FINDING_HISTORY, RECEIPTS, RECIPE_OBSERVED
 from clopos_assets.targets import Target, targets_of
 
 SENSOR = "late_closed_receipts"
@@ -143,10 +143,14 @@ def left_behind_by_runs(access: Access) -> Behind:
             return "failed" if run.status in _FAILED else "running"
 
         left = left_behind(access.lake, state_of)
+        # Who cancels a first fill wants it to end; what was whole before has to become whole again: the date itself, or
+        # one whose standards rest on it by now.
+        whole = set(access.lake.dates(FINDING_HISTORY)) if canceled else set()
         for shift_date, run_ids in left.items():
-            # Who cancels a first fill wants it to end; what was whole before has to become whole again.
-            if run_ids & canceled and not access.lake.has(FINDING_HISTORY, shift_date):
-                run_ids.difference_update(canceled)
+            if run_ids & canceled and shift_date not in whole:
+                resting = whole & days_after([shift_date], access.settings.standard_days)
+                if not resting or not access.lake.has(RECIPE_OBSERVED, shift_date):
+                    run_ids.difference_update(canceled)
         return {shift_date: run_ids for shift_date, run_ids in left.items() if run_ids}
 
     return behind

@@ -317,8 +317,8 @@ class Filing:
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
             return
-        except LakeError:
-            self._failed.add(plan.shift_date)
+        except LakeError as error:
+            self._fail(plan.shift_date, str(error))  # here, for it may be a date that nobody asked for
             raise
         if not (keep_leaving and plan.leaving):
             self._record(plan)

@@ -1,6 +1,6 @@
 """What every making shares: its scope, how it tells of progress, and what it reports per shift date."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -93,6 +93,11 @@ class Made:
                 self.facts.setdefault(name, {}).setdefault(shift_date, {}).update(facts)
         for shift_date, reason in other.bad.items():
             self.fail(shift_date, reason)
+
+    def besides(self, asked: Collection[str]) -> "Made":
+        """The facts of other shift dates than those asked for."""
+        rest = {name: {d: f for d, f in by_date.items() if d not in asked} for name, by_date in self.facts.items()}
+        return Made({name: by_date for name, by_date in rest.items() if by_date})
 
     def fail(self, shift_date: str, reason: str) -> None:
         """Record a shift date that failed; the first reason stands."""

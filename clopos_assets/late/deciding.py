@@ -122,13 +122,16 @@ def decide(
             case "over":
                 continue
             case "running":
-                decision.running[shift_date] = still
+                decision.running[shift_date] = still or request.receipts
             case "paused":
                 decision.paused[shift_date] = still
             case "again":
                 standing = lake.standing(shift_date)
                 if standing == "made":
-                    due[shift_date], tries[shift_date] = still, request.tries + 1
+                    due[shift_date] = {
+                        n: v for n, v in still.items() if not n.startswith(_RUN)
+                    }  # by whom: see `wanted`
+                    tries[shift_date] = request.tries + 1
                     continue
                 if standing != "busy":
                     continue  # it was taken out of the lake or of the calendar since
@@ -198,11 +201,14 @@ def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surr
 
 def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["over", "running", "paused", "again"]:
     """How it stands with what was asked for, `still` being what is missing of it."""
-    if not still:
+    # While a run goes on, what a dead one left is its own: whether it comes to an end is to be seen.
+    if not still and not any(name.startswith(_RUN) for name in request.receipts):
         return "over"
     state = around.run_state(request.run_key)
     if state == "running" and around.now < request.not_before + LONGEST_RUN_SECONDS:
         return "running"
+    if not still:
+        return "over"
     # A run lists after it was asked for: if a receipt is not there as it was seen, it has changed since, and is or
     # will be seen anew. What a dead run left is no matter of listing.
     if state == "succeeded" and not any(name.startswith(_RUN) for name in still):
@@ -255,7 +261,8 @@ class _Lake:
 
     def _is_so(self, shift_date: str, name: str, version: str) -> bool:
         if name.startswith(_RUN):
-            return name.removeprefix(_RUN) not in self._around.behind.get(shift_date, ())
+            # Whichever run has left it by now: one that made good for another may have died on it, too.
+            return not self._around.behind.get(shift_date)
         stored = self._load(shift_date)
         if stored is None:
             return False

@@ -77,7 +77,8 @@ def make_stock_ledger(
                 _Making(lake, connection, asked, made, run_id).run()
             except DamagedIndexError:
                 damaged(lake)
-                made = Made()
+                # What was rewritten besides is as it should be by now, and has to be told all the same.
+                made = made.besides(asked)
                 _Making(lake, connection, asked, made, run_id).run()
     except (LakeError, DamagedIndexError, duckdb.Error) as error:
         reason = explain(error) if isinstance(error, duckdb.Error) else str(error)

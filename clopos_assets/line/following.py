@@ -25,11 +25,13 @@ class Following:
         self._alive: dict[str, ExitStack] = {}
         self._begun: set[str] = set()
 
-    def begin(self, run: Run, *, is_whole: bool, looks_back: bool) -> None:
+    def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> None:
         """Say before each step that the run is alive: until it leaves, or its process ends.
 
-        A run of the whole line (`is_whole`) takes over, once, what others have left to do on its dates. One that makes
-        some tables, and of those that look back (`looks_back`), follows with these what was left to whoever comes.
+        A run of the whole line (`makes_all`) takes over, once, what others have left to do on its dates. One of all that
+        is computed (`is_whole`) follows it too, but takes over only what was left to whoever comes: another may have
+        died before its stock operations. One that makes some tables, and of those that look back (`looks_back`),
+        follows with these what was left to whoever comes.
         """
         if run.run_id not in self._alive:
             alive = ExitStack()
@@ -38,17 +40,17 @@ class Following:
         if (is_whole or looks_back) and run.run_id not in self._begun:
             for shift_date, others in self._lake.marks().items():
                 if is_whole and shift_date in run.asked and others - {run.run_id}:
-                    self._take_over(shift_date, run.run_id)
+                    self._take_over(shift_date, run.run_id, makes_all=makes_all)
                 elif shift_date in run.asked and NOBODY in others:
                     self._lake.mark(shift_date, run.run_id)
         self._begun.add(run.run_id)
 
-    def _take_over(self, shift_date: str, run_id: str) -> None:
+    def _take_over(self, shift_date: str, run_id: str, *, makes_all: bool) -> None:
         # Held, so that no other run is between its mark and the change that the mark is about.
         with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
             others = self._lake.marks().get(shift_date, set()) - {run_id}
             self._lake.mark(shift_date, run_id)
-            for other in others:
+            for other in others if makes_all else others & {NOBODY}:
                 self._lake.unmark(shift_date, other)
 
     def touched(self, run: Run, maker: Maker) -> list[str]:
@@ -84,12 +86,16 @@ class Following:
         return [shift_date for shift_date, owners in self._lake.marks().items() if run_id in owners]
 
     def _after(self, shift_dates: Iterable[str]) -> set[str]:
-        """The dates whose standards rest on any of the shift dates."""
-        return {
-            (date.fromisoformat(shift_date) + timedelta(days=later)).isoformat()
-            for shift_date in shift_dates
-            for later in range(1, self._standard_days + 1)
-        }
+        return days_after(shift_dates, self._standard_days)
+
+
+def days_after(shift_dates: Iterable[str], standard_days: int) -> set[str]:
+    """The dates whose standards rest on any of the shift dates."""
+    return {
+        (date.fromisoformat(shift_date) + timedelta(days=later)).isoformat()
+        for shift_date in shift_dates
+        for later in range(1, standard_days + 1)
+    }
 
 
 def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, set[str]]:

@@ -46,7 +46,8 @@ class Line:
         )
         try:
             looks_back = any(each.looks_back for each in self.makers if each.names & set(planned))
-            self._following.begin(run, is_whole=self._is_whole(planned), looks_back=looks_back)
+            makes_all = all(each.names <= set(planned) for each in self.makers)
+            self._following.begin(run, makes_all=makes_all, is_whole=self._is_whole(planned), looks_back=looks_back)
             made, _ = self._make(run, maker)
         except BaseException as error:
             course.is_broken = True

@@ -14,6 +14,7 @@ import pytest
 
 from clopos_assets.ingest import receipts
 from clopos_assets.lake import Lake, LakeError
+from clopos_assets.ledger.index import Index
 from clopos_assets.tables import RECEIPTS, Table
 from tests.ingest.shop import Shop
 from tests.ingest.test_filing import stands_in
@@ -49,18 +50,20 @@ class Beside:
 
 
 @contextmanager
-def before(name: str, is_it: Callable[..., bool], act: Callable[[], object]) -> Iterator[None]:
-    """Act once, before the first call of one of the lake's methods that is the one."""
-    method = getattr(Lake, name)
+def before(
+    name: str, is_it: Callable[..., bool], act: Callable[[], object], of: type[Lake] | type[Index] = Lake
+) -> Iterator[None]:
+    """Act once, before the first call of one of the lake's methods, or the index's, that is the one."""
+    method = getattr(of, name)
     left = [act]
 
-    def acting(lake: Lake, *args: object, **named: object) -> object:
+    def acting(owner: object, *args: object, **named: object) -> object:
         if left and is_it(*args):
             left.pop()()
-        return method(lake, *args, **named)
+        return method(owner, *args, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lake, name, acting)
+        patch.setattr(of, name, acting)
         yield
 
 

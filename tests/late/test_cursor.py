@@ -7,8 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from clopos_assets.late.state import Asked, Reading, State, Unread, read_state, write_state
 from clopos_assets.tables import RECEIPTS
 from tests.late.conftest import Watched
+
+DAYS = ["2026-01-19", "2026-01-20"]
+VERSION = "00000000000000ff"
 
 
 def test_without_a_cursor_it_starts_from_what_the_lake_knows(watched: Watched) -> None:
@@ -79,3 +83,43 @@ def test_a_cursor_of_another_shape_is_started_anew(watched: Watched) -> None:
     watched.cursor = '{"version": 7}'
     assert "3 receipts seen" in watched.tick()
     assert watched.remembered()["version"] == 1
+
+
+def test_the_state_survives_as_text() -> None:
+    state = State(
+        read={
+            "": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")),
+            "7": Reading("0001-01-01 00:00:00"),
+        },
+        asked={
+            DAYS[0]: Asked(
+                "key", 2, 1_000_000, {str(-(2**63)): VERSION, "venue 18446744073709551615": "", "? 0f": "unreadable 0f"}
+            )
+        },
+        kept={DAYS[1]: {"2": f"gone {VERSION}", "run a-b c": ""}},
+    )
+    assert read_state(write_state(state)) == state
+    assert list(state.read) == ["", "7"]
+    assert state.receipts == 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"),
+        *(f'{{"kept": {{"{DAYS[0]}": {{"{name}": ""}}}}}}' for name in ("venue x", "venue ", "x", "", "9" * 5000)),
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": 0, "not_before": 0, "receipts": {{"venue x": ""}}}}}}}}',
+        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": -2, "not_before": 0, "receipts": {{}}}}}}}}',
+        '{"read": {"x": {"newest": "2026-01-20 12:00:00"}}}',
+        *(f'{{"read": {{"1": {{"newest": "{time}"}}}}}}' for time in ("x", "", "2026-01-20", "2026-13-20 12:00:00")),
+        *(
+            f'{{"read": {{"1": {{"newest": "2026-01-20 12:00:00", "unread": {unread}}}}}}}'
+            for unread in (
+                '{"position": -5, "total": 3, "down_to": "2026-01-20 12:00:00"}',
+                '{"position": 5, "total": 3, "down_to": "x"}',
+            )
+        ),
+    ],
+)
+def test_a_text_that_is_no_state_is_none(text: str) -> None:
+    assert read_state(text) is None

@@ -8,7 +8,7 @@ import pytest
 from clopos_assets.ingest.stored import Stored
 from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, RunState, Surroundings, decide, names_of
 from clopos_assets.late.sighting import Sighting
-from clopos_assets.late.state import Asked, State, Unread, Versions, read_state, write_state
+from clopos_assets.late.state import Asked, Versions
 from clopos_assets.tables import RECEIPTS
 from tests.ingest.shop import Shop, days_from
 
@@ -344,48 +344,23 @@ def test_a_date_that_a_dead_run_left_behind_is_asked_for_until_it_is_not(case: C
     assert case.decide() == Decision()
 
 
+def test_a_date_that_runs_die_on_one_after_the_other_is_asked_for_later_and_later(case: Case) -> None:
+    """Each takes over what the one before it left, so that while it goes on nothing is left behind."""
+    asked_at = []
+    for tick in range(40):
+        case.now = NOW + tick * 300
+        case.behind = {DAYS[1]: [f"dead {len(asked_at)}"]}
+        if case.decide().requests:
+            asked_at.append(tick)
+            case.let_runs_be("running")
+            case.behind = {}
+            case.now += 30
+            assert dates(case.decide()) == []
+            case.let_runs_be("failed")
+    assert asked_at == [0, 1, 3, 7, 15, 31]
+    assert len(case.asked[DAYS[1]].receipts) == 1
+
+
 def test_holes_between_dates_part_the_runs(case: Case) -> None:
     case.shop.make("2026-01-17")
     assert dates(case.decide(seen(4, "2026-01-17"), seen(1), seen(3, DAYS[1]))) == [["2026-01-17"], DAYS]
-
-
-def test_the_state_survives_as_text() -> None:
-    from clopos_assets.late.state import Reading
-
-    state = State(
-        read={
-            "": Reading("2026-01-20 12:00:00", Unread(5, 9, "2026-01-19 12:00:00")),
-            "7": Reading("0001-01-01 00:00:00"),
-        },
-        asked={
-            DAYS[0]: Asked(
-                "key", 2, NOW, {str(-(2**63)): NEW, "venue 18446744073709551615": "", "? 0f": "unreadable 0f"}
-            )
-        },
-        kept={DAYS[1]: {"2": f"gone {NEW}", "run a-b c": ""}},
-    )
-    assert read_state(write_state(state)) == state
-    assert list(state.read) == ["", "7"]
-    assert state.receipts == 5
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "null", "[]", "2026-01-20", '{"version": 2}', '{"read": {"1": "x"}}', '{"more": 1}', "\ud800"),
-        *(f'{{"kept": {{"{DAYS[0]}": {{"{name}": ""}}}}}}' for name in ("venue x", "venue ", "x", "", "9" * 5000)),
-        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": 0, "not_before": 0, "receipts": {{"venue x": ""}}}}}}}}',
-        f'{{"asked": {{"{DAYS[0]}": {{"run_key": "k", "tries": -2, "not_before": 0, "receipts": {{}}}}}}}}',
-        '{"read": {"x": {"newest": "2026-01-20 12:00:00"}}}',
-        *(f'{{"read": {{"1": {{"newest": "{time}"}}}}}}' for time in ("x", "", "2026-01-20", "2026-13-20 12:00:00")),
-        *(
-            f'{{"read": {{"1": {{"newest": "2026-01-20 12:00:00", "unread": {unread}}}}}}}'
-            for unread in (
-                '{"position": -5, "total": 3, "down_to": "2026-01-20 12:00:00"}',
-                '{"position": 5, "total": 3, "down_to": "x"}',
-            )
-        ),
-    ],
-)
-def test_a_text_that_is_no_state_is_none(text: str) -> None:
-    assert read_state(text) is None

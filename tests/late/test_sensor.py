@@ -379,6 +379,15 @@ def test_a_first_fill_that_was_cancelled_is_not_begun_again(watched: Watched) ->
     assert watched.asked_for == ["2026-01-19"]
 
 
+def test_what_rests_on_a_first_fill_that_was_cancelled_is_brought_up_to_date(watched: Watched) -> None:
+    assert watched.run("2026-01-19", "2026-01-20").success
+    watched.instance.add_run(dg.DagsterRun(JOB, run_id="stopped", status=dg.DagsterRunStatus.CANCELED))
+    watched.shop.lake.mark("2026-01-19", "stopped")
+    watched.shop.lake.path(FINDING_HISTORY, "2026-01-19").unlink()
+    watched.tick()
+    assert watched.asked_for == ["2026-01-19"]
+
+
 def test_long_lists_are_cut_short(watched: Watched) -> None:
     watched.tick()
     for number in range(100, 130):

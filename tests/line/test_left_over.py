@@ -4,7 +4,7 @@ good.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from unittest.mock import Mock
@@ -15,10 +15,13 @@ from starlette.responses import Response
 
 from clopos_assets.ingest.made import NOBODY
 from clopos_assets.lake import LakeError
+from clopos_assets.ledger.index import Index
+from clopos_assets.ledger.packing import DamagedIndexError
 from clopos_assets.tables import (
     COST,
     FINDING_HISTORY,
     RAW,
+    RECEIPT_PRODUCTS,
     RECEIPTS,
     RECIPE_OBSERVED,
     STOCK_GAPS,
@@ -220,4 +223,47 @@ def test_a_date_that_turns_out_bad_while_good_ones_are_carried_on_is_left_to_oth
     shop.world.update_receipt(1, total=Decimal("12.50"))
     assert runs.bad[runs.make(FIRST, SECOND)] == {}
     assert not runs.shop.lake.marks()
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("planned", [[t.name for t in (*COST, *VARIANCE)], [*TABLES][2:], [*TABLES]])
+def test_what_a_run_left_before_its_operations_is_left_to_one_that_makes_them(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: list[str]
+) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    with dying_when_it_writes("stock_operations"), pytest.raises(DiedError):
+        runs.make(SECOND)
+    runs.make(SECOND, planned=planned)
+    assert bool(runs.behind()) is ("receipts" not in planned)
+    runs.make(*runs.behind())
+    assert not runs.shop.lake.marks()
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("table", [RECEIPT_PRODUCTS, RECEIPTS], ids=["none of it", "lines only"])
+def test_a_move_of_which_the_source_can_not_be_written_is_told(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table
+) -> None:
+    runs.make(*DAYS)
+    runs.shop.world.move_receipt(1, date.fromisoformat(SECOND))
+    with at_write(table, FIRST, Mock(side_effect=LakeError("no space left"))):
+        run_id = runs.make(SECOND)
+    assert runs.bad[run_id] == {FIRST: "no space left"}
+    assert FIRST in runs.behind()
+    runs.make(*runs.behind())
+    assert runs.shop.ids(RECEIPTS, FIRST) == [2]
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+def test_a_ledger_that_is_made_again_for_its_index_tells_of_what_it_had_rewritten(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.make(*DAYS)
+    runs.shop.deduct(4, after_quantity=Decimal(7))
+    runs.shop.world.update_receipt(4, order_status="READY")
+    damage = Mock(side_effect=DamagedIndexError("a bit that flipped"))
+    with before("neighbours", lambda of, *_: of == DAYS[4], damage, of=Index):
+        runs.make(SECOND, DAYS[4])
+    assert damage.called
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
