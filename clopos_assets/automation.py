@@ -97,7 +97,7 @@ def automate(
         at = context.scheduled_execution_time
         ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
         try:
-            made = [shift_date for shift_date in ended if access.lake.has(RECEIPTS, shift_date)]
+            made = access.lake.has_each([RECEIPTS], ended)
         except LakeError as error:
             return dg.SkipReason(f"which shift dates are made can't be told: {error}")
         if not made:
@@ -126,7 +126,7 @@ def _missed(access: Access, recent: Sequence[str]) -> set[str]:
 
     Where none is made, nobody has begun yet: first fills of the past are backfills.
     """
-    made = [shift_date for shift_date in recent if access.lake.has(RECEIPTS, shift_date)]
+    made = access.lake.has_each([RECEIPTS], recent)
     return {shift_date for shift_date in recent if shift_date > made[0]} - set(made) if made else set()
 
 

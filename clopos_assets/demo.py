@@ -264,7 +264,8 @@ def _serve_ui(console: Console, port: int, home: Path) -> None:
     served = subprocess.Popen(command, env=environment, start_new_session=True, cwd=home)  # noqa: S603 - no shell; the port is a number
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        served.wait()
+        if served.wait():
+            raise DemoError(f"the Dagster UI ended by itself: see whether port {port} is free, and start it again")
     except KeyboardInterrupt:
         console.print("Ending the Dagster UI")
     finally:

@@ -99,6 +99,8 @@ def _read_base_url(value: object) -> object:
 def _read_lake(value: object) -> object:
     if not isinstance(value, str):
         return value
+    if value != value.strip() or not value.isprintable():
+        raise ValueError("a space or a line break around it")  # it would be part of the folder's name
     if "://" not in value:
         try:
             return Path(value).expanduser().absolute()

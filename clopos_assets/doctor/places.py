@@ -23,6 +23,7 @@ from clopos_assets.tables import RECEIPTS
 
 _OF_INSTANCE = ("instance", "sharing", "logs")
 
+_LOOKED_AT = "clopos_assets/doctor"
 _TRIAL = "_lake/doctor"
 _TRIAL_BODY = bytes(4096)  # a full disk takes empty files
 _LONGEST = 300
@@ -89,6 +90,9 @@ def _look_at_instance(found: list[Finding]) -> None:
     try:
         with dg.DagsterInstance.get() as instance:
             runs = instance.get_runs_count()
+            # Dagster looks at these no sooner than a run begins: who queues it, who starts it, storage that takes it.
+            _ = instance.run_launcher, instance.run_coordinator
+            instance.run_storage.set_cursor_values({_LOOKED_AT: str(runs)})
             found.append(Finding("instance", True, f"{_kind(instance, home)}: {runs} runs recorded"))
             found.append(_judge_sharing(instance))
             found.append(_judge_logs(instance, home))

@@ -128,9 +128,8 @@ def decide(
             case "again":
                 standing = lake.standing(shift_date)
                 if standing == "made":
-                    due[shift_date] = {
-                        n: v for n, v in still.items() if not n.startswith(_RUN)
-                    }  # by whom: see `wanted`
+                    # Which runs have left it by now, `wanted` says.
+                    due[shift_date] = {n: v for n, v in still.items() if not n.startswith(_RUN)}
                     tries[shift_date] = request.tries + 1
                     continue
                 if standing != "busy":

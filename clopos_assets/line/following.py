@@ -28,9 +28,9 @@ class Following:
     def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> None:
         """Say before each step that the run is alive: until it leaves, or its process ends.
 
-        A run of the whole line (`makes_all`) takes over, once, what others have left to do on its dates. One of all that
-        is computed (`is_whole`) follows it too, but takes over only what was left to whoever comes: another may have
-        died before its stock operations. One that makes some tables, and of those that look back (`looks_back`),
+        A run of the whole line (`makes_all`) takes over, once, what others have left to do on its dates. One of all
+        that is computed (`is_whole`) follows it too, but takes over only what was left to whoever comes: another may
+        have died before its stock operations. One that makes some tables, and of those that look back (`looks_back`),
         follows with these what was left to whoever comes.
         """
         if run.run_id not in self._alive:

@@ -1,11 +1,13 @@
 """What the doctor says of Dagster's instance, of what runs share in it and of the logs of their processes."""
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from dagster._core.storage.compute_log_manager import CapturedLogMetadata
 from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
 from tests.doctor.test_doctor import OF_INSTANCE, examined, wrong
 
@@ -48,6 +50,13 @@ def test_a_home_that_is_not_there_is_told_and_not_made(tmp_path: Path, monkeypat
         ("storage:\n  sqlite:\n    base_dir:\n      env: NOT_THERE_AT_ALL\n", "NOT_THERE_AT_ALL"),
         ("storage:\n  postgres: {postgres_url: 'postgresql://u:p4ss@127.0.0.1/d'}\n", "postgres"),
         ("local_artifact_storage:\n  module: no_such_module\n  class: None\n  config: {}\n", "no_such_module"),
+        # Dagster itself looks at these no sooner than a run begins.
+        ("run_launcher:\n  module: no_such_module\n  class: None\n  config: {}\n", "no_such_module"),
+        (
+            "run_coordinator:\n  module: dagster.core.run_coordinator\n  class: QueuedRunCoordinator\n"
+            "  config: {max_concurrent_run: 4}\n",
+            "max_concurrent_run",
+        ),
     ],
 )
 def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: str) -> None:
@@ -56,6 +65,20 @@ def test_a_home_that_can_not_be_used_is_told(tmp_path: Path, config: str, said: 
     assert wrong(found) == OF_INSTANCE
     assert said in found["instance"].text
     assert "p4ss" not in found["instance"].text
+
+
+@pytest.mark.usefixtures("sandbox")
+def test_storage_that_takes_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its files are another user's: the tests may be root's, who may write anything."""
+    assert wrong(examined()) == []
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(SqlRunStorage, "set_cursor_values", refuse)
+    found = examined()
+    assert wrong(found) == OF_INSTANCE
+    assert found["instance"].text.endswith("can't be used: attempt to write a readonly database")
 
 
 @pytest.mark.usefixtures("sandbox", "impatience")

@@ -346,7 +346,7 @@ def test_a_date_that_a_dead_run_left_behind_is_asked_for_until_it_is_not(case: C
 
 def test_a_date_that_runs_die_on_one_after_the_other_is_asked_for_later_and_later(case: Case) -> None:
     """Each takes over what the one before it left, so that while it goes on nothing is left behind."""
-    asked_at = []
+    asked_at: list[int] = []
     for tick in range(40):
         case.now = NOW + tick * 300
         case.behind = {DAYS[1]: [f"dead {len(asked_at)}"]}

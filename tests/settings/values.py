@@ -144,6 +144,10 @@ BAD: dict[str, list[str]] = {
         "s3://bucket/über",
         "~nobody-of-this-name/lake",
         "s3://bucket:9000/lake",
+        "/data/lake\n",
+        " /data/lake",
+        "/data/la\tke",
+        "   ",
     ],
     "CLOPOS_START_DATE": [
         "2025-13-01",
