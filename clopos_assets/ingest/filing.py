@@ -25,7 +25,7 @@ from clopos_assets.ingest.made import (
     is_mass_removal,
     mass_removal_message,
 )
-from clopos_assets.ingest.stored import Handled, Stored, refuse_other_venue
+from clopos_assets.ingest.stored import Handled, Stored, newer_there, refuse_other_venue
 from clopos_assets.ingest.venues import write_known_until, write_venues
 from clopos_assets.ingest.versions import write_versions
 from clopos_assets.lake import BusyError, Lake, LakeError
@@ -174,7 +174,7 @@ class Filing:
                     leaving = sources.get(shift_date, {})
                     coming = {e.receipt_id: e for _, e in strangers if e.shift_date == shift_date}
                     try:
-                        newer = self._newer_there(shift_date, {i: entering[i] for i in leaving} | coming)
+                        newer = newer_there(self._lake, shift_date, {i: entering[i] for i in leaving} | coming)
                         if moved := sorted(newer & leaving.keys()):
                             raise IngestError(
                                 f"receipt {moved[0]} was filed under {shift_date} meanwhile, by another run: run this "
@@ -237,26 +237,6 @@ class Filing:
             plan.guard(allow_mass_removal=self._allow)
             self._plans[shift_date] = plan
 
-    def _newer_there(self, shift_date: str, entries: Mapping[int, Entry]) -> set[int]:
-        """Receipts that stand in a date outside the range by a newer answer of the API than these entries.
-
-        While this run read its list, another may have filed what changed meanwhile. Raises IngestError where one
-        stands there as another venue's.
-        """
-        columns = ["id", "venue_id", "updated_at", "fetched_at"]
-        rows = self._lake.read(RECEIPTS, shift_date, columns) if entries else None
-        newer: set[int] = set()
-        for row in [] if rows is None else rows.to_pylist():
-            if row["id"] not in entries:
-                continue
-            refuse_other_venue(entries[row["id"]], shift_date, row["venue_id"])
-            updated_at, fetched_at = entries[row["id"]].times
-            is_older = updated_at is not None and row["updated_at"] is not None and row["updated_at"] < updated_at
-            # Clocks of two machines may differ: what the API itself says is newer, is.
-            if row["fetched_at"] > fetched_at and not is_older:
-                newer.add(row["id"])
-        return newer
-
     def _entering(self, strangers: Sequence[Entry]) -> dict[int, Entry]:
         """What the plans are to hold, by receipt id."""
         of_plans = (entry for plan in self._plans.values() for entry in plan.entries.values())
@@ -274,6 +254,19 @@ class Filing:
 
     def _write_all(self) -> None:
         plans = sorted(self._plans.values(), key=lambda plan: plan.shift_date)
+        # From here on receipts may stand in two dates: whoever comes after a death has to know which they may leave.
+        for plan in plans:
+            if any(plan.leaving.values()) and plan.shift_date not in self._failed:
+                self._lake.mark(plan.shift_date, self._run_id)
+        try:
+            self._write_in_turn(plans)
+        except LakeError as error:
+            for plan in plans:
+                if plan.shift_date not in self._made.facts.get(RECEIPTS.name, {}):
+                    self._fail(plan.shift_date, str(error))
+            raise
+
+    def _write_in_turn(self, plans: Sequence[Plan]) -> None:
         # Destinations first: with what leaves them still inside, where they are sources too.
         for plan in plans:
             if plan.entries or not plan.leaving:
@@ -317,9 +310,6 @@ class Filing:
         except ContractError as error:
             self._fail(plan.shift_date, str(error))
             return
-        except LakeError as error:
-            self._fail(plan.shift_date, str(error))  # here, for it may be a date that nobody asked for
-            raise
         if not (keep_leaving and plan.leaving):
             self._record(plan)
 

@@ -97,3 +97,24 @@ def refuse_other_venue(entry: Entry, shift_date: str, venue_id: int) -> None:
             f"{shift_date} and make that date again; where venues number their receipts each for itself, give each a "
             "lake of its own (CLOPOS_LAKE)"
         )
+
+
+def newer_there(lake: Lake, shift_date: str, entries: Mapping[int, Entry]) -> set[int]:
+    """Receipts that stand in a date outside the range by a newer answer of the API than these entries.
+
+    While this run read its list, another may have filed what changed meanwhile. Raises IngestError where one
+    stands there as another venue's.
+    """
+    columns = ["id", "venue_id", "updated_at", "fetched_at"]
+    rows = lake.read(RECEIPTS, shift_date, columns) if entries else None
+    newer: set[int] = set()
+    for row in [] if rows is None else rows.to_pylist():
+        if row["id"] not in entries:
+            continue
+        refuse_other_venue(entries[row["id"]], shift_date, row["venue_id"])
+        updated_at, fetched_at = entries[row["id"]].times
+        is_older = updated_at is not None and row["updated_at"] is not None and row["updated_at"] < updated_at
+        # Clocks of two machines may differ: what the API itself says is newer, is.
+        if row["fetched_at"] > fetched_at and not is_older:
+            newer.add(row["id"])
+    return newer

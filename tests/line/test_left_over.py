@@ -256,6 +256,22 @@ def test_a_move_of_which_the_source_can_not_be_written_is_told(
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
 
 
+def test_of_several_sources_each_is_told_where_one_can_not_be_written(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    third, fourth = DAYS[2:4]
+    runs.make(*DAYS)
+    for receipt_id in (3, 5):  # of the second and of the third
+        runs.shop.world.move_receipt(receipt_id, date.fromisoformat(fourth))
+    with at_write(RECEIPTS, SECOND, Mock(side_effect=LakeError("no space left"))):
+        run_id = runs.make(fourth)
+    assert runs.bad[run_id] == {SECOND: "no space left", third: "no space left"}
+    assert runs.behind().keys() >= {SECOND, third}
+    runs.make(*(runs.behind().keys() - {fourth}))
+    assert runs.shop.stands(3)["receipts"] == runs.shop.stands(5)["receipts"] == [fourth]
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
 def test_a_ledger_that_is_made_again_for_its_index_tells_of_what_it_had_rewritten(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
