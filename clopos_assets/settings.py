@@ -99,8 +99,9 @@ def _read_base_url(value: object) -> object:
 def _read_lake(value: object) -> object:
     if not isinstance(value, str):
         return value
-    if value != value.strip() or not value.isprintable():
-        raise ValueError("a space or a line break around it")  # it would be part of the folder's name
+    value = value.strip()  # it would be part of the folder's name
+    if not value or any(character < " " for character in value):
+        raise ValueError("nothing, or control characters")
     if "://" not in value:
         try:
             return Path(value).expanduser().absolute()

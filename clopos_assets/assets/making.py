@@ -237,8 +237,12 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
         elif isinstance(value, float):
             shown[name] = dg.MetadataValue.float(round(value, 4))
         elif value:
-            shown[name] = dg.MetadataValue.md(value) if name in _MARKDOWN else dg.MetadataValue.text(value)
+            shown[name] = _text(name, value)
     return shown
+
+
+def _text(name: str, value: str) -> dg.MetadataValue[Any]:
+    return dg.MetadataValue.md(value) if name in _MARKDOWN and "\n" in value else dg.MetadataValue.text(value)
 
 
 def _checks(

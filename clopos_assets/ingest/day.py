@@ -49,8 +49,8 @@ class Day:
     `rows` came in this making for the receipts in `asked`; `answered` counts those that came from the API and
     not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
     not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal`
-    are receipts whose stored operations hold personal data, and `handled` says how. `is_older`: the file has not the
-    declared shape.
+    are receipts whose stored operations hold personal data, and `handled` says how; `listed_as` how those of the
+    receipts are. `is_older`: the file has not the declared shape.
     """
 
     shift_date: str
@@ -61,6 +61,7 @@ class Day:
     untold_before: set[int] = field(default_factory=set)
     personal: set[int] = field(default_factory=set)
     handled: Handled = field(default_factory=Handled)
+    listed_as: str = ""
     is_older: bool = False
     rows: list[Row] = field(default_factory=list)
     asked: set[int] = field(default_factory=set)
@@ -93,8 +94,9 @@ class Day:
         }
         ids = set(receipts.rows.column("id").to_pylist())
         stored = lake.partition(STOCK_OPERATIONS, shift_date, columns)
+        listed_as = Handled.read(receipts.notes).mark
         if stored is None:
-            return cls(shift_date, closed, ids, None, {})
+            return cls(shift_date, closed, ids, None, {}, listed_as=listed_as)
         return cls(
             shift_date,
             closed,
@@ -104,6 +106,7 @@ class Day:
             read_untold(stored.notes),
             personal_in(stored.rows),
             Handled.read(stored.notes),
+            listed_as,
             is_older=not stored.has_shape,
         )
 

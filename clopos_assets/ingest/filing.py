@@ -256,7 +256,7 @@ class Filing:
         plans = sorted(self._plans.values(), key=lambda plan: plan.shift_date)
         # From here on receipts may stand in two dates: whoever comes after a death has to know which they may leave.
         for plan in plans:
-            if any(plan.leaving.values()) and plan.shift_date not in self._failed:
+            if any(plan.leaving.values()):
                 self._lake.mark(plan.shift_date, self._run_id)
         try:
             self._write_in_turn(plans)

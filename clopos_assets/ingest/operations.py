@@ -146,7 +146,7 @@ class _Making:
                 day = Day.load(self._lake, shift_date)
                 needed = self._needed(day)
                 self._to_ask = max(self._to_ask, len(needed))
-                await self._ask(day, needed, self._staged(shift_date), self._brought(shift_date))
+                await self._ask(day, needed, self._staged(shift_date), self._brought(day))
                 await self._settle_absent(day)
                 if day.failed:
                     raise IngestError(day.describe_failure())
@@ -186,11 +186,14 @@ class _Making:
         """Answers kept by a run that did not finish; those older than the partition are answered already."""
         return self._lake.staged(self._staged_in, shift_date, newer_than=self._newer_than(shift_date))
 
-    def _brought(self, shift_date: str) -> dict[str, bytes]:
-        """Operations that the receipts of the listing brought along, where they are a field of the receipt."""
-        if not self._clopos.receipts_hold_operations:
+    def _brought(self, day: Day) -> dict[str, bytes]:
+        """Operations that the receipts of the listing brought along, where they are a field of the receipt.
+
+        They wait in the form in which the receipts are stored; in another than is to be stored now, they are no use.
+        """
+        if not self._clopos.receipts_hold_operations or day.listed_as != self._scope.privacy.mark:
             return {}
-        return staged_operations(self._lake, shift_date, newer_than=self._newer_than(shift_date))
+        return staged_operations(self._lake, day.shift_date, newer_than=self._newer_than(day.shift_date))
 
     def _newer_than(self, shift_date: str) -> float:
         now, written_at = time.time(), self._lake.written_at(STOCK_OPERATIONS, shift_date) or 0
@@ -234,7 +237,7 @@ class _Making:
     def _take_brought(self, day: Day, receipt: ClosedReceipt, answer: bytes | None) -> bool:
         """Whether the receipt itself told of its operations: as it changes, so does its version, so this is final."""
         if answer is not None:
-            # It waits in the form that is stored. What can't be read is asked for by id, where the reason will be told.
+            # What can't be read is asked for by id, where the reason will be told.
             with suppress(CloposAnswerError, IngestError):
                 day.take(receipt, self._read(read_stock_operations(answer), receipt))
                 return True

@@ -92,6 +92,17 @@ Noted = Iterable[tuple[str, dict[str, str] | LakeError]]
 """Shift dates with the notes of their receipts, or why these can't be read."""
 
 
+def all_noted(lake: Lake) -> Noted:
+    """The notes of all made shift dates, as far as they are about venues: what else a file notes is much more."""
+
+    def of_venues(notes: dict[str, str] | LakeError) -> dict[str, str] | LakeError:
+        if isinstance(notes, LakeError):
+            return notes
+        return {name: note for name, note in notes.items() if name in (NOTE, KNOWN_UNTIL)}
+
+    return [(day, of_venues(notes)) for day, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS))]
+
+
 def dates_without(
     lake: Lake,
     venue_ids: Collection[int],

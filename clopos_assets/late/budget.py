@@ -9,7 +9,7 @@ from typing import TypeVar
 from clopos_assets.clopos.errors import CloposUnavailableError
 
 T = TypeVar("T")
-_MOST_PUT_OFF = 20.0
+_MOST_PUT_OFF = 15.0
 """Seconds. Dagster waits a minute for a tick."""
 
 

@@ -11,14 +11,13 @@ from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.ingest import Scope
-from clopos_assets.ingest.venues import MadeSince, Noted, dates_without, venues_to_read
+from clopos_assets.ingest.venues import MadeSince, Noted, all_noted, dates_without, venues_to_read
 from clopos_assets.late.beginning import known_until
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Decision, Surroundings, await_venues, decide
 from clopos_assets.late.reading import Fetch, read_changes
 from clopos_assets.late.sighting import Sighted
 from clopos_assets.late.state import MOST_RECEIPTS, Reading, State
-from clopos_assets.tables import RECEIPTS
 
 _MOST_FAILURES = 3
 """After so many venues that can't be read, and none that can, the others are left alone."""
@@ -75,7 +74,7 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
         with budget.aside():
             # Each a request where the lake is an object store, and of years half a minute: they are read once.
-            noted = list(around.lake.notes_each(RECEIPTS, around.lake.dates(RECEIPTS))) if added else None
+            noted = all_noted(around.lake) if added else None
             without = dates_without(around.lake, added, noted=noted)
             # A date may be made without a venue by a run that began before it was added, or whose settings are others.
             rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]

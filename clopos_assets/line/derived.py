@@ -73,6 +73,8 @@ def derived_makers(access: Access) -> tuple[Maker, ...]:
 def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: Sequence[str]) -> Made:
     made = Made()
     sets_standards = table.name in _SETTING_STANDARDS
+    # Where it was asked for, or its findings have changed, it is news that the others still stand.
+    seen = run.asked | (run.recorded(table.inputs) if table is FINDING_HISTORY else set())
     marked = {day for day, owners in access.lake.marks().items() if run.run_id in owners} if sets_standards else set()
     with connect() as connection:
         for shift_date in sorted(shift_dates):
@@ -84,10 +86,9 @@ def _make(access: Access, table: Table, rows_of: _Rows, run: Run, shift_dates: S
                     if before is None and sets_standards and shift_date not in marked:
                         # Nothing raw has changed, but dates after it were made without this.
                         access.lake.mark(shift_date, run.run_id)
-                    is_asked = shift_date in run.asked
-                    if before is None or _differ(before.rows, rows, is_asked=is_asked) or not before.has_shape:
+                    if before is None or _differ(before.rows, rows, seen=shift_date in seen) or not before.has_shape:
                         access.lake.replace(table, shift_date, rows, {})
-                    elif not is_asked:
+                    elif shift_date not in run.asked:
                         continue  # nothing has happened here that is worth telling
                     figures = figures_of(
                         connection,
@@ -116,9 +117,9 @@ def _standing(access: Access, table: Table, shift_date: str) -> Partition | None
         return None
 
 
-def _differ(before: pa.Table, rows: pa.Table, *, is_asked: bool) -> bool:
-    """Whether a partition is other than before; that findings still stand is news only of a date that was asked for."""
-    if not is_asked and _LAST_SEEN in rows.column_names:
+def _differ(before: pa.Table, rows: pa.Table, *, seen: bool) -> bool:
+    """Whether a partition is other than before; when findings were last seen counts where they were `seen`."""
+    if not seen and _LAST_SEEN in rows.column_names:
         before, rows = before.drop_columns([_LAST_SEEN]), rows.drop_columns([_LAST_SEEN])
     return bool(before != rows)
 

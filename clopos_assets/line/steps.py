@@ -69,9 +69,9 @@ class Line:
         # A bad date from or to which a receipt has moved in the first step was changed all the same, and goes on. In a
         # later one it lacks what that step is to make of it, whatever else it did to the date.
         moved = set() if failed.needs else {day for facts in made.facts.values() for day in facts}
-        bad = made.bad.keys() - moved
-        good = replace(run, asked=run.asked - made.bad.keys())
         course = self._courses[run.run_id]
+        bad = (made.bad.keys() - moved) | course.bad
+        good = replace(run, asked=run.asked - made.bad.keys() - course.bad)
         try:
             for maker, is_kept_from_coming in self._kept_from_coming(failed, planned):
                 if not maker.names <= set(planned):

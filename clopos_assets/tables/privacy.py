@@ -20,7 +20,8 @@ Handling = Literal["keep", "hash", "drop"]
 
 _NAMES = re.compile(r"(?:^|_)(?:customer|\w*address|description)(?:e?s)?(?:_|$)")
 _IDS = re.compile(r"(?:customer|address)_ids?")
-_KEY = re.compile(r'"((?:[^"\\]|\\.)*)"\s*:')
+# No longer than that: of a text that is cut short, each quote may be the first of a key that has no end.
+_KEY = re.compile(r'"((?:[^"\\]|\\.){0,100})"\s*:')
 _JOINT = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^\w]+")
 _DEEPEST = 64
 _NESTING = frozenset({dict, list})

@@ -215,3 +215,15 @@ def test_a_hash_is_the_same_where_operations_come_with_their_receipt(
     assert json.loads(stock(brand)[0]["extra"]) == {
         "customer_phone": json.loads(row(brand)["extra"])["customer_phone"],
     }
+
+
+@pytest.mark.parametrize("handling", ["hash", "drop"])
+def test_what_waits_in_another_form_than_is_to_be_stored_is_asked_for(delivered: Shop, handling: Handling) -> None:
+    delivered.deduct(1, customer_phone="994501112233")
+    with Sandbox(delivered.world, limits=LimitOptions.unlimited()) as sandbox:
+        brand = Shop(delivered.lake.root.parent / "v1", sandbox, V1)
+        brand.make_receipts(DAY)
+        handle(brand, handling)
+        assert not brand.make_operations(DAY).bad
+        assert "994501112233" not in str(stock(brand))
+        assert brand.asked()["v1 by id"] == 2

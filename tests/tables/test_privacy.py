@@ -113,8 +113,9 @@ def test_a_text_too_deep_to_look_into_is_treated_whole() -> None:
         '{"customer_phone": "994501112233", "paid": 1e9999999999999999999}',
         '[{"notes": "{\\"address\\": \\"Nizami 5\\"}"',
         '{"address": ' + "[" * 5000,
+        '{"address": "Nizami 5", "notes": "{' + r"\"a\":\"b\"," * 8_000,
     ],
-    ids=["cut short", "half an emoji", "beyond numbers", "text within it", "too deep"],
+    ids=["cut short", "half an emoji", "beyond numbers", "text within it", "too deep", "long, and cut within"],
 )
 def test_a_text_that_can_not_be_read_is_treated_whole_where_it_names_a_personal_field(text: str) -> None:
     assert Privacy("drop", KEY).stored({"meta": text}) == {"meta": None}
