@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from clopos_assets.access import Access
 from clopos_assets.clopos.store import Store
 from clopos_assets.ingest.made import Made
-from clopos_assets.ingest.venues import dates_without, read_venues, venues_to_read
+from clopos_assets.ingest.venues import dates_without, read_venues, venue_notes, venues_to_read
 from clopos_assets.interrupts import run_to_end
 from clopos_assets.tables import Table
 from clopos_assets.tables.rows import unknown_fields
@@ -20,7 +20,8 @@ def look_at(
     and CloposError.
     """
     seen = Made()
-    lacking = dates_without(access.lake, _venues(access, store), shift_dates) if with_venues else {}
+    venues = _venues(access, store) if with_venues else []
+    lacking = dates_without(access.lake, venues, venue_notes(access.lake, shift_dates)) if venues else {}
     for table in tables:
         for shift_date in shift_dates:
             stored = access.lake.partition(table, shift_date, ["extra"])

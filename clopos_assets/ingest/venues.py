@@ -88,38 +88,28 @@ class MadeSince:
         _STAMPS[self._uri] = self.digest, self._stamps
 
 
-Noted = Iterable[tuple[str, dict[str, str] | LakeError]]
-"""Shift dates with the notes of their receipts, or why these can't be read."""
+Noted = list[tuple[str, dict[str, str] | LakeError]]
+"""Shift dates with what their receipts note of venues, or why that can't be read."""
 
 
-def all_noted(lake: Lake) -> Noted:
-    """The notes of all made shift dates, as far as they are about venues: what else a file notes is much more."""
+def venue_notes(lake: Lake, shift_dates: Collection[str] | None = None) -> Noted:
+    """What the made ones of some shift dates, or of all, note of venues: each a request in an object store."""
 
     def of_venues(notes: dict[str, str] | LakeError) -> dict[str, str] | LakeError:
         if isinstance(notes, LakeError):
             return notes
-        return {name: note for name, note in notes.items() if name in (NOTE, KNOWN_UNTIL)}
+        return {name: note for name, note in notes.items() if name in (NOTE, KNOWN_UNTIL)}  # what else is, is much more
 
-    return [(day, of_venues(notes)) for day, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS))]
+    made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
+    return [(day, of_venues(notes)) for day, notes in lake.notes_each(RECEIPTS, made)]
 
 
-def dates_without(
-    lake: Lake,
-    venue_ids: Collection[int],
-    shift_dates: Collection[str] | None = None,
-    noted: Noted | None = None,
-) -> dict[str, list[int]]:
-    """Made shift dates, all or of those named, that were made without some of the venues: date → those venues.
+def dates_without(lake: Lake, venue_ids: Collection[int], noted: Noted) -> dict[str, list[int]]:
+    """Shift dates that were made, by their notes, without some of the venues: date → those venues.
 
-    Reads the notes of each where they are not given. Raises LakeError where they can't be read although there is no
-    damage.
+    Raises LakeError where notes can't be read although there is no damage.
     """
     lacking: dict[str, list[int]] = {}
-    if not venue_ids or (shift_dates is not None and not shift_dates):
-        return lacking
-    if noted is None:
-        made = [day for day in lake.dates(RECEIPTS) if shift_dates is None or day in shift_dates]
-        noted = lake.notes_each(RECEIPTS, made)
     for shift_date, notes in noted:
         if isinstance(notes, DamagedError):
             continue  # its making says what is wrong with it

@@ -17,16 +17,16 @@ LATE_STAMPS = timedelta(days=3)
 _EARLIEST = "1970-01-04 00:00:00"
 
 
-def known_until(lake: Lake, venues: Iterable[str], settled: str, noted: Noted | None = None) -> dict[str, str]:
+def known_until(lake: Lake, venues: Iterable[str], settled: str, noted: Noted) -> dict[str, str]:
     """Up to when all changes of a venue are in the lake, whichever shift date they concern: a time, inclusive.
 
     That is three days before the earliest over the shift dates, each of which was last made at a time of its own: a
     change may be dated back. Empty while nothing is materialized. `settled` is the latest time that may be given.
-    Times are the venue's, as the API writes them. Reads the notes of every shift date, where they are not given.
+    Times are the venue's, as the API writes them. `noted` is of every shift date.
     """
     named = list(venues)
     known: dict[str, str] = {}
-    for shift_date, notes in lake.notes_each(RECEIPTS, lake.dates(RECEIPTS)) if noted is None else noted:
+    for shift_date, notes in noted:
         of_date = {} if isinstance(notes, LakeError) else _read_note(notes)
         rest = min(of_date.values()) if of_date else _last_change(lake, shift_date, settled)
         for venue in named:

@@ -1,6 +1,7 @@
 """One look at what has changed: reading the list of each venue as far as time allows, and deciding what to ask for."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +12,7 @@ from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.ingest import Scope
-from clopos_assets.ingest.venues import MadeSince, Noted, all_noted, dates_without, venues_to_read
+from clopos_assets.ingest.venues import MadeSince, Noted, dates_without, venue_notes, venues_to_read
 from clopos_assets.late.beginning import known_until
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Decision, Surroundings, await_venues, decide
@@ -72,13 +73,14 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         # One that is left out for a while is new when it comes back: shift dates may have been made without it.
         read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
+        rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
+        # In an object store those of years take half a minute: who wants them reads them, and once.
+        noted = functools.cache(functools.partial(venue_notes, around.lake))
         with budget.aside():
-            # Each a request where the lake is an object store, and of years half a minute: they are read once.
-            noted = all_noted(around.lake) if added else None
-            without = dates_without(around.lake, added, noted=noted)
+            without = dates_without(around.lake, added, noted()) if added else {}
             # A date may be made without a venue by a run that began before it was added, or whose settings are others.
-            rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
-            for shift_date, missing in dates_without(around.lake, rest, made.shift_dates).items():
+            since = venue_notes(around.lake, made.shift_dates) if rest and made.shift_dates else []
+            for shift_date, missing in dates_without(around.lake, rest, since).items():
                 without[shift_date] = sorted([*without.get(shift_date, ()), *missing])
         lacking = {shift_date: missing for shift_date, missing in without.items() if shift_date in around.partitions}
         failed = await _read_all(clopos, scope, around, budget, venues, read, sighted, noted)
@@ -115,10 +117,10 @@ async def _read_all(
     venues: Sequence[int | None],
     read: dict[str, Reading],
     sighted: Sighted,
-    noted: Noted | None,
+    noted: Callable[[], Noted],
 ) -> dict[str, str]:
     """Read the venues as far as the budget goes; `read` and `sighted` are brought up to date. Which failed, and why.
-    `noted` are the notes of all shift dates, where they have been read.
+    `noted` reads the notes of all shift dates.
 
     Raises CloposError where some failed and none could be read.
     """
@@ -134,7 +136,7 @@ async def _read_all(
             read[venue] = Reading(since, reading.unread)
     new = [venue for venue in by_name if venue not in read]
     with budget.aside():
-        known = known_until(around.lake, new, settled, noted) if new else {}
+        known = known_until(around.lake, new, settled, noted()) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
     turns = {venue: turn for turn, venue in enumerate(read)}

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.ingest.venues import CHECK, NOTE, dates_without
+from clopos_assets.ingest.venues import CHECK, NOTE, dates_without, venue_notes
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.late_sensor import REASON_TAG
 from clopos_assets.settings import Settings
@@ -52,6 +52,10 @@ def read_all(watched: Watched, monkeypatch: pytest.MonkeyPatch, venues: str = "a
     monkeypatch.setenv("CLOPOS_VENUE_IDS", venues)
     watched.settings = Settings.read()
     watched.definitions = build_definitions(watched.settings)
+
+
+def lacking(lake: Lake, venue_ids: list[int]) -> dict[str, list[int]]:
+    return dates_without(lake, venue_ids, venue_notes(lake))
 
 
 def noted(shop: Shop, shift_date: str) -> object:
@@ -104,7 +108,7 @@ def test_dates_made_before_a_venue_was_added_show_it_as_missing_until_they_are_m
         assert check_of(watched, day).passed
         assert noted(shop, day) == [1, 2, 3]
     assert 3 in sold(shop, DAYS[0])
-    assert dates_without(shop.lake, [1, 2, 3]) == {}
+    assert lacking(shop.lake, [1, 2, 3]) == {}
     watched.tick()
     assert (watched.asked, watched.events) == ([], [])
 
@@ -156,16 +160,16 @@ def test_without_the_note_listed_venues_and_receipts_tell(watched: Watched) -> N
     assert rows is not None
     known = {name: text for name, text in lake.notes(RECEIPTS, DAYS[0]).items() if name != NOTE}
     lake.replace(RECEIPTS, DAYS[0], rows, known)
-    assert dates_without(lake, [1, 2, 3]) == {day: [3] for day in DAYS}
+    assert lacking(lake, [1, 2, 3]) == {day: [3] for day in DAYS}
     lake.replace(RECEIPTS, DAYS[0], rows, {})
-    assert dates_without(lake, [1, 2, 3])[DAYS[0]] == [3]
+    assert lacking(lake, [1, 2, 3])[DAYS[0]] == [3]
     lake.replace(RECEIPTS, DAYS[0], rows.slice(0, 0), {})
-    assert dates_without(lake, [1, 2])[DAYS[0]] == [1, 2]
+    assert lacking(lake, [1, 2])[DAYS[0]] == [1, 2]
 
 
 def test_a_damaged_date_is_not_among_them(watched: Watched) -> None:
     watched.shop.lake.path(RECEIPTS, DAYS[0]).write_bytes(b"PAR1 no more")
-    assert dates_without(watched.shop.lake, [3]) == {day: [3] for day in DAYS[1:]}
+    assert lacking(watched.shop.lake, [3]) == {day: [3] for day in DAYS[1:]}
 
 
 def test_a_date_that_could_not_be_read_once_is_looked_at_again(

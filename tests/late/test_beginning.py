@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from clopos_assets.ingest.venues import KNOWN_UNTIL
+from clopos_assets.ingest.venues import KNOWN_UNTIL, venue_notes
 from clopos_assets.late.beginning import LATE_STAMPS, known_until
 from clopos_assets.tables import RECEIPTS
 from tests.ingest.shop import Shop
@@ -23,7 +23,7 @@ def note(shop: Shop, shift_date: str, known: object) -> None:
 
 def known(shop: Shop, venues: list[str]) -> dict[str, str]:
     """Where reading starts, without the days that a change may be dated back."""
-    began = known_until(shop.lake, venues, SETTLED)
+    began = known_until(shop.lake, venues, SETTLED, venue_notes(shop.lake))
     return {venue: str(datetime.fromisoformat(at) + LATE_STAMPS) for venue, at in began.items()}
 
 

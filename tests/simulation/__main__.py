@@ -54,7 +54,9 @@ def find_bugs(seeds: range, processes: int | None, bugs: list[str], enough: int)
         played = 0
         for seed, outcome in play_all(seeds, bug, processes):
             played += 1
-            if outcome.wrong:
+            if outcome.broke:  # by how the bug was planted, as likely as by the bug
+                print(f"  seed {seed} breaks: {outcome.wrong[0].splitlines()[-1][:160]}", flush=True)
+            elif outcome.wrong:
                 caught.append(seed)
                 print(f"  seed {seed}: {outcome.wrong[0][:160]}", flush=True)
             if len(caught) >= enough:

@@ -1,6 +1,6 @@
 """Bugs to be planted in the product, one at a time: mistakes that are easily made in following late changes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +13,8 @@ from clopos_assets.clopos.listing import Item
 from clopos_assets.ingest import receipts as ingest_receipts
 from clopos_assets.ingest.answers import Entry
 from clopos_assets.ingest.day import ClosedReceipt, Day
-from clopos_assets.ingest.filing import Filing
+from clopos_assets.ingest.filing import Filing, Plan
+from clopos_assets.ingest.venues import Noted
 from clopos_assets.lake import Lake
 from clopos_assets.late import deciding, look
 from clopos_assets.late.deciding import Decision
@@ -40,7 +41,7 @@ def replace_newest(reading: Reading, newest: str) -> Reading:
 
 
 def _start_at_the_present() -> AbstractContextManager[object]:
-    def known_until(_lake: Lake, venues: Iterable[str], settled: str) -> dict[str, str]:
+    def known_until(_lake: Lake, venues: Iterable[str], settled: str, _noted: Noted) -> dict[str, str]:
         return dict.fromkeys(venues, settled)
 
     return patch.object(look, "known_until", known_until)
@@ -82,12 +83,11 @@ def _keep_operations() -> AbstractContextManager[object]:
 
 
 def _write_the_source_first() -> AbstractContextManager[object]:
-    def write_all(filing: Filing) -> None:
-        plans = sorted(filing._plans.values(), key=lambda plan: (not plan.leaving, plan.shift_date))
-        for plan in plans:
+    def write_in_turn(filing: Filing, plans: Sequence[Plan]) -> None:
+        for plan in sorted(plans, key=lambda plan: (not plan.leaving, plan.shift_date)):
             filing._write(plan, keep_leaving=False)
 
-    return patch.object(Filing, "_write_all", write_all)
+    return patch.object(Filing, "_write_in_turn", write_in_turn)
 
 
 def _look_inside_one_partition() -> AbstractContextManager[object]:

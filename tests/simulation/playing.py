@@ -56,7 +56,7 @@ class Theatre:
             stage = Stage(root, self._server, venues_of(seed))
             return stage.play(history_of(seed) if events is None else events)
         except Exception:
-            return Outcome(wrong=[f"the program broke: {traceback.format_exc(limit=-8)}"])
+            return Outcome(wrong=[f"the program broke: {traceback.format_exc(limit=-8)}"], broke=True)
         finally:
             shutil.rmtree(root)
 

@@ -29,11 +29,15 @@ MOST_RUNS = 60
 
 @dataclass
 class Outcome:
-    """What came of a history: the kinds of events that did happen, what is wrong at its end, and figures."""
+    """What came of a history: the kinds of events that did happen, what is wrong at its end, and figures.
+
+    `broke`: the program did, and nobody looked at what it had made.
+    """
 
     happened: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    broke: bool = False
 
 
 class Stage:

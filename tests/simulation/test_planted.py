@@ -30,4 +30,5 @@ def test_every_bug_has_a_seed_of_the_set() -> None:
 def test_a_planted_bug_is_caught(bug: str) -> None:
     with Theatre(bug) as theatre:
         outcome = theatre.play(CAUGHT_BY[bug])
+    assert not outcome.broke, outcome.wrong
     assert outcome.wrong, f"seed {CAUGHT_BY[bug]} no longer catches {bug}: find another by --find-bugs --bug {bug!r}"
