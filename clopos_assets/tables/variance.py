@@ -146,7 +146,7 @@ RECIPE_OBSERVED = Table(
         _decimal(
             "quantity_per_unit",
             "Most frequent quantity per unit sold over those lines, the smallest of equally frequent ones; NULL where "
-            "none of them sold units",
+            "none of them sold units, or so few that no decimal column holds it",
             "stock units per unit",
             required=False,
         ),

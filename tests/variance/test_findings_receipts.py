@@ -130,8 +130,8 @@ def test_lines_add_up(findings: Find) -> None:
     lines[1]["total"] = 0
     row = only(findings(receipts, lines), "lines_add_up")
     assert row["message"] == (
-        "This formula does not fit this brand: at 2 of 5 receipts of venue 1 the lines do not add up to the subtotal "
-        "less discounts."
+        "This formula does not fit this brand: at 2 of 5 receipts with lines of venue 1 the lines do not add up to the "
+        "subtotal less discounts."
     )
 
 
