@@ -66,8 +66,7 @@ def make_stock_ledger(
     Whatever else changed in the lake since the last making is noticed too. A partition whose rows stay the same is
     left alone. Takes its locks itself: the shift dates, and the ledger of the lake. Facts are those of the shift
     dates asked for and of whatever else was rewritten; a shift date that can't be made is in `bad`, with the reason.
-    Dates besides those asked for are marked as `run_id`'s before they are rewritten: what is made from the ledger has
-    to follow there.
+    Dates are marked as `run_id`'s before they are rewritten: what is made from the ledger has to follow there.
     """
     made = Made()
     asked = sorted(set(shift_dates))
@@ -191,8 +190,8 @@ class _Making:
             set_threads(self._connection, for_few_rows=operations.num_rows < MANY)
             rows = select(self._connection, STOCK_LEDGER, inputs)
             if not self._stands(shift_date, rows):
-                if shift_date not in self._asked:
-                    self._lake.mark(shift_date, self._run_id)
+                # Also where it was asked for: it may have changed with another date, and its own raw tables not.
+                self._lake.mark(shift_date, self._run_id)
                 self._lake.replace(STOCK_LEDGER, shift_date, rows, {})
             elif shift_date not in self._asked:
                 return

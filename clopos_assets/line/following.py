@@ -12,6 +12,7 @@ from typing import Literal
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.line.maker import Maker, Run
+from clopos_assets.tables import TABLES
 
 RunState = Literal["none", "running", "succeeded", "failed"]
 
@@ -62,7 +63,23 @@ class Following:
         days = run.recorded(maker.inputs) if maker.inputs else set()
         if maker.looks_back:
             days |= self._after(self._marked_by(run.run_id))
-        return sorted(day for day in days - run.asked if all(self._lake.has(table, day) for table in maker.tables))
+        return sorted(day for day in days - run.asked if self._is_made(maker, day))
+
+    def _is_made(self, maker: Maker, shift_date: str) -> bool:
+        """Whether the maker's tables are there.
+
+        One that another run is making for the first time is waited for: it may have read what this run has changed.
+        """
+        tables = [TABLES[name] for name in maker.names]
+        if all(self._lake.has(table, shift_date) for table in tables):
+            return True
+        if not all(self._lake.has(TABLES[name], shift_date) for name in maker.inputs):
+            return False
+        try:
+            with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
+                return all(self._lake.has(table, shift_date) for table in tables)
+        except BusyError:
+            return True  # as far as anybody knows: its making will say that the date is held
 
     def end(self, run: Run, bad: Collection[str], *, is_whole: bool) -> None:
         """The run has nothing more to make, but of `bad` dates: take away the marks of what all have followed.

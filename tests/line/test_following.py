@@ -35,10 +35,12 @@ def change_cost(runs: Runs, receipt_id: int) -> None:
     runs.shop.world.update_receipt(receipt_id, order_status="READY")
 
 
-def made_anew(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], pa.Table]:
-    """The tables of one range run over all dates into an empty lake."""
+def made_anew(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *shift_dates: str
+) -> dict[tuple[str, str], pa.Table]:
+    """The tables of one range run over the dates, by default all, into an empty lake."""
     fresh = runs_on(runs.shop, tmp_path, monkeypatch, "fresh")
-    fresh.make(*DAYS)
+    fresh.make(*shift_dates or DAYS)
     return fresh.tables()
 
 

@@ -2,7 +2,8 @@
 good.
 """
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.ingest.made import NOBODY
-from clopos_assets.lake import LakeError
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index
 from clopos_assets.ledger.packing import DamagedIndexError
 from clopos_assets.tables import (
@@ -34,7 +35,15 @@ from clopos_assets.tables import (
 )
 from tests.ingest.test_runs_beside import before
 from tests.line.conftest import DiedError, Runs
-from tests.line.test_following import DAYS, RAW_TABLES, change_cost, dying_when_it_writes, made_anew, without_history
+from tests.line.test_following import (
+    DAYS,
+    RAW_TABLES,
+    change_cost,
+    dying_when_it_writes,
+    made_anew,
+    unresolved,
+    without_history,
+)
 
 FIRST, SECOND = DAYS[:2]
 
@@ -193,6 +202,33 @@ def test_later_dates_follow_a_file_that_was_missing_though_its_run_died_before_i
     assert runs.tables() == tables
 
 
+def test_a_date_that_another_run_is_making_first_is_waited_for(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have read the standards of before already."""
+    earlier = threading.Thread(target=runs.make, args=[FIRST])
+    waits = threading.Event()
+    locked = Lake.locked
+
+    def tell(lake: Lake, names: Sequence[str], *, seconds: float) -> AbstractContextManager[None]:
+        if threading.current_thread() is earlier and list(names) == [SECOND]:
+            waits.set()
+        return locked(lake, names, seconds=seconds)
+
+    def meet() -> None:
+        earlier.start()
+        while earlier.is_alive() and not waits.wait(0.05):
+            pass
+
+    monkeypatch.setattr(Lake, "locked", tell)
+    with at_write(RECIPE_OBSERVED, SECOND, meet):
+        runs.make(SECOND)
+    earlier.join(60)
+    assert not any(runs.bad.values())
+    assert waits.is_set()
+    assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch, FIRST, SECOND))
+
+
 def test_tables_made_from_a_ledger_that_followed_come_after_a_death_at_its_mark(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +239,34 @@ def test_tables_made_from_a_ledger_that_followed_come_after_a_death_at_its_mark(
         runs.make(SECOND)
     runs.make(SECOND)
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("table", [STOCK_GAPS, VARIANCE_FINDINGS, FINDING_HISTORY], ids=lambda table: table.name)
+@pytest.mark.parametrize("error", [LakeError("no space left"), DiedError()], ids=["failed", "killed"])
+def test_a_date_whose_ledger_followed_another_is_left_to_others_though_it_was_asked_for(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table, error: BaseException
+) -> None:
+    """Nothing raw has changed there, and its date is before the other's, so that no standard leads to it."""
+    before_the_first = {"operated_at": "2026-01-12 01:00:00"}
+    runs.shop.deduct(3, **before_the_first, after_quantity=Decimal(10))
+    runs.make(*DAYS)
+    runs.shop.deduct(3, **before_the_first, after_quantity=Decimal(7))
+    runs.shop.world.update_receipt(3, order_status="READY")
+    with at_write(table, FIRST, Mock(side_effect=error)):
+        if isinstance(error, LakeError):
+            assert runs.bad[runs.make(FIRST, SECOND)].keys() == {FIRST}
+        else:
+            with pytest.raises(DiedError):
+                runs.make(FIRST, SECOND)
+    assert FIRST in runs.behind()
+    runs.make(*runs.behind())
+    assert not runs.shop.lake.marks()
+    tables = runs.tables()
+    anew = made_anew(runs, tmp_path, monkeypatch)
+    assert without_history(tables) == without_history(anew)
+    assert unresolved(tables).keys() == unresolved(anew).keys()
+    for day, rows in unresolved(anew).items():
+        assert {row["finding_id"] for row in rows} == {row["finding_id"] for row in unresolved(tables)[day]}
 
 
 def test_a_date_that_turns_out_bad_while_good_ones_are_carried_on_is_left_to_others(
