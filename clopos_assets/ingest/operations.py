@@ -39,6 +39,8 @@ from clopos_assets.tables.values import RowError
 Refresh = Literal["changed", "all"]
 
 _STAGED: dict[Refresh, str] = {"changed": "stock_operations.changed", "all": "stock_operations.all"}
+_REFRESHED = "refreshed"
+"""Stands beside the kept answers of a refresh for the shift dates that it has done."""
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
@@ -60,7 +62,8 @@ async def make_stock_operations(
     Asks for receipts that are new or changed since their operations were read, and for those closed less
     than 24 hours ago with lines but no operation; where `refresh` is "all", for all closed ones of the dates that were
     `asked_for`, by default each: others are there because they follow. A shift date that can't be made is in `bad` of
-    the result and keeps its partition, and the answers that did come wait for the next run.
+    the result and keeps its partition, and the answers that did come wait for the next run: those of a refresh only
+    where it was killed or got no answers any more. One that has ended is followed by another that asks for all anew.
     """
     made = Made()
     days = sorted({*shift_dates, *_outside(lake, shift_dates)})
@@ -74,6 +77,8 @@ async def make_stock_operations(
         await making.make(shift_date)
     for shift_date in sorted(making.kept):
         making.let_go(shift_date)
+    if refresh == "all":
+        making.end_refresh()
     return made
 
 
@@ -129,9 +134,12 @@ class _Making:
                 self._to_ask += len(self._needed(Day.load(self._lake, shift_date, ["receipt_id", "extra"])))
 
     def _needed(self, day: Day) -> list[ClosedReceipt]:
-        if self._refresh == "all" and day.shift_date in self._asked_for:
+        if self._is_to_refresh(day.shift_date) and _REFRESHED not in self._staged(day.shift_date):
             return list(day.closed.values())
         return day.needed(self._scope.local_now(), self._scope.privacy.mark)
+
+    def _is_to_refresh(self, shift_date: str) -> bool:
+        return self._refresh == "all" and shift_date in self._asked_for
 
     def _locked(self, shift_date: str) -> AbstractContextManager[None]:
         seconds = LOCK_SECONDS if shift_date in self._asked_for else OUTSIDE_LOCK_SECONDS
@@ -163,6 +171,8 @@ class _Making:
                 for kept in _STAGED.values():  # answers to an earlier question are not those to the next
                     self._lake.unstage(kept, shift_date)
                 unstage_operations(self._lake, shift_date)
+                if self._is_to_refresh(shift_date):
+                    self._lake.stage(self._staged_in, shift_date, _REFRESHED, b"")
         except (IngestError, LakeError, ContractError, CloposError) as error:
             self._made.fail(shift_date, str(error))
 
@@ -181,6 +191,16 @@ class _Making:
                     self._record(day)
         except (IngestError, LakeError, ContractError) as error:
             self._made.fail(shift_date, str(error))
+
+    def end_refresh(self) -> None:
+        """Nothing was left undone for want of answers: whoever refreshes the next time wants new ones."""
+        if self._down is not None:
+            return
+        for shift_date in sorted(self._asked_for):
+            try:
+                self._lake.unstage(self._staged_in, shift_date)
+            except LakeError as error:
+                self._made.fail(shift_date, str(error))
 
     def _staged(self, shift_date: str) -> dict[str, bytes]:
         """Answers kept by a run that did not finish; those older than the partition are answered already."""

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_OPERATIONS, Table
 from tests.ingest.shop import Shop
+from tests.ingest.test_runs_beside import before
 
 DAYS = ("2026-01-19", "2026-01-20")
 
@@ -120,6 +122,45 @@ def test_refresh_all_asks_for_every_closed_receipt(shop: Shop) -> None:
     _, then = shop.make(*DAYS, refresh="all")
     assert shop.asked() == {"list": 1, "operations": 3}
     assert then.facts["stock_operations"]["2026-01-19"]["total_cost"] == 1 + shop.world.operations(2)[0]["total_cost"]
+
+
+def test_a_refresh_that_was_killed_goes_on_where_it_stopped(shop: Shop) -> None:
+    shop.make(*DAYS)
+    for receipt_id in (1, 3):  # of both dates, so that both are written
+        shop.deduct(receipt_id, total_cost=1)
+    killed = Mock(side_effect=KeyboardInterrupt)
+    at_the_second = before("replace", lambda of, day, *_: (of, day) == (STOCK_OPERATIONS, DAYS[1]), killed)
+    with at_the_second, pytest.raises(KeyboardInterrupt):
+        shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 3}
+    _, then = shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1}
+    rest = shop.world.operations(2)[0]["total_cost"]
+    assert [then.facts["stock_operations"][day]["total_cost"] for day in DAYS] == [1 + rest, 1]
+    shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 3}
+
+
+def test_a_refresh_after_one_that_failed_for_an_answer_asks_for_all_anew(shop: Shop) -> None:
+    """People mend what was wrong, and not that alone."""
+    shop.make(*DAYS)
+    shop.answer("/receipts/1/stock-operations", '{"success": true, "data": [{"id": null}]}')
+    assert shop.make(*DAYS, refresh="all")[1].bad.keys() == {DAYS[0]}
+    shop.answer_truly()
+    for receipt_id in (1, 2, 3):
+        shop.deduct(receipt_id, total_cost=1)
+    shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 3}
+
+
+def test_a_refresh_after_one_that_got_no_answers_any_more_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clopos_assets.ingest.operations.FAILURES_BORNE", 0)
+    shop.make(*DAYS)
+    shop.answer("/receipts/3/stock-operations", "no")
+    assert shop.make(*DAYS, refresh="all")[1].bad.keys() == {DAYS[1]}
+    shop.answer_truly()
+    shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 1}
 
 
 def test_rows_keep_the_instant_at_which_their_version_was_first_read(shop: Shop) -> None:
