@@ -58,7 +58,8 @@ class PostgresStore:
     """For all machines that reach one database. `url` is SQLAlchemy's, as Dagster's storage has it.
 
     The clock adds up what the database's own says has passed between two changes, never less than nothing. Where the
-    database's clock is set, processes that are running know better: time goes on as on their machines.
+    database's clock is set, processes that are running know better: time goes on as on their machines. Only a process
+    that begins before any of them has looked again takes the step, and all go on from there.
     """
 
     def __init__(self, url: str) -> None:
@@ -97,7 +98,7 @@ class PostgresStore:
             if row is None:
                 connection.execute(_ENTER, {"name": name})
                 row = connection.execute(_TAKE, {"name": name}).one()
-            now = self._correct(name, row.now + max(0.0, row.passed), asked_at)
+            now = self._correct(name, row.now, max(0.0, row.passed), asked_at)
             stored = bytes(row.body)
             state = decode_state(kind, stored)
             if state is None:
@@ -108,13 +109,16 @@ class PostgresStore:
                 connection.execute(_WRITE, {"name": name, "stamp": row.stamp, "now": now, "body": body})
         return given
 
-    def _correct(self, name: str, now: float, asked_at: float) -> float:
+    def _correct(self, name: str, before: float, passed: float, asked_at: float) -> float:
         """The time, where what has passed on this machine since it last knew the time says something else."""
         answered_at = machine_seconds()
+        now = before + passed
         seen = self._seen.get(name)
         if seen is not None:
             then, asked_then, answered_then = seen
             now = min(max(now, then + asked_at - answered_then), then + answered_at - asked_then)
+            # What a process wrote that did not know better is the time from then on, for all.
+            now = max(now, before)
         self._seen[name] = now, asked_at, answered_at
         return now
 

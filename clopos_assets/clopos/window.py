@@ -214,7 +214,9 @@ class Window:
         )
 
     def _wait(self, seconds: float, reason: str, now: float) -> Wait:
-        return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, now - self._state.served_at)
+        idle = now - self._state.served_at
+        # Served later than now is by no clock that this one knows.
+        return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, idle if idle >= 0 else inf)
 
     def _finish(self, lease: Lease, now: float) -> None:
         # Also where the lease has ended by itself or the state is a new one: the request was sent.

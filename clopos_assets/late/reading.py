@@ -55,16 +55,19 @@ async def read_changes(fetch: Fetch, reading: Reading, settled: str, pages: int)
     The newest comes first, down to `reading.newest`, inclusive; then what was left unread earlier, for which half of
     the `pages` that there are is kept: while it lasts, a newest part that takes more is read anew the next time. Of two
     readings of one item the later stands later. `settled` is the time up to which every change can be trusted to be
-    in the list, as the API writes times: what is later, or from a till whose clock is ahead, is read again next time.
+    in the list, as the API writes times: what is later, or from a till whose clock is ahead, is read again next time,
+    down to the last change before it.
 
     Raises CloposAnswerError where the list is not in order, CloposUnavailableError where it changes too fast.
     """
     unread = reading.unread
     head = await _walk(fetch if unread is None else _at_most(max(1, pages // 2), fetch), (0, 0), reading.newest, 0)
-    top = next((one.stamp for one in head.served if one.stamp is not None), None)
-    newest = reading.newest if top is None else min(top, settled)
+    stamps = [one.stamp for one in head.served if one.stamp is not None]
+    # What is below the rest is unread in any case.
+    least = settled if stamps and head.rest is not None else reading.newest
+    newest = next((stamp for stamp in stamps if stamp <= settled), least)
     if unread is None:
-        if top is None:
+        if not stamps:
             return head.items(), Reading(newest)
         return head.items(), Reading(newest, Unread(*head.rest, reading.newest) if head.rest else None)
     if head.rest is not None:

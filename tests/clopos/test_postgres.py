@@ -84,6 +84,16 @@ def test_a_database_clock_set_back_does_not_turn_time_back_for_a_newcomer(url: s
     assert _change(PostgresStore(url))[1] == before
 
 
+def test_a_step_that_a_newcomer_took_is_taken_by_all(url: str) -> None:
+    """Two clocks in one state would hold the slots of the one for hours, and let those of the other go."""
+    running, newcomer = PostgresStore(url), PostgresStore(url)
+    _change(running)
+    _execute(url, f"update {TABLE} set stamp = stamp - interval '5 hours'")
+    times = [_change(store)[1] for store in (newcomer, running, newcomer, running)]
+    assert times == sorted(times)
+    assert times[-1] - times[0] < 60
+
+
 def test_a_damaged_state_is_started_anew(url: str) -> None:
     store = PostgresStore(url)
     _change(store)

@@ -1,5 +1,7 @@
 """The arithmetic of the request window, with times that the test chooses."""
 
+from math import inf
+
 import pytest
 
 from clopos_assets.clopos.window import Lease, RateLimit, Wait, Window, WindowState
@@ -317,3 +319,11 @@ def test_who_is_refused_again_and_again_has_not_been_served() -> None:
     wait = window.reserve(340)
     assert isinstance(wait, Wait)
     assert wait.idle_seconds == 10
+
+
+def test_a_state_of_another_clock_does_not_pass_for_one_in_which_somebody_gets_on() -> None:
+    """Otherwise who waits would wait for as long as the clocks are apart, and be refused nowhere."""
+    state = WindowState(served_at=3600, ends=[(3660, 10)], known_until=3660)
+    wait = Window(10, 60, state=state).reserve(0)
+    assert isinstance(wait, Wait)
+    assert wait.idle_seconds == inf

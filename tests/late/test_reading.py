@@ -212,9 +212,18 @@ def test_a_time_that_cannot_be_read_stops_nothing(broken: Any) -> None:
 def test_a_till_whose_clock_is_wrong_does_not_blind_the_next_look() -> None:
     moving = MovingList({1: 1, 2: 2, 3: 30_000})
     _, after = read(moving, Reading(stamp(1)))
-    assert after == Reading(NOW)
+    assert after == Reading(stamp(2))
     moving.changed[4] = 20_001
-    assert 4 in read(moving, after)[0]
+    moving.changed[5] = 2
+    assert {4, 5} <= set(read(moving, after)[0])
+
+
+def test_where_all_that_was_read_is_ahead_of_the_present_the_rest_is_not_read_twice() -> None:
+    moving = MovingList({1: 1} | {number: 30_000 + number for number in range(2, 10)}, most_answers=1)
+    _, after = read(moving, Reading(stamp(1)))
+    assert after.newest == NOW
+    assert after.unread is not None
+    assert after.unread.down_to == stamp(1)
 
 
 def test_a_list_in_another_order_is_refused() -> None:
