@@ -195,7 +195,8 @@ formulas_that_do_not_fit as (
         check_name, 'INFO' as severity,
         venue_id,
         'This formula does not fit this brand: at ' || misfits || ' of ' || receipts || ' receipts '
-            || case check_name when 'lines_add_up' then 'with lines ' else '' end || 'of venue ' || venue_id || case check_name
+            || case check_name when 'lines_add_up' then 'with lines ' else '' end
+            || 'of venue ' || venue_id || case check_name
                 when 'receipt_adds_up' then ' the total is not the subtotal less discounts plus service charge, '
                     || 'delivery and added tax.'
                 else ' the lines do not add up to the subtotal less discounts.'
