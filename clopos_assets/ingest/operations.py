@@ -131,10 +131,11 @@ class _Making:
         """Find out how many receipts are to be asked for, so that progress can say how far the run is."""
         for shift_date in shift_dates:
             with suppress(IngestError, LakeError):  # told when the date itself is made
-                self._to_ask += len(self._needed(Day.load(self._lake, shift_date, ["receipt_id", "extra"])))
+                staged = self._staged(shift_date) if self._is_to_refresh(shift_date) else ()
+                self._to_ask += len(self._needed(Day.load(self._lake, shift_date, ["receipt_id", "extra"]), staged))
 
-    def _needed(self, day: Day) -> list[ClosedReceipt]:
-        if self._is_to_refresh(day.shift_date) and _REFRESHED not in self._staged(day.shift_date):
+    def _needed(self, day: Day, staged: Collection[str]) -> list[ClosedReceipt]:
+        if self._is_to_refresh(day.shift_date) and _REFRESHED not in staged:
             return list(day.closed.values())
         return day.needed(self._scope.local_now(), self._scope.privacy.mark)
 
@@ -152,9 +153,10 @@ class _Making:
                 raise IngestError(self._down)
             with self._locked(shift_date):
                 day = Day.load(self._lake, shift_date)
-                needed = self._needed(day)
+                staged = self._staged(shift_date)
+                needed = self._needed(day, staged)
                 self._to_ask = max(self._to_ask, len(needed))
-                await self._ask(day, needed, self._staged(shift_date), self._brought(day))
+                await self._ask(day, needed, staged, self._brought(day))
                 await self._settle_absent(day)
                 if day.failed:
                     raise IngestError(day.describe_failure())

@@ -68,16 +68,16 @@ class Following:
     def _is_made(self, maker: Maker, shift_date: str) -> bool:
         """Whether the maker's tables are there.
 
-        One that another run is making for the first time is waited for: it may have read what this run has changed.
+        Where they look back, a date that another run is making for the first time is waited for: it may have read what
+        this run has changed. What is of the date itself, both read and write under its lock.
         """
-        tables = [TABLES[name] for name in maker.names]
-        if all(self._lake.has(table, shift_date) for table in tables):
+        if all(self._lake.has(table, shift_date) for table in maker.tables):
             return True
-        if not all(self._lake.has(TABLES[name], shift_date) for name in maker.inputs):
+        if not maker.looks_back or not all(self._lake.has(TABLES[name], shift_date) for name in maker.inputs):
             return False
         try:
             with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
-                return all(self._lake.has(table, shift_date) for table in tables)
+                return all(self._lake.has(table, shift_date) for table in maker.tables)
         except BusyError:
             return True  # as far as anybody knows: its making will say that the date is held
 
