@@ -161,13 +161,16 @@ def _judge_logs(instance: dg.DagsterInstance, home: str) -> Finding:
     if file is None or not os.path.isabs(file):
         return Finding("logs", True, f"of processes are kept by {type(manager).__name__}")
     folder = Path(file).parent
+    named = os.environ.get("DAGSTER_COMPUTE_LOGS", "")
+    is_named = named != "" and Path(named).resolve() == folder.resolve()
+    if is_named and not os.path.isabs(named):
+        text = f"DAGSTER_COMPUTE_LOGS is {named}, below whichever folder a process is started in: name it from the root"
+        return Finding("logs", False, text)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        named = os.environ.get("DAGSTER_COMPUTE_LOGS")
-        is_named = named is not None and Path(named).resolve() == folder
         other = "set DAGSTER_COMPUTE_LOGS to another folder" if is_named else f"name another in compute_logs of {home}"
         return Finding(
             "logs",

@@ -189,6 +189,19 @@ def test_a_folder_that_takes_no_logs_is_told(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("sandbox")
+def test_a_folder_of_logs_that_differs_by_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_COMPUTE_LOGS", "logs")
+    (tmp_path / "home" / "dagster.yaml").write_text(COMPUTE_LOGS)
+    found = examined()
+    assert wrong(found) == ["logs"]
+    assert found["logs"].text == (
+        "DAGSTER_COMPUTE_LOGS is logs, below whichever folder a process is started in: name it from the root"
+    )
+    assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.usefixtures("sandbox")
 def test_a_folder_that_the_home_itself_names_is_told(tmp_path: Path) -> None:
     (tmp_path / "home" / "storage").write_text("a file stands in its place")
     found = examined()
