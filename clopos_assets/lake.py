@@ -51,8 +51,7 @@ class Lake:
         self._locks: Locks | None = None
         self._older: dict[tuple[str, tuple[str, ...]], set[str]] = {}
         self._ranges: dict[tuple[str, str], dict[str, tuple[str, _Range]]] = {}
-        folder = self.folder
-        if folder is not None:
+        if (folder := self.folder) is not None:
             self._locks = FileLocks(folder / "_locks", lambda error: unwritable(str(folder), error))
 
     @property
@@ -140,7 +139,7 @@ class Lake:
         self, table: Table, shift_dates: Sequence[str], columns: Sequence[str] | None = None
     ) -> Iterator[tuple[str, pa.Table | LakeError | None]]:
         """`read` of many, in their order, some at a time from an object store; an error stands for its partition."""
-        return self._each_date(lambda shift_date: self.read(table, shift_date, columns), shift_dates)
+        return self.each_date(lambda shift_date: self.read(table, shift_date, columns), shift_dates)
 
     def notes(self, table: Table, shift_date: str) -> dict[str, str]:
         """What `replace` wrote beside the rows; empty while the partition is not materialized."""
@@ -155,7 +154,18 @@ class Lake:
 
     def notes_each(self, table: Table, shift_dates: Sequence[str]) -> Iterator[tuple[str, dict[str, str] | LakeError]]:
         """`notes` of many, as `read_each`."""
-        return self._each_date(lambda shift_date: self.notes(table, shift_date), shift_dates)
+        return self.each_date(lambda shift_date: self.notes(table, shift_date), shift_dates)
+
+    def each_date(self, act: Callable[[str], R], shift_dates: Sequence[str]) -> Iterator[tuple[str, R | LakeError]]:
+        """What `act` gives for each of the shift dates, in their order, as `read_each`; it may run in any thread."""
+
+        def attempt(shift_date: str) -> tuple[str, R | LakeError]:
+            try:
+                return shift_date, act(shift_date)
+            except LakeError as error:
+                return shift_date, error
+
+        return self._each(attempt, shift_dates)
 
     def replace(self, table: Table, shift_date: str, rows: pa.Table, notes: Mapping[str, str]) -> None:
         """Make `rows` the whole partition, sorted by the key, with notes in the file's metadata.
@@ -351,15 +361,6 @@ class Lake:
             # A few at a time: results that nobody has taken yet are held in memory.
             for first in range(0, len(items), 2 * self.store.at_once):
                 yield from threads.map(act, items[first : first + 2 * self.store.at_once])
-
-    def _each_date(self, act: Callable[[str], R], shift_dates: Sequence[str]) -> Iterator[tuple[str, R | LakeError]]:
-        def attempt(shift_date: str) -> tuple[str, R | LakeError]:
-            try:
-                return shift_date, act(shift_date)
-            except LakeError as error:
-                return shift_date, error
-
-        return self._each(attempt, shift_dates)
 
     def _keep_apart(self) -> Locks:
         if self._locks is None:

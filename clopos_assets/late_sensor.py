@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache, partial
 
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
@@ -91,7 +92,7 @@ def late_sensor(
                 lake=access.lake,
                 partitions=frozenset(partitions_def.get_partition_keys()),
                 first_date=settings.start_date.isoformat(),
-                run_state=lambda run_key: run_state(context.instance, run_key),
+                run_state=cache(partial(run_state, context.instance)),  # many dates wait for one run
                 behind=behind(context.instance),
                 now=now,
                 poll_seconds=settings.poll_seconds,

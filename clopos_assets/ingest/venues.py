@@ -109,23 +109,31 @@ def dates_without(lake: Lake, venue_ids: Collection[int], noted: Noted) -> dict[
 
     Raises LakeError where notes can't be read although there is no damage.
     """
-    lacking: dict[str, list[int]] = {}
+    made_for: dict[str, Collection[int]] = {}
+    unnamed: dict[str, Mapping[str, str]] = {}
     for shift_date, notes in noted:
         if isinstance(notes, DamagedError):
             continue  # its making says what is wrong with it
         if isinstance(notes, LakeError):
             raise notes  # which may pass: then it is to be looked at
-        missing = sorted(set(venue_ids) - (read_venues(notes) or _inferred(lake, shift_date, notes)))
-        if missing:
-            lacking[shift_date] = missing
-    return lacking
+        made_for[shift_date] = read_venues(notes)
+        if not made_for[shift_date]:
+            unnamed[shift_date] = notes
+    made_for |= _infer_venues(lake, unnamed)
+    missing = {shift_date: sorted(set(venue_ids).difference(venues)) for shift_date, venues in made_for.items()}
+    return {shift_date: venues for shift_date, venues in missing.items() if venues}
 
 
-def _inferred(lake: Lake, shift_date: str, notes: Mapping[str, str]) -> set[int]:
-    """Of a partition without the note: venues whose listing was noted otherwise, or whose receipts it has."""
-    try:
-        rows = lake.read(RECEIPTS, shift_date, ["venue_id"])
-    except DamagedError:
-        return set()
-    held = set() if rows is None else set(pc.unique(rows.column(0)).to_pylist())
-    return held | {venue_id for venue_id in map(read_id, read_known_until(notes)) if venue_id is not None}
+def _infer_venues(lake: Lake, notes: Mapping[str, Mapping[str, str]]) -> dict[str, set[int]]:
+    """Of partitions without the note: venues whose listing was noted otherwise, or whose receipts they have."""
+    inferred: dict[str, set[int]] = {}
+    for shift_date, rows in lake.read_each(RECEIPTS, list(notes), ["venue_id"]):
+        if isinstance(rows, DamagedError):
+            inferred[shift_date] = set()
+            continue
+        if isinstance(rows, LakeError):
+            raise rows
+        held = set() if rows is None else set(pc.unique(rows.column(0)).to_pylist())
+        listed = map(read_id, read_known_until(notes[shift_date]))
+        inferred[shift_date] = held | {venue_id for venue_id in listed if venue_id is not None}
+    return inferred

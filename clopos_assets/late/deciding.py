@@ -114,11 +114,14 @@ def decide(
     lake = _Lake(around)
     wanted = lake.missing(_gather(kept, seen, around))
     _note_unlisted(seen, wanted, around)
+    still_missing = lake.missing({shift_date: request.receipts for shift_date, request in asked.items()})
     due: dict[str, Versions] = {}
     tries: dict[str, int] = {}
+    judged = {day: _judge(request, still_missing.get(day, {}), around) for day, request in asked.items()}
+    lake.look_at(shift_date for shift_date, verdict in judged.items() if verdict == "again")
     for shift_date, request in asked.items():
-        still = lake.missing({shift_date: request.receipts}).get(shift_date, {})
-        match _judge(request, still, around):
+        still = still_missing.get(shift_date, {})
+        match judged[shift_date]:
             case "over":
                 continue
             case "running":
@@ -137,6 +140,7 @@ def decide(
                 decision.running[shift_date] = still
         decision.asked[shift_date] = request
     under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+    lake.look_at(shift_date for shift_date in wanted if shift_date not in decision.asked)
     for shift_date, all_versions in wanted.items():
         if shift_date in decision.asked:
             news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
@@ -250,6 +254,7 @@ class _Lake:
 
     def missing(self, wanted: Mapping[str, Versions]) -> dict[str, Versions]:
         """What of it is not so in the lake."""
+        self._load([day for day, names in wanted.items() if not all(name.startswith(_RUN) for name in names)])
         missing = {
             shift_date: {
                 name: version for name, version in versions.items() if not self._is_so(shift_date, name, version)
@@ -262,7 +267,7 @@ class _Lake:
         if name.startswith(_RUN):
             # Whichever run has left it by now: one that made good for another may have died on it, too.
             return not self._around.behind.get(shift_date)
-        stored = self._load(shift_date)
+        stored = self._stored[shift_date]
         if stored is None:
             return False
         if name.startswith(_VENUE):
@@ -273,18 +278,25 @@ class _Lake:
             return int(name) not in stored.venues
         return stored.versions.get(int(name), b"").hex() == version
 
-    def _load(self, shift_date: str) -> Stored | None:
-        if shift_date not in self._stored:
-            try:
-                self._stored[shift_date] = Stored.load(self._around.lake, shift_date)
-            except LakeError:
-                self._stored[shift_date] = None  # its making says what is wrong with it
-        return self._stored[shift_date]
+    def _load(self, shift_dates: Iterable[str]) -> None:
+        """Read dates that were not yet: all at once, for of years, one by one takes an object store a minute."""
+        lake = self._around.lake
+        new = [shift_date for shift_date in shift_dates if shift_date not in self._stored]
+        for shift_date, stored in lake.each_date(lambda day: Stored.load(lake, day), new):
+            # Of one that can't be read, its making says what is wrong with it.
+            self._stored[shift_date] = None if isinstance(stored, LakeError) else stored
+
+    def look_at(self, shift_dates: Iterable[str]) -> None:
+        """Find out whether shift dates can be asked for, if that is not known; all at once, as they are read."""
+        new = [shift_date for shift_date in shift_dates if shift_date not in self._standings]
+        for shift_date, standing in self._around.lake.each_date(self._look, new):
+            if isinstance(standing, LakeError):
+                raise standing
+            self._standings[shift_date] = standing
 
     def standing(self, shift_date: str) -> Standing:
         """Whether a shift date can be asked for."""
-        if shift_date not in self._standings:
-            self._standings[shift_date] = self._look(shift_date)
+        self.look_at([shift_date])
         return self._standings[shift_date]
 
     def stamp(self, shift_date: str) -> str | None:

@@ -1,7 +1,8 @@
 """Which shift dates are asked for: given what the lake has, what was seen, and how earlier requests ended."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from threading import Barrier
 
 import pytest
 
@@ -364,3 +365,28 @@ def test_a_date_that_runs_die_on_one_after_the_other_is_asked_for_later_and_late
 def test_holes_between_dates_part_the_runs(case: Case) -> None:
     case.shop.make("2026-01-17")
     assert dates(case.decide(seen(4, "2026-01-17"), seen(1), seen(3, DAYS[1]))) == [["2026-01-17"], DAYS]
+
+
+def test_an_object_store_is_asked_for_many_dates_at_once(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, those of years would take longer than Dagster waits for a tick."""
+    days = days_from("2026-01-15", 6)
+    case.shop.make(*days)
+    store = case.shop.lake.store
+    together = Barrier(len(days), timeout=20)  # broken, and an error, unless as many ask at the same time
+
+    def wait_before(ask: Callable[[str], object]) -> Callable[[str], object]:
+        def wait(name: str) -> object:
+            together.wait()
+            return ask(name)
+
+        return wait
+
+    monkeypatch.setattr(store, "read", wait_before(store.read))
+    monkeypatch.setattr(store, "stamp", wait_before(store.stamp))
+    monkeypatch.setattr(store, "local", lambda _: None)
+    monkeypatch.setattr(store, "at_once", 8)
+    case.kept = {day: {"venue 9": ""} for day in days}
+    assert dates(case.decide()) == [days]
+    case.let_runs_be("failed")
+    case.now += 301
+    assert dates(case.decide()) == [days]
