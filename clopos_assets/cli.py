@@ -18,6 +18,7 @@ from rich.console import Console
 from clopos_assets.demo import HOME, DemoError, DemoOptions, port_is_taken, run_demo
 from clopos_assets.doctor import examine, show
 from clopos_assets.sandbox import HistoryOptions, LimitOptions, run_sandbox
+from clopos_assets.sandbox.day import SHIFT_END
 from clopos_assets.settings import FIRST_DAY, LAST_DAY, SettingsError
 
 _UNBROKEN = 1000
@@ -83,11 +84,12 @@ def sandbox(
             raise DemoError(f"{option} {said.date()} is outside of the years {FIRST_DAY.year} to {LAST_DAY.year - 1}")
     begin = start_date.date() if start_date is not None else _days_ago(30, now)
     ends = now.date() if now is not None else _days_ago(0, None)
-    if begin > ends:
-        raise DemoError(f"--start-date {begin} is in the future of the sandbox's clock: name an earlier day")
+    opening = datetime.combine(begin, SHIFT_END)
+    if begin > ends or (now is not None and now < opening):
+        raise DemoError(f"the sandbox opens on {opening}, which its clock is before: name an earlier --start-date")
     history = HistoryOptions(start_date=begin, seed=seed, venues=venues, receipts_per_day=receipts_per_day)
 
-    def show(settings: dict[str, str]) -> None:
+    def print_settings(settings: dict[str, str]) -> None:
         for name, value in settings.items():
             typer.echo(f"export {name}={value}")
         typer.echo("# serving until interrupted (Ctrl+C)")
@@ -103,7 +105,7 @@ def sandbox(
             now=now,
             limits=_limits(api_version, requests_per_minute),
             api_version=api_version.value,
-            on_ready=show,
+            on_ready=print_settings,
         )
     except OSError as error:
         raise port_is_taken(port, error) from None

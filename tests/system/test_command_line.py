@@ -123,6 +123,20 @@ def test_a_sandbox_of_another_age(
     assert capsys.readouterr().err == f"clopos-assets: {option} {said[:10]} is outside of the years 1970 to 8999\n"
 
 
+def test_a_sandbox_whose_clock_is_before_it_opens(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ("--start-date", "2026-01-19", "--now", "2026-01-19T03:00")
+    monkeypatch.setattr(sys, "argv", ["clopos-assets", "sandbox", "--port", "0", *said])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        "clopos-assets: the sandbox opens on 2026-01-19 06:00:00, which its clock is before: name an earlier "
+        "--start-date\n"
+    )
+
+
 @pytest.mark.parametrize(("venues", "said"), [("1", ""), ("200", "# making up about 480,000 receipts first, which ta")])
 def test_a_sandbox_with_a_long_past_says_that_it_takes_its_time(
     venues: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
