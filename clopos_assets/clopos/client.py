@@ -159,22 +159,25 @@ class Clopos:
     ) -> Page:
         """A page, asked for in another way where the way of asking is refused: there are two such ways."""
         for _ in range(2):
+            # As this request asks: while it is under way, another may have found out that this is refused.
+            size, order = self._page_size, self._order
             try:
                 return read_page((await self._ask(target(), name, venue_id)).read(), name)
             except CloposRefusedError as error:
-                self._ask_differently(error, can_reorder=can_reorder)
+                self._ask_differently(error, size, order if can_reorder else _USUAL_ORDER)
         return read_page((await self._ask(target(), name, venue_id)).read(), name)
 
-    def _ask_differently(self, error: CloposRefusedError, *, can_reorder: bool) -> None:
-        """Ask for pages of the usual size, or in the usual order, from now on, if that is refused; else raise it again.
+    def _ask_differently(self, error: CloposRefusedError, size: int, order: str) -> None:
+        """Ask for pages of the usual size, or in the usual order, from now on, if this size or order is what was
+        refused and is another; else raise the refusal again.
 
         Numbers of pages are as the API counts them, so that a refusal that speaks of pages is about the size, too.
         """
-        if error.parameter in ("limit", "page") and self._page_size != _USUAL_PAGE:
-            _log.info("Clopos refuses pages of %d; reading pages of %d", self._page_size, _USUAL_PAGE)
+        if error.parameter in ("limit", "page") and size != _USUAL_PAGE:
+            _log.info("Clopos refuses pages of %d; reading pages of %d", size, _USUAL_PAGE)
             self._page_size = _USUAL_PAGE
-        elif error.parameter == "sort" and can_reorder and self._order != _USUAL_ORDER:
-            _log.info("Clopos refuses to sort by %s; reading by %s", self._order, _USUAL_ORDER)
+        elif error.parameter == "sort" and order != _USUAL_ORDER:
+            _log.info("Clopos refuses to sort by %s; reading by %s", order, _USUAL_ORDER)
             self._order = _USUAL_ORDER
         else:
             raise error

@@ -1,5 +1,7 @@
 """The list by last change: one page at a time, asked for as documented."""
 
+import asyncio
+
 import pytest
 
 from clopos_assets.clopos.client import Clopos
@@ -28,12 +30,13 @@ def test_a_page_is_asked_for_as_documented() -> None:
     assert len(server.asked) == 2
 
 
-def test_pages_are_smaller_where_large_ones_are_refused() -> None:
-    def at_most_100(asked: Asked) -> Reply | None:
-        if asked.query.get("limit") == "200":
-            return refuse("invalid_parameter", 400, "limit must not exceed 100")
-        return None
+def at_most_100(asked: Asked) -> Reply | None:
+    if asked.query.get("limit") == "200":
+        return refuse("invalid_parameter", 400, "limit must not exceed 100")
+    return None
 
+
+def test_pages_are_smaller_where_large_ones_are_refused() -> None:
     async def two(clopos: Clopos) -> list[Page]:
         return [await clopos.list_last_changed(number, None) for number in (1, 2)]
 
@@ -41,6 +44,15 @@ def test_pages_are_smaller_where_large_ones_are_refused() -> None:
     assert [len(page.items) for page in pages] == [50, 30]
     assert [asked.query["limit"] for asked in server.asked[1:]] == ["200", "50", "50"]
     assert "x-venue" not in server.asked[1].headers
+
+
+def test_large_pages_asked_for_at_the_same_time_all_become_smaller() -> None:
+    async def both(clopos: Clopos) -> list[Page]:
+        return await asyncio.gather(*(clopos.list_last_changed(1, venue_id) for venue_id in (7, 8)))
+
+    pages, server = run_with(Brand(make_receipts(80), intervene=at_most_100), both)
+    assert [len(page.items) for page in pages] == [50, 50]
+    assert sorted(asked.query["limit"] for asked in server.asked[1:]) == ["200", "200", "50", "50"]
 
 
 def test_a_refusal_of_something_else_is_final() -> None:
