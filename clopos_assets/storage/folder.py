@@ -16,6 +16,8 @@ from clopos_assets.storage.store import Stamp
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 _OF_ONE_WRITER = {".parquet", ".arrow"}
 """Tables and the ledger's index are written under a lock; a note may be written by several runs at once."""
+_TRIES = 4
+"""Times that a file is written which another run may clear away meanwhile."""
 
 
 class FolderStore:
@@ -76,11 +78,14 @@ class FolderStore:
         folder, _, name = path.rpartition("/")
         unfinished = f"{folder}/.{name}.{os.getpid()}"
         try:
-            try:
-                _fill(unfinished, body)
-            except FileNotFoundError:
+            for _ in range(_TRIES - 1):
+                with suppress(FileNotFoundError):
+                    _fill(unfinished, body)
+                    os.replace(unfinished, path)
+                    return
+                # The folder is not there yet, or another run has just cleared it, this file included.
                 os.makedirs(folder, exist_ok=True)
-                _fill(unfinished, body)
+            _fill(unfinished, body)
             os.replace(unfinished, path)
         except OSError:
             with suppress(OSError):

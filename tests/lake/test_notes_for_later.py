@@ -71,6 +71,25 @@ def test_what_a_dead_writer_left_is_no_answer(folder_lake: Lake) -> None:
     assert not left.exists()
 
 
+def test_an_answer_that_is_cleared_away_while_it_is_written_is_written_again(
+    folder_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a run that has made the date to which a receipt moves."""
+    replace = os.replace
+    cleared: list[str] = []
+
+    def clear_first(unfinished: str, path: str) -> None:
+        if not cleared:
+            cleared.append(unfinished)
+            folder_lake.unstage("operations", DAY)
+        replace(unfinished, path)
+
+    monkeypatch.setattr(os, "replace", clear_first)
+    folder_lake.stage("operations", DAY, "1.json", b"[1]")
+    assert len(cleared) == 1
+    assert folder_lake.staged("operations", DAY, newer_than=0) == {"1.json": b"[1]"}
+
+
 def test_nothing_staged_is_nothing(place: Place, lake: Lake) -> None:
     assert lake.staged("operations", DAY, newer_than=LONG_AGO) == {}
     lake.unstage("operations", DAY)
