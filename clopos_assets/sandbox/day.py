@@ -178,7 +178,7 @@ def _plan_receipt(options: HistoryOptions, venue: Venue, day: date, chance: Rand
         )
     else:
         ahead = False
-    lines = _plan_lines(options, venue, chance)
+    lines = _plan_lines(options, chance)
     refund = any(line.count < 0 for line in lines)
     discounted = happens(chance, options.discount_rate) and not refund
     plan = ReceiptPlan(
@@ -217,7 +217,7 @@ def _opening_minute(venue: Venue, chance: Random) -> int:
     return minute
 
 
-def _plan_lines(options: HistoryOptions, venue: Venue, chance: Random) -> tuple[LinePlan, ...]:
+def _plan_lines(options: HistoryOptions, chance: Random) -> tuple[LinePlan, ...]:
     if happens(chance, options.empty_rate):
         return ()
     if happens(chance, options.return_rate):

@@ -88,7 +88,10 @@ def run_sandbox(
         history, None if now is not None else lambda: datetime.now(zone).replace(tzinfo=None, microsecond=0)
     )
     with listen(port) as listener:
-        live.catch_up() if now is None else live.advance(now)
+        if now is None:
+            live.catch_up()
+        else:
+            live.advance(now)
         tokens = Tokens()
         faults = Faults(tokens)
         app = make_app(
