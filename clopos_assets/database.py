@@ -33,9 +33,9 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 @cache
 def _database(_process: int) -> duckdb.DuckDBPyConnection:
-    # Opened once: it takes as long as a table of an ordinary shift date. Of a process that was forked none is left.
+    # Opened once, for that takes as long as making a table of an ordinary shift date; a forked process opens its own.
     # What does not fit in memory goes where temporary files go, not into the current folder.
-    database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": _spill()})
+    database = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": _spill_folder()})
     database.execute("set enable_progress_bar = false")
     # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
     # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
@@ -52,8 +52,10 @@ def set_threads(connection: duckdb.DuckDBPyConnection, *, for_few_rows: bool) ->
 def explain(error: duckdb.Error) -> str:
     """What DuckDB says, in one line, and what to do where it is short of memory or of room."""
     said = str(error).splitlines()[0]
-    return f"{said}: if it is short of memory, or of room in {_spill()}, free some or set TMPDIR, and run this again"
+    room = _spill_folder()
+    return f"{said}: if it is short of memory, or of room in {room}, free some or set TMPDIR, and run this again"
 
 
-def _spill() -> str:
-    return str(Path(tempfile.gettempdir()) / "clopos_assets")
+def _spill_folder() -> str:
+    # Each user's own: DuckDB makes it so that nobody else can write to it.
+    return str(Path(tempfile.gettempdir()) / f"clopos_assets-{os.getuid()}")
