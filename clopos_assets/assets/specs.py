@@ -13,7 +13,8 @@ _IN_SQL = {"parquet", "duckdb", "sql"}
 def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetSpec:
     """The asset spec of a table: description, grain, columns, where it lies, how to read it, what it is made from."""
     uri = lake.uri(table)
-    read = f"from read_parquet('{uri}/**/*.parquet', hive_partitioning = true, union_by_name = true)"
+    files = f"{uri}/**/*.parquet".replace("'", "''")
+    read = f"from read_parquet('{files}', hive_partitioning = true, union_by_name = true)"
     metadata: dict[str, str | dg.TableSchema | dg.MarkdownMetadataValue] = {
         "dagster/column_schema": schema_of(table),
         "dagster/table_name": table.name,
