@@ -24,17 +24,17 @@ from clopos_assets.tables.columns import PRECISION, SCALE
 
 _BATCH_ROWS = 64 * 1024
 """Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
-MANY = 100_000
+MANY_OPERATIONS = 100_000
 """Operations of a shift date from which on handing over rows takes longer than planning."""
-_LARGE = 2_000_000
+_VERY_MANY_OPERATIONS = 2_000_000
 """Operations of a shift date from which on memory counts for more than time."""
 _SMALL_BYTES = 4 * 1024 * 1024
 """Of files, about 200,000 operations: up to there one thread is as fast as two, and spends a fifth less."""
 _MOST_SOUND = 100_000
 _SOUND: dict[str, str] = {}
 """Files whose checksums have been looked at, and what their stamps were; so many at most."""
-_KEPT = "rows_made"
-_PATTERN = frozenset("*?[]{}")
+_ROWS_MADE = "rows_made"
+_GLOB_MARKS = frozenset("*?[]{}")
 
 
 class ComputeError(Exception):
@@ -91,15 +91,15 @@ def _made(
     """
     is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
     operations = _count_operations(connection) if is_by_id else 0
-    if operations > MANY:
+    if operations > MANY_OPERATIONS:
         relation = _query(connection, query, bound)
-        yield _in_less_memory(table, relation) if operations > _LARGE else relation
+        yield _in_less_memory(table, relation) if operations > _VERY_MANY_OPERATIONS else relation
         return
-    connection.execute(_parsed(f"create or replace temp table {_KEPT} as {query}"), bound or None)
+    connection.execute(_parsed(f"create or replace temp table {_ROWS_MADE} as {query}"), bound or None)
     try:
-        yield connection.table(_KEPT)
+        yield connection.table(_ROWS_MADE)
     finally:
-        connection.execute(f"drop table {_KEPT}")
+        connection.execute(f"drop table {_ROWS_MADE}")
 
 
 @cache
@@ -328,7 +328,7 @@ def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
         )
     if not isinstance(source, Path):
         return source
-    if _PATTERN.isdisjoint(str(source)):
+    if _GLOB_MARKS.isdisjoint(str(source)):
         _look_at_checksums(lake, table, shift_date, source)
         return f"from read_parquet({_quoted(source)}, hive_partitioning = false)"
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
@@ -376,7 +376,7 @@ def _quoted(path: Path) -> str:
 def _open_window(lake: Lake, table: Table, window: Sequence[str], *, is_packed: bool) -> object:
     """Partitions as one relation, each row with its shift date; left in their files where that is possible."""
     paths = [lake.path(table, shift_date) for shift_date in window] if is_packed and lake.folder is not None else []
-    if paths and _PATTERN.isdisjoint(str(paths[0])):
+    if paths and _GLOB_MARKS.isdisjoint(str(paths[0])):
         for shift_date, path in zip(window, paths, strict=True):
             _look_at_checksums(lake, table, shift_date, path)
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from clopos_assets.tables import FINDING_HISTORY
 
 Severity = Literal["ERROR", "WARN", "INFO"]
-_TOLD = " For information: the check tells what it finds, and passes."
+_INFO_PASSES = " For information: the check tells what it finds, and passes."
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ CHECKS = (
         "receipts",
         "INFO",
         "Subtotal, discounts, service charge, delivery fee and added tax make the total (our reading of Clopos' "
-        "documents, which nobody has confirmed)." + _TOLD,
+        "documents, which nobody has confirmed)." + _INFO_PASSES,
     ),
     Check(
         "lines_add_up",
         "receipts",
         "INFO",
         "The lines make the subtotal less discounts (our reading of Clopos' documents, which nobody has confirmed)."
-        + _TOLD,
+        + _INFO_PASSES,
     ),
-    Check("closed_within_shift", "receipts", "INFO", "A receipt is closed before its shift ends." + _TOLD),
+    Check("closed_within_shift", "receipts", "INFO", "A receipt is closed before its shift ends." + _INFO_PASSES),
     Check("receipt_is_closed", "receipts", "WARN", "A receipt is closed or deleted by the end of its shift."),
     Check("reported_cost_matches", "receipts", "WARN", "The cost that Clopos reports is the cost of the deductions."),
     Check("quantity_adds_up", "stock_operations", "ERROR", "Stock before less the quantity is the stock after."),
@@ -55,7 +55,7 @@ CHECKS = (
         "stock_is_continuous",
         "stock_ledger",
         "INFO",
-        "Before each deduction, the stock is what the deduction before it left." + _TOLD,
+        "Before each deduction, the stock is what the deduction before it left." + _INFO_PASSES,
     ),
 )
 

@@ -33,6 +33,8 @@ SECONDS_PER_TICK = 30.0
 
 _RUN_KEY = "dagster/run_key"
 _NAMED = 10
+_MOST_RUNS = 10
+"""Runs of one run key that are looked at: one, and those by which somebody has tried it again."""
 _TRIED_AGAIN = "nothing could be read, the next tick tries again"
 _LONGEST_MESSAGE = 1_000
 _FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
@@ -118,7 +120,7 @@ def late_sensor(
 
 def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
     """How the runs of a run key stand: one that succeeded counts, then one that has not ended."""
-    runs = instance.get_runs(RunsFilter(tags={_RUN_KEY: run_key}), limit=_NAMED)
+    runs = instance.get_runs(RunsFilter(tags={_RUN_KEY: run_key}), limit=_MOST_RUNS)
     found = {run.status for run in runs}
     if not found:
         return "none"

@@ -18,7 +18,7 @@ from clopos_assets.tables import VARIANCE_FINDINGS
 from clopos_assets.targets import targets_of
 
 _WORST = 10
-_TOLD = 3
+_QUOTED = 3
 # Names come from outside: shown as they are, they may hide a part of themselves or make a browser load an image.
 _MARKDOWN = re.compile(r"([\\`*_~\[\]<>!&$#|])")
 _ESCAPED = r"\\\1"
@@ -137,7 +137,7 @@ def evaluate(check: Check, findings: pa.Table, shift_dates: Sequence[str] = ()) 
     # What is told for information need not be a loss: what came into stock unexplained is most often a delivery.
     worth = f"worth {_amount(at_risk)}" if check.severity == "INFO" else f"{_amount(at_risk)} at risk"
     of = f"{shift_dates[0]} to {shift_dates[-1]}: " if is_range else ""
-    said = " ".join(_shown(row["message"]) for row in rows[:_TOLD])
+    said = " ".join(_shown(row["message"]) for row in rows[:_QUOTED])
     if rows:
         dates, line = ("shift date | ", "--- | ") if is_range else ("", "")
         worst = [

@@ -9,8 +9,8 @@ from typing import TypeVar
 from clopos_assets.clopos.errors import CloposUnavailableError
 
 T = TypeVar("T")
-_MOST_PUT_OFF = 15.0
-"""Seconds. Dagster waits a minute for a tick."""
+_MOST_PUT_OFF_SECONDS = 15.0
+"""Dagster waits a minute for a tick."""
 
 
 class Budget:
@@ -23,15 +23,15 @@ class Budget:
         self._waited_for = ""
         self._clock = clock
         self._deadline = clock() + seconds
-        self._most_put_off = _MOST_PUT_OFF
+        self._most_put_off_seconds = _MOST_PUT_OFF_SECONDS
 
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Time that is spent on the lake, and not on asking, puts the deadline off; within the bounds of a tick."""
         began = self._clock()
         yield
-        put_off = min(self._clock() - began, self._most_put_off)
-        self._most_put_off -= put_off
+        put_off = min(self._clock() - began, self._most_put_off_seconds)
+        self._most_put_off_seconds -= put_off
         self._deadline += put_off
 
     @property

@@ -175,8 +175,8 @@ class Index:
         return kept_rows(self._lake, _name(day, shift_date), OTHER_OPERATIONS)
 
 
-def damaged(lake: Lake) -> None:
-    """Throw a damaged index away: the next one is made from the tables."""
+def discard_index(lake: Lake) -> None:
+    """Throw the index away, such as a damaged one: the next is made from the tables."""
     lake.discard(f"{FOLDER}/{_CATALOG}")  # first: without it the rest counts for nothing
     lake.discard_folder(FOLDER)
 

@@ -7,11 +7,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.compute import MANY, select
+from clopos_assets.compute import MANY_OPERATIONS, select
 from clopos_assets.database import explain, set_threads
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.ledger.index import Index, damaged, in_days
+from clopos_assets.ledger.index import Index, discard_index, in_days
 from clopos_assets.ledger.packing import DamagedIndexError
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS, ContractError
 
@@ -75,7 +75,7 @@ def make_stock_ledger(
             try:
                 _Making(lake, connection, asked, made, run_id).run()
             except DamagedIndexError:
-                damaged(lake)
+                discard_index(lake)
                 # What was rewritten besides is as it should be by now, and has to be told all the same.
                 made = made.besides(asked)
                 _Making(lake, connection, asked, made, run_id).run()
@@ -187,7 +187,7 @@ class _Making:
                 STOCK_OPERATIONS.name: operations,
                 "other_operations": self._index.neighbours(shift_date, _closed(receipts, operations)),
             }
-            set_threads(self._connection, for_few_rows=operations.num_rows < MANY)
+            set_threads(self._connection, for_few_rows=operations.num_rows < MANY_OPERATIONS)
             rows = select(self._connection, STOCK_LEDGER, inputs)
             if not self._stands(shift_date, rows):
                 # Also where it was asked for: it may have changed with another date, and its own raw tables not.
