@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
 
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import DIALECTS
 from clopos_assets.clopos.patience import Patience
 from clopos_assets.clopos.quota import Priority, Quota

@@ -29,12 +29,10 @@ from clopos_assets.clopos.question import Question
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.quotas import Quotas
 from clopos_assets.clopos.reply import Reply, read_reply, refusal, refusal_of_new_token
-from clopos_assets.clopos.stock import StockAnswer, read_held, read_stock_operations, read_told
+from clopos_assets.clopos.stock import StockAnswer, read_held, read_told
 from clopos_assets.clopos.token import Grant, TokenCache, authenticate
 from clopos_assets.clopos.verdict import Kind
 from clopos_assets.clopos.wire import Answer, NoAnswerError, Wire
-
-__all__ = ["Clopos", "Connection", "StockAnswer", "read_stock_operations"]
 
 T = TypeVar("T")
 

@@ -12,8 +12,9 @@ from typing import Literal
 
 import pyarrow.compute as pc
 
-from clopos_assets.clopos.client import Clopos, read_stock_operations
+from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
+from clopos_assets.clopos.stock import read_stock_operations
 from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_operations
 from clopos_assets.ingest.filing import Filing, Plan
 from clopos_assets.ingest.listed import staged_operations, unstage_operations

@@ -19,7 +19,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.postgres import PostgresStore
 from clopos_assets.clopos.quota import Priority, Quota
 from clopos_assets.clopos.store import FileStore, Store

@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Any, TypeVar
 
-from clopos_assets.clopos.client import Clopos, StockAnswer
+from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.listing import Item, Listing
+from clopos_assets.clopos.stock import StockAnswer
 
 from .brand import RATE, Brand, connect
 from .server import Asked, Reply, Server, reply_json

@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.quotas import Quotas

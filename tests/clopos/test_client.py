@@ -6,9 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from clopos_assets.clopos.client import Clopos, StockAnswer, read_stock_operations
+from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.stock import StockAnswer, read_stock_operations
 
 from .asking import (
     FIRST,

@@ -8,7 +8,8 @@ from itertools import count
 
 import pytest
 
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.clopos.quota import Quota

@@ -10,11 +10,13 @@ from typing import TypeVar, get_args
 import pytest
 from multidict import CIMultiDict
 
-from clopos_assets.clopos.client import Clopos, Connection, StockAnswer, read_stock_operations
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import V1, V2
 from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.patience import TryAgainError, tries
 from clopos_assets.clopos.quota import Quota
+from clopos_assets.clopos.stock import StockAnswer, read_stock_operations
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.sandbox import LimitOptions, Quirks, Sandbox, World
 from clopos_assets.sandbox.quirks import V1Parameters

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from clopos_assets.clopos.client import read_stock_operations
 from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.dialect import V1
 from clopos_assets.clopos.errors import CloposRefusedError
+from clopos_assets.clopos.stock import read_stock_operations
 from clopos_assets.clopos.verdict import Kind, judge
 
 from .brand import Brand, connect

@@ -25,7 +25,8 @@ from hypothesis import HealthCheck, Phase, given
 from multidict import CIMultiDict
 
 from clopos_assets.clopos import verdict
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.dialect import DIALECTS
 from clopos_assets.clopos.errors import CloposError

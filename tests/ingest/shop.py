@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import Response
 
-from clopos_assets.clopos.client import Clopos, Connection
+from clopos_assets.clopos.client import Clopos
+from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
