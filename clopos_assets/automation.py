@@ -121,8 +121,7 @@ def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:
 
 
 def _missed(access: Access, recent: Sequence[str]) -> set[str]:
-    """Those of some shift dates, the first one apart, that are not made, though one before them is: Clopos was down, or
-    Dagster was.
+    """Which of some shift dates are not made though an earlier one of them is: Clopos was down, or Dagster was.
 
     Where none is made, nobody has begun yet: first fills of the past are backfills.
     """

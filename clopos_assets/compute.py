@@ -23,7 +23,7 @@ from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, TABLES, ContractErr
 from clopos_assets.tables.columns import PRECISION, SCALE
 
 _BATCH_ROWS = 64 * 1024
-"""Of what DuckDB hands over at once: larger buffers are new memory each time, and take longer to fill."""
+"""Rows that DuckDB hands over at once: larger buffers are allocated anew each time, and take longer to fill."""
 MANY_OPERATIONS = 100_000
 """Operations of a shift date from which on handing over rows takes longer than planning."""
 _VERY_MANY_OPERATIONS = 2_000_000
@@ -85,9 +85,9 @@ def _made(
 ) -> Iterator[duckdb.DuckDBPyRelation]:
     """What the SQL makes, while the block lasts.
 
-    DuckDB reads and plans a query once to keep its rows, and twice to hand them over as they come: where they are one
-    by one those of an input, and many, that takes less time. Of very many it takes less memory to have them narrowed
-    and sorted by DuckDB, too: what they are made from is gone before the first of them is handed over.
+    DuckDB reads and plans a query once where it keeps the rows in a table, and twice where it hands them over as they
+    come. The latter is quicker all the same where there is a row for each of many operations. Of very many, DuckDB
+    narrows and sorts the rows too, which takes less memory: their inputs are gone before the first is handed over.
     """
     is_by_id = len(table.key) == 1 and table.schema.field(table.key[0]).type == pa.int64()
     operations = _count_operations(connection) if is_by_id else 0
@@ -104,7 +104,7 @@ def _made(
 
 @cache
 def _parsed(query: str) -> duckdb.Statement:
-    # Of a small shift date reading the SQL would take a fifth of the time.
+    # Parsing the SQL each time would take a fifth of the time of a small shift date.
     (statement,) = connect().extract_statements(query)
     return statement
 
@@ -145,7 +145,7 @@ def _rows_of(table: Table, relation: duckdb.DuckDBPyRelation) -> pa.Table:
 
 
 def _in_order(rows: pa.Table, key: Sequence[str]) -> pa.Table:
-    # Files are in order, and a select that goes along one keeps it: looking is much less than sorting again.
+    # Files are sorted by key, and a select that streams one keeps the order: to check it costs less than to sort again.
     if len(key) == 1:
         values = rows.column(key[0])
         if pc.all(pc.less(values[:-1], values[1:])).as_py():
@@ -237,7 +237,7 @@ def _compute(
     inputs: dict[str, object] = {}
     for name in table.inputs:
         inputs[name] = open_partition(lake, TABLES[name], shift_date)
-    # A date that has some of them and not the others would make a standard of half the truth.
+    # A date that has only some of its trailing tables is left out: they would not go together in a standard.
     window = (
         lake.has_each([TABLES[name] for name in table.trailing], rules.window(shift_date)) if table.trailing else []
     )

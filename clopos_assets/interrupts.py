@@ -40,8 +40,7 @@ def run_to_end(main: Coroutine[Any, Any, T]) -> T:
 
 
 def insist(makings: Iterator[T]) -> Iterator[T]:
-    """The same one after the other; an interrupt that came while one was made is raised, whatever became of it.
-
+    """Give the makings unchanged, and raise an interrupt that came while one was made, even if that swallowed it:
     Python ignores what is raised in a finalizer, DuckDB hides it in an error of its own.
     """
     while True:

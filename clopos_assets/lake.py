@@ -201,7 +201,7 @@ class Lake:
                 raise rows
             if isinstance(rows, pa.Table):  # a damaged one fails when it is made itself
                 stored = rows.column(0)
-                least, greatest = pc.min_max(stored).as_py().values()  # of what the stamp names, or of a later file
+                least, greatest = pc.min_max(stored).as_py().values()  # of that file, or of one that replaced it since
                 ranges[shift_date] = stamps[shift_date], None if least is None else (least, greatest)
                 if here := set(stored.filter(pc.is_in(stored, value_set=sought)).to_pylist()):
                     found[shift_date] = here

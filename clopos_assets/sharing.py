@@ -39,7 +39,7 @@ def store_of(instance: dg.DagsterInstance, lake: Lake) -> Store:
 
 
 def own_store_of(instance: dg.DagsterInstance) -> Store:
-    """As above, whatever the lake; of an instance without a home, among the machine's temporary files."""
+    """`store_of` where no lake is at hand: without a home, a folder among the machine's temporary files."""
     url = _postgres_url(instance)
     return FileStore(_home(instance) / _FOLDER) if url is None else _postgres(url)
 

@@ -41,8 +41,8 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
             for check in CHECKS
         ]
 
-    # Whatever tables are selected, their checks come with them, and so do checks alone. What a run does not find out
-    # anew stands as it was found: without a word, Dagster would forget it.
+    # Checks are selected with their tables, or alone. Of dates whose findings this run does not make anew, those that
+    # stand are told again: of a check that was planned and not told, Dagster forgets what it was told before.
     @dg.multi_asset_check(name="variance_checks", specs=specs, can_subset=True)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
         run_context = context.op_execution_context
@@ -51,7 +51,8 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
         days = with_findings(access, asked, made)
-        # Of a run's one partition the result itself speaks; a range, be it of one date, has none.
+        # The results below speak for the date of a run of one partition; in a range, be it of one date, each date needs
+        # an evaluation of its own.
         ranged = () if run_context.has_partition_key else days
         yield from judge(access, context.instance, [*ranged, *sorted(made - set(asked))], checks)
         if days:

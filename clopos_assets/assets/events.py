@@ -14,7 +14,7 @@ class _Told:
         self.dates: dict[str, set[str]] = defaultdict(set)
 
 
-# Of one run, for a process makes the steps of one after the other.
+# By run id, and never of more than one run: a process makes the steps of one run after the other.
 _TOLD: dict[str, _Told] = {}
 _PLANNED: dict[str, frozenset[str]] = {}
 

@@ -61,7 +61,7 @@ def _asked(context: dg.AssetExecutionContext) -> list[str]:
     launch = "launch shift_date_job for one of its partitions, or for a range of them"
     try:
         asked = list(context.partition_keys)
-    except Exception as error:  # by which Dagster says what is wrong with the tags differs, and some are private
+    except Exception as error:  # Dagster raises one of many classes here, some of them private
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise dg.Failure(f"the run names no shift dates that exist ({reason}): {launch}", allow_retries=False) from None
     if not asked:  # Dagster takes it for a run of nothing that went well

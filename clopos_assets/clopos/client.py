@@ -266,7 +266,7 @@ class Clopos:
         reply: Reply | None = None
         async for attempt in tries(self._connection, name, self._on_wait, self._patience):
             with attempt:
-                if failure is not None:  # of the first try, which most requests end with
+                if failure is not None:  # of the first try, made above: most requests need no other
                     told, failure = failure, None
                     raise told
                 reply = await self._try(question)

@@ -50,7 +50,7 @@ def _decode(body: bytes) -> object:
 
 
 def _is_nested_beyond(depth: int, value: object) -> bool:
-    """Whoever comes next with such a value, be it to show it in a message, would run out of Python's stack."""
+    """Whether a value is nested deeper: to encode it, or to show it in a message, would exhaust Python's stack."""
     level = [value]
     for _ in range(depth):
         level = [

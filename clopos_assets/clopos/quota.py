@@ -88,7 +88,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class _Told:
-    """A wait that one request was told holds for those that ask before it is over."""
+    """The wait that one request was told, and when: others that ask before it is over are told what is left of it."""
 
     at: float
     wait: Wait

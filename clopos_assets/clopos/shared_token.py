@@ -169,7 +169,7 @@ def _claim(state: TokenState, now: float, *, refused: str, since: int | None) ->
 
 
 def _claim_again(state: TokenState, now: float, *, claim: _Claimed) -> None:
-    # A store may be at it still when the claim has ended: what comes after the end claims nothing.
+    # A store may run this after the claim has ended, in a thread that was under way: it claims nothing then.
     if state.rounds == claim.rounds:
         state.claimed_until = now + _CLAIM_SECONDS
 

@@ -215,7 +215,7 @@ class Window:
 
     def _wait(self, seconds: float, reason: str, now: float) -> Wait:
         idle = now - self._state.served_at
-        # Served later than now is by no clock that this one knows.
+        # A time later than now was told by another clock, and says nothing.
         return Wait(max(seconds, _SHORTEST_WAIT_SECONDS), reason, idle if idle >= 0 else inf)
 
     def _finish(self, lease: Lease, now: float) -> None:

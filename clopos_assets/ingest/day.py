@@ -50,7 +50,7 @@ class Day:
     not from an unfinished run; `absent` are receipts whose operations answered 404; `untold` those whose answer does
     not speak of operations, so that they stand without, and `untold_before` such ones of the last making. `personal`
     are receipts whose stored operations hold personal data, and `handled` says how; `listed_as` how those of the
-    receipts are. `is_older`: the file has not the declared shape.
+    receipts are. `is_older`: the file does not have the declared shape.
     """
 
     shift_date: str

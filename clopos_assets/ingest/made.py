@@ -25,7 +25,7 @@ turn wait for this run.
 MASS_REMOVAL_RECEIPTS = 5
 MASS_REMOVAL_SHARE = 0.05
 NOBODY = "nobody"
-"""Whose marks stand for changes that were not meant to be followed at once: raw tables were made, and no others."""
+"""Owner of the marks that a run of some tables leaves: who makes the other tables next has to follow its changes."""
 
 
 ASK_CLOPOS = ": run this again, and ask Clopos about it if it stays"

@@ -45,7 +45,7 @@ _REFRESHED = "refreshed"
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
-"""So many receipts of a shift date may get no answer before the API is taken to be down and no more are asked."""
+"""So many receipts of a shift date may get no answer, or a refusal, before no more are asked in this run."""
 
 
 async def make_stock_operations(

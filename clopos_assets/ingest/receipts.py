@@ -38,7 +38,8 @@ from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 
 _BRIEFLY_SECONDS = 2.0
 _MOST_TURNS = 3
-"""Times that a stretch is listed: once; again with dates that others held; and without, where they still do."""
+"""Times that a stretch is listed: while its own dates are held; while those that other runs held are held too; and, if
+these stay busy, once more without them, at the cost of the dates that need them."""
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
 T = TypeVar("T")

@@ -40,7 +40,7 @@ class Handled(msgspec.Struct, frozen=True):
 @dataclass
 class Stored:
     """What a partition holds: venue by receipt id, and versions. `known_until` says up to which `updated_at` it is
-    known to be true, by venue as far as that was noted. `is_older`: a file has not the declared shape.
+    known to be true, by venue as far as that was noted. `is_older`: a file does not have the declared shape.
     `read_for` are the venues whose listings it was made from, as far as noted. `lacks_lines`: somebody has removed the
     file of lines.
 

@@ -21,7 +21,9 @@ _PAIR = struct.Struct("<q8s")
 
 
 def version_of(content: object) -> Version:
-    """The version of a receipt: its shift date, row and lines, as read (times of reading left out)."""
+    """The version of a receipt: of its shift date, row and lines as read (times of reading left out), and under v1 of
+    the operations that it brought along.
+    """
     return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=8).digest()
 
 

@@ -13,7 +13,7 @@ LATE_STAMPS = timedelta(days=3)
 """How far a change may be dated back: by a till that was offline, or by clocks that do not agree."""
 
 
-# Before any receipt; some days before the first of all times there are none.
+# Before any receipt. Of a time in the first days of year 1, LATE_STAMPS could not be taken away.
 _EARLIEST = "1970-01-04 00:00:00"
 
 

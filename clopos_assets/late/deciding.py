@@ -204,7 +204,7 @@ def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surr
 
 def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["over", "running", "paused", "again"]:
     """How it stands with what was asked for, `still` being what is missing of it."""
-    # While a run goes on, what a dead one left is its own: whether it comes to an end is to be seen.
+    # What a dead run left is the affair of the run that was asked for; only its end tells whether it is made good.
     if not still and not any(name.startswith(_RUN) for name in request.receipts):
         return "over"
     state = around.run_state(request.run_key)
@@ -216,7 +216,7 @@ def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["ov
     # will be seen anew. What a dead run left is no matter of listing.
     if state == "succeeded" and not any(name.startswith(_RUN) for name in still):
         return "over"
-    # Further ahead than any pause lasts it lies where the clock has been set back since.
+    # If it is further ahead than any pause lasts, the clock has been set back since: it counts as due.
     is_due = not 0 < request.not_before - around.now <= _pause(request.tries, around)
     return "again" if is_due else "paused"
 

@@ -74,7 +74,7 @@ async def look(clopos: Clopos, scope: Scope, state: State, around: Surroundings,
         read = {venue: reading for venue, reading in read.items() if venue in {_name(venue_id) for venue_id in venues}}
         added = [venue_id for venue_id in venues if venue_id is not None and _name(venue_id) not in read]
         rest = [venue_id for venue_id in venues if venue_id is not None and venue_id not in added]
-        # In an object store those of years take half a minute: who wants them reads them, and once.
+        # The notes of years take an object store half a minute: they are read when they are needed, and once.
         noted = functools.cache(functools.partial(venue_notes, around.lake))
         with budget.aside():
             without = dates_without(around.lake, added, noted()) if added else {}

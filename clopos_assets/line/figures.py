@@ -106,7 +106,7 @@ def _food_cost(rows: pa.Table, *, is_known: bool) -> Facts:
 
 def _findings(rows: pa.Table) -> Facts:
     severities = rows.column("severity").to_pylist()
-    # What is told for information is seldom lost: most of it are deliveries that nobody has told Clopos' API of.
+    # INFO is left out: most of it are deliveries, which the API does not show, and nothing that is lost.
     pressing = rows.filter(pc.not_equal(rows.column("severity"), "INFO"))
     at_risk = pc.sum(pressing.column("amount_at_risk")).as_py() or Decimal(0)
     return {"amount_at_risk": at_risk} | {

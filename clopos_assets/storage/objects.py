@@ -28,7 +28,7 @@ _TRIES = 2
 _LONGEST_SECONDS = 300.0
 _LOOK_SECONDS = 40.0
 _ONE_CALL = 5 * 2**30 // 2
-"""Bytes: of what is shorter than twice that, which is the most that S3 takes at once, s3fs makes one call."""
+"""Bytes. s3fs puts by one call what is shorter than twice this, and twice this, 5 GiB, is the most that S3 takes."""
 _MOST_REMOVED = 1000
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html"""
 

@@ -118,8 +118,8 @@ class Table:
 
     `inputs` are the tables of the same shift date that it is made from; `trailing` are those read over the
     standard window, the days before the shift date. `also_known` are documented fields of its API object that
-    have no column because they live elsewhere (in the path, or in another table). `remembers` says what a partition
-    knows that its inputs don't, where it is computed and still goes on from what it was.
+    have no column because they live elsewhere (in the path, or in another table). `remembers` says what is lost with a
+    partition that is computed from its own last version, too, and not from its inputs alone.
     """
 
     name: str

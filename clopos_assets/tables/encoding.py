@@ -46,13 +46,13 @@ def encoding_of(table: Table) -> dict[str, object]:
         "store_decimal_as_integer": True,
         "use_dictionary": dictionary,
         "column_encoding": encodings,
-        # Readers skip row groups by these alone; of a small file the others would be a tenth.
+        # Readers skip row groups by these columns alone; statistics of the others would be a tenth of a small file.
         "write_statistics": [column.name for column in table.columns if column.kind in _SOUGHT],
         # A column of a shift date in one page: small ones cost readers and writer time, and compress worse.
         "data_page_size": 8 * 1024 * 1024,
         "max_rows_per_page": 1024 * 1024,
-        # Parquet's own types say the same; of a small file this copy would be a third.
+        # It would only repeat Parquet's own types, and be a third of a small file.
         "store_schema": False,
-        # A bit that flips on a disk would be another amount. Of a small file it is a thirtieth, of a large one nothing.
+        # Without, a bit that flips on a disk reads as another amount. A thirtieth of a small file, nothing of a large.
         "write_page_checksum": True,
     }
