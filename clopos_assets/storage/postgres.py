@@ -15,7 +15,8 @@ from clopos_assets.storage.errors import LakeError, busy
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-_POLL_SECONDS = 0.2
+# Of a name that another holds, from one look to the next; who holds nothing itself opens a session for each.
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 2.0
 _CONNECT_SECONDS = 10
 # A machine that vanishes is found out within a minute or so, by either side, and what it held is free. (Of what was
 # sent and not acknowledged, keepalives say nothing.)
@@ -50,10 +51,13 @@ class PostgresLocks:
         try:
             for name in names:
                 key = self._key(name)
+                pause = _SHORTEST_PAUSE_SECONDS
                 while not self._take(key):
-                    if time.monotonic() >= give_up:
+                    left = give_up - time.monotonic()
+                    if left <= 0:
                         raise busy(name)
-                    time.sleep(_POLL_SECONDS)
+                    time.sleep(min(pause, left))
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 taken.append(key)
             yield
         finally:
