@@ -4,7 +4,7 @@ What is made, and of which other dates, is the affair of `line`.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -27,7 +27,7 @@ from clopos_assets.line import Line, Maker, Run
 from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import keep_apart, priority_of, store_of
-from clopos_assets.tables import VARIANCE_FINDINGS
+from clopos_assets.tables import VARIANCE_FINDINGS, Table
 from clopos_assets.targets import targets_of
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
@@ -112,7 +112,7 @@ def _make(
             context.log.warning(told)
         made = line.step(run, step, planned)
     except (SettingsError, LakeError, CloposError) as error:
-        yield from _as_found(context, access, asked)
+        yield from _as_found(context, access, line, step, asked)
         raise dg.Failure(str(error), allow_retries=False) from None
     for told in access.lake.take_older():
         context.log.warning(told)
@@ -121,9 +121,8 @@ def _make(
     _record_others(context, made, good, step)
     if made.bad:
         _record(context, made, good, step.names)
-        for check in _checks(context, step, made, good):
-            if isinstance(check, dg.AssetCheckEvaluation):
-                yield check
+        planned_to_tell = planned_checks(context.instance, run.run_id)
+        yield from _evaluate(context, step.tables, made, good, planned_to_tell)
         stopped = ""
         try:
             yield from _judge(context, access, step, made)
@@ -131,10 +130,12 @@ def _make(
                 for name in maker.names:
                     _record(context, then, days, {name})
                 if days:
+                    good = [day for day in days if day in asked and day not in then.bad]
+                    yield from _evaluate(context, maker.tables, then, good, planned_to_tell)
                     yield from _judge(context, access, maker, then)
         except (LakeError, dg.Failure) as error:
             stopped = f"; of the others not all tables could be made: {error}"
-        yield from _as_found(context, access, [day for day in asked if day in made.bad])
+        yield from _as_found(context, access, line, step, [day for day in asked if day in made.bad])
         raise dg.Failure(describe_failures(made.bad, asked) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
@@ -173,15 +174,22 @@ def _refresh_of(context: dg.AssetExecutionContext) -> Refresh:
 
 
 def _as_found(
-    context: dg.AssetExecutionContext, access: Access, shift_dates: Sequence[str]
+    context: dg.AssetExecutionContext, access: Access, line: Line, step: Maker, shift_dates: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """The checks of shift dates that the run fails to make, as they were found before: without a word, Dagster would
-    show those that it was to tell of as failed."""
-    unasked = untold(planned_checks(context.instance, context.run.run_id))
+    show those that it was to tell of as failed. Which venues are missing, the lake alone can't tell."""
+    planned = planned_checks(context.instance, context.run.run_id)
+    unasked = untold(planned)
     checks = [check for check in CHECKS if check not in unasked]
+    to_come = [maker for maker in line.makers[line.makers.index(step) :] if maker.tables[0].group == "raw"]
     # Why it can't be told is what the run fails for.
     with suppress(dg.Failure):
         yield from judge(access, context.instance, with_findings(access, shift_dates) if checks else [], checks)
+    with suppress(LakeError):
+        of_lake = {key for key in planned if key.name == UNKNOWN_FIELDS_CHECK}
+        for table in (table for maker in to_come for table in maker.tables):
+            seen = look_at(access, [table], shift_dates, None, with_venues=False)
+            yield from _evaluate(context, [table], seen, list(seen.facts.get(table.name, ())), of_lake)
 
 
 def _judge(
@@ -249,32 +257,46 @@ def _checks(
     context: dg.AssetExecutionContext, step: Maker, made: Made, shift_dates: Sequence[str]
 ) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
     """The checks of raw tables, per shift date."""
+    selected = context.selected_asset_check_keys
+    if not context.has_partition_key:  # of a single date the result itself speaks
+        yield from _evaluate(context, step.tables, made, shift_dates, selected)
     for table in step.tables:
-        for name, judge_all in ((UNKNOWN_FIELDS_CHECK, _documented), (VENUES_CHECK, _complete)):
-            key = dg.AssetCheckKey(dg.AssetKey(table.name), name)
-            if key not in context.selected_asset_check_keys:
-                continue
-            if not context.has_partition_key:  # of a single date the result itself speaks
-                targets = targets_of(context.instance, table.name, shift_dates)
-                for shift_date in shift_dates:
-                    passed, metadata = judge_all([made.facts[table.name][shift_date]])
-                    yield dg.AssetCheckEvaluation(
-                        asset_key=key.asset_key,
-                        check_name=name,
-                        passed=passed,
-                        severity=dg.AssetCheckSeverity.WARN,
-                        partition=shift_date,
-                        metadata=metadata,
-                        target_materialization_data=targets.get(shift_date),
-                    )
-            passed, metadata = judge_all([made.facts[table.name][shift_date] for shift_date in shift_dates])
-            yield dg.AssetCheckResult(
-                asset_key=table.name,
-                check_name=name,
-                passed=passed,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata=metadata,
-            )
+        for name, judge_all in _OF_RAW.items():
+            if dg.AssetCheckKey(dg.AssetKey(table.name), name) in selected:
+                passed, metadata = judge_all([made.facts[table.name][shift_date] for shift_date in shift_dates])
+                yield dg.AssetCheckResult(
+                    asset_key=table.name,
+                    check_name=name,
+                    passed=passed,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata=metadata,
+                )
+
+
+def _evaluate(
+    context: dg.AssetExecutionContext,
+    tables: Sequence[Table],
+    made: Made,
+    shift_dates: Sequence[str],
+    keys: Collection[dg.AssetCheckKey],
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Those of the checks of raw tables that are among the keys, of each shift date by itself."""
+    for table in tables:
+        key_of = {name: dg.AssetCheckKey(dg.AssetKey(table.name), name) for name in _OF_RAW}
+        told = [(key, _OF_RAW[name]) for name, key in key_of.items() if key in keys]
+        targets = targets_of(context.instance, table.name, shift_dates) if told else {}
+        for key, judge_all in told:
+            for shift_date in shift_dates:
+                passed, metadata = judge_all([made.facts[table.name][shift_date]])
+                yield dg.AssetCheckEvaluation(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=passed,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    partition=shift_date,
+                    metadata=metadata,
+                    target_materialization_data=targets.get(shift_date),
+                )
 
 
 def _documented(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
@@ -296,3 +318,10 @@ def _complete(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
 
 def _listed(facts: Sequence[Facts], name: str) -> set[str]:
     return {each for of_date in facts for each in str(of_date.get(name, "")).split(", ") if each}
+
+
+_OF_RAW: Mapping[str, Callable[[Sequence[Facts]], tuple[bool, dict[str, int | str]]]] = {
+    UNKNOWN_FIELDS_CHECK: _documented,
+    VENUES_CHECK: _complete,
+}
+"""How each check of raw tables is judged."""

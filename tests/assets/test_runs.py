@@ -300,7 +300,7 @@ def test_good_dates_are_recorded_before_what_is_made_from_them(project: Project)
         assert all(recorded.index(of) < recorded.index(name) for of in table.inputs), name
     checked = [e for e in result.get_asset_check_evaluations() if e.partition == "2026-01-20"]
     of_fields = {e.asset_key.to_user_string() for e in checked if e.check_name == UNKNOWN_FIELDS_CHECK}
-    assert of_fields == {"receipts", "receipt_products"}
+    assert of_fields == {"receipts", "receipt_products", "stock_operations"}
     assert {e.check_name for e in checked} == {UNKNOWN_FIELDS_CHECK, VENUES_CHECK, *(check.name for check in CHECKS)}
 
 

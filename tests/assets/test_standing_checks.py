@@ -58,3 +58,13 @@ def test_a_run_that_clopos_refuses_leaves_what_was_found(project: Project, days:
     assert not result.success
     assert "HTTP 401" in failure_of(result)
     assert shown(project, OF_FINDINGS) == found
+
+
+def test_a_run_with_a_bad_date_tells_the_checks_of_what_it_made_and_leaves_the_others(project: Project) -> None:
+    assert project.run(*DAYS).success
+    project.shop.world.update_receipt(3, total="1e30")
+    project.shop.world.update_receipt(1, news=1)
+    assert not project.run(*DAYS).success
+    found = all_of(OF_FINDINGS + OF_RAW, "SUCCEEDED") | {("receipts", UNKNOWN_FIELDS_CHECK, DAYS[0]): "FAILED"}
+    # Who has no answer of Clopos does not know which venues there are.
+    assert shown(project, OF_FINDINGS + OF_RAW) == found | {("receipts", VENUES_CHECK, DAYS[1]): None}
