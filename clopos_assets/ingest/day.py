@@ -148,8 +148,9 @@ class Day:
     def assemble(self, fetched_at: datetime, *, keep_orphans: bool) -> tuple[pa.Table, Versions]:
         """The partition's rows, and the versions of the receipts that they belong to."""
         orphans = self.orphans if keep_orphans else set()
-        versions = {i: receipt.version for i, receipt in self.closed.items()}
-        versions |= {i: self.versions[i] for i in orphans}
+        # Of those not asked for, the stored rows belong to the versions noted with them, whatever was filed since.
+        versions = {i: version for i, version in self.versions.items() if i in self.closed or i in orphans}
+        versions |= {i: self.closed[i].version for i in self.asked & self.closed.keys()}
         fresh = _READER.to_arrow(self.rows, fetched_at)
         if self.stored is None:
             return fresh, versions

@@ -12,10 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from clopos_assets.ingest import receipts
+from clopos_assets.ingest import operations, receipts
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.ledger.index import Index
-from clopos_assets.tables import RECEIPTS, Table
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, Table
 from tests.ingest.shop import Shop
 from tests.ingest.test_filing import stands_in
 
@@ -50,10 +49,8 @@ class Beside:
 
 
 @contextmanager
-def before(
-    name: str, is_it: Callable[..., bool], act: Callable[[], object], of: type[Lake] | type[Index] = Lake
-) -> Iterator[None]:
-    """Act once, before the first call of one of the lake's methods, or the index's, that is the one."""
+def before(name: str, is_it: Callable[..., bool], act: Callable[[], object], of: type = Lake) -> Iterator[None]:
+    """Act once, before the first call of one of the lake's methods, or another class's, that is the one."""
     method = getattr(of, name)
     left = [act]
 
@@ -161,3 +158,32 @@ def test_runs_of_two_dates_between_which_a_receipt_moves_do_not_wait_for_each_ot
         made = [run.result(timeout=120) for run in runs]
     assert [each.bad for each in made] == [{}, {}]
     assert shop.stands(1)["receipts"] == [SECOND]
+
+
+@pytest.mark.parametrize("other", ["new", "changed"])
+def test_what_another_run_files_before_moved_operations_are_let_go_is_asked_for(
+    shop: Shop, tmp_path: Path, other: str
+) -> None:
+    for receipt_id, shift_date in ((1, FIRST), (2, FIRST), (3, SECOND)):
+        shop.sell(receipt_id, shift_date)
+    shop.make(FIRST, SECOND)
+    shop.world.pass_time(timedelta(minutes=1))
+    shop.world.move_receipt(1, date.fromisoformat(SECOND))
+
+    def file_another() -> None:
+        if other == "new":
+            shop.sell(4, FIRST)
+        else:
+            shop.world.update_receipt(2, guests=9)
+            shop.deduct(2, id=77)
+        with ThreadPoolExecutor() as threads:
+            assert threads.submit(Shop(tmp_path, shop.sandbox).make_receipts, FIRST).result(60).bad == {}
+
+    with before("let_go", lambda shift_date: shift_date == FIRST, file_another, of=operations._Making):
+        shop.make(FIRST, SECOND)
+    shop.make(FIRST, SECOND)
+    if other == "new":
+        assert shop.ids(STOCK_OPERATIONS, FIRST, "receipt_id") == [2, 4]
+    else:
+        assert 77 in (shop.ids(STOCK_OPERATIONS, FIRST) or [])
+    assert shop.ids(STOCK_OPERATIONS, SECOND, "receipt_id") == [1, 3]
