@@ -77,19 +77,25 @@ class Wire:
             await session.close()
 
     async def send(self, request: Request) -> Answer:
-        """Raises NoAnswerError where no whole answer comes in time, or one beyond all measure."""
+        """Raises NoAnswerError where no whole answer comes in time, or one beyond all measure, and CloposRefusedError
+        where nobody that this machine trusts is at the address.
+        """
         if self._session is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
-        maybe_elsewhere = False
+        maybe_elsewhere, is_trusted = False, True
         try:
             async with asyncio.timeout(self._connection.timeout_seconds):
                 return await self._exchange(self._session, request)
         except TimeoutError:
             cause = f"no whole answer within {self._connection.timeout_seconds:g} s"
+        except aiohttp.ClientConnectorCertificateError as error:
+            cause, is_trusted = _distrust(error), False
         except (aiohttp.ClientError, OSError) as error:
             cause = _explain(error)
             maybe_elsewhere = _is_unconnected(error)
         # Raised here and not above: the caught exception holds the request and its headers.
+        if not is_trusted:
+            raise CloposRefusedError(f"{request.name}: {cause}")
         raise NoAnswerError(cause, maybe_elsewhere=maybe_elsewhere)
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Answer:
@@ -152,11 +158,20 @@ def _find_proxy(connection: Connection) -> URL | None:
 
 
 def _is_unconnected(error: BaseException) -> bool:
-    """Whether no connection to the API came about: no such host, nobody at the port, none that can be trusted."""
+    """Whether no connection to the API came about: no such host, nobody at the port."""
     return (
         isinstance(error, aiohttp.ClientConnectorError)
         and not isinstance(error, aiohttp.ClientProxyConnectionError)
         and not isinstance(error.__cause__, ConnectionResetError | TimeoutError)  # there is somebody, or may be
+    )
+
+
+def _distrust(error: aiohttp.ClientConnectorCertificateError) -> str:
+    cause = error.certificate_error
+    reason = cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else type(cause).__name__
+    return (
+        f"the server's certificate is not trusted ({reason.rstrip('.')}): check CLOPOS_BASE_URL, or let this machine "
+        "trust who signed it (SSL_CERT_FILE)"
     )
 
 
@@ -167,8 +182,6 @@ def _explain(error: BaseException) -> str:
         match link:
             case None:
                 break
-            case ssl.SSLCertVerificationError():
-                return f"the certificate is not trusted: {link.verify_message}"
             case aiohttp.ServerDisconnectedError():
                 return "the server closed the connection without an answer"
             case ContentEncodingError():
