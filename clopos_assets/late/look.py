@@ -124,8 +124,10 @@ async def _read_all(
 
     Raises CloposError where some failed and none could be read.
     """
-    now = scope.local_now().replace(microsecond=0)
-    settled = str(now - MARGIN)
+    # In local time, where an hour may be left out or come twice: the earlier of the margin ago on the clock
+    # and in truth.
+    in_truth = (scope.clock() - MARGIN).astimezone(scope.zone).replace(tzinfo=None)
+    settled = str(min(scope.local_now() - MARGIN, in_truth).replace(microsecond=0))
     by_name = {_name(venue_id): venue_id for venue_id in venues}
     for venue, reading in list(read.items()):
         since = before_repeats(reading.newest, scope.zone)

@@ -123,9 +123,24 @@ def test_what_changes_in_the_second_of_two_equal_hours_is_seen(chain: Chain, now
     scope = dataclasses.replace(chain.shop.scope, zone=ZoneInfo("Europe/Berlin"), clock=lambda: clock)
     seen = chain.look(scope=scope)
     assert "4" in seen.sighted.receipts
-    assert ("5" in seen.sighted.receipts) is (
-        now == (0, 40)
-    )  # a clock that was set back, and nothing to do with summer
+    assert "5" not in seen.sighted.receipts
+
+
+def test_what_shows_late_while_clocks_go_forward_is_seen(chain: Chain) -> None:
+    """At 2:00 of winter, which is 1:00 UTC, clocks go on to 3:00."""
+    day = "2026-03-29"
+    chain.state = State(read={venue: Reading(f"{day} 01:00:00") for venue in ("1", "2", "3")})
+
+    def at(minute: int) -> Look:
+        clock = datetime(2026, 3, 29, 1, minute, 10, tzinfo=UTC)
+        return chain.look(
+            scope=dataclasses.replace(chain.shop.scope, zone=ZoneInfo("Europe/Berlin"), clock=lambda: clock)
+        )
+
+    chain.shop.sell(4, DAY, updated_at=f"{day} 01:59:50")
+    assert "4" in at(0).sighted.receipts
+    chain.shop.sell(5, DAY, updated_at=f"{day} 01:59:20")
+    assert "5" in at(5).sighted.receipts
 
 
 @pytest.mark.parametrize(
