@@ -28,6 +28,11 @@ NOBODY = "nobody"
 """Owner of the marks that a run of some tables leaves: who makes the other tables next has to follow its changes."""
 
 
+def life_of(run_id: str) -> str:
+    """The name under which a run holds a lock of the lake for as long as it lives."""
+    return f"run {run_id}"
+
+
 ASK_CLOPOS = ": run this again, and ask Clopos about it if it stays"
 """What to do about an answer that makes no sense."""
 

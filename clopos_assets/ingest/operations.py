@@ -27,12 +27,13 @@ from clopos_assets.ingest.made import (
     Made,
     Progress,
     Scope,
+    life_of,
     no_progress,
 )
 from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
 from clopos_assets.ingest.stored import Handled, Stored
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
 from clopos_assets.tables.rows import Row, unknown_fields
 from clopos_assets.tables.values import RowError
@@ -41,7 +42,7 @@ Refresh = Literal["changed", "all"]
 
 _STAGED: dict[Refresh, str] = {"changed": "stock_operations.changed", "all": "stock_operations.all"}
 _REFRESHED = "refreshed"
-"""Stands beside the kept answers of a refresh for the shift dates that it has done."""
+"""Stands beside the kept answers of a refresh for the shift dates that it has done, and names its run."""
 STAGED_SECONDS = 24 * 3600.0
 """How long answers of an unfinished run are worth keeping."""
 FAILURES_BORNE = 5
@@ -132,13 +133,27 @@ class _Making:
         """Find out how many receipts are to be asked for, so that progress can say how far the run is."""
         for shift_date in shift_dates:
             with suppress(IngestError, LakeError):  # told when the date itself is made
-                staged = self._staged(shift_date) if self._is_to_refresh(shift_date) else ()
+                staged = self._staged(shift_date) if self._is_to_refresh(shift_date) else {}
                 self._to_ask += len(self._needed(Day.load(self._lake, shift_date, ["receipt_id", "extra"]), staged))
 
-    def _needed(self, day: Day, staged: Collection[str]) -> list[ClosedReceipt]:
-        if self._is_to_refresh(day.shift_date) and _REFRESHED not in staged:
+    def _needed(self, day: Day, staged: Mapping[str, bytes]) -> list[ClosedReceipt]:
+        if self._is_to_refresh(day.shift_date) and not self._is_refreshed(staged):
             return list(day.closed.values())
         return day.needed(self._scope.local_now(), self._scope.privacy.mark)
+
+    def _is_refreshed(self, staged: Mapping[str, bytes]) -> bool:
+        """Whether a refresh that did not end has done the date. One still under way was asked for before this one."""
+        return _REFRESHED in staged and not self._is_by_another_still_alive(staged)
+
+    def _is_by_another_still_alive(self, staged: Mapping[str, bytes]) -> bool:
+        owner = staged.get(_REFRESHED, b"").decode(errors="replace")
+        if owner in ("", self._scope.run_id):
+            return False
+        try:
+            with self._lake.locked([life_of(owner)], seconds=0):
+                return False
+        except BusyError:
+            return True
 
     def _is_to_refresh(self, shift_date: str) -> bool:
         return self._refresh == "all" and shift_date in self._asked_for
@@ -175,7 +190,7 @@ class _Making:
                     self._lake.unstage(kept, shift_date)
                 unstage_operations(self._lake, shift_date)
                 if self._is_to_refresh(shift_date):
-                    self._lake.stage(self._staged_in, shift_date, _REFRESHED, b"")
+                    self._lake.stage(self._staged_in, shift_date, _REFRESHED, self._scope.run_id.encode())
         except (IngestError, LakeError, ContractError, CloposError) as error:
             self._made.fail(shift_date, str(error))
 
@@ -201,7 +216,8 @@ class _Making:
             return
         for shift_date in sorted(self._asked_for):
             try:
-                self._lake.unstage(self._staged_in, shift_date)
+                if not self._is_by_another_still_alive(self._staged(shift_date)):
+                    self._lake.unstage(self._staged_in, shift_date)
             except LakeError as error:
                 self._made.fail(shift_date, str(error))
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import Literal
 
-from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY
+from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, life_of
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.line.maker import Maker, Run
 from clopos_assets.tables import TABLES
@@ -36,7 +36,7 @@ class Following:
         """
         if run.run_id not in self._alive:
             alive = ExitStack()
-            alive.enter_context(self._lake.locked([_alive(run.run_id)], seconds=LOCK_SECONDS))
+            alive.enter_context(self._lake.locked([life_of(run.run_id)], seconds=LOCK_SECONDS))
             self._alive[run.run_id] = alive
         if (is_whole or looks_back) and run.run_id not in self._begun:
             for shift_date, others in self._lake.marks().items():
@@ -97,7 +97,7 @@ class Following:
         alive = self._alive.pop(run.run_id, None)
         if alive is not None:
             alive.close()
-            self._lake.forget_lock(_alive(run.run_id))
+            self._lake.forget_lock(life_of(run.run_id))
 
     def _marked_by(self, run_id: str) -> list[str]:
         return [shift_date for shift_date, owners in self._lake.marks().items() if run_id in owners]
@@ -134,18 +134,12 @@ def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, se
 
 
 def _is_dead(lake: Lake, run_id: str, state: RunState) -> bool:
-    if state in ("succeeded", "failed"):
-        # One that succeeded took its marks away before; here they are again, as from a copy of the lake of before.
-        return True
     try:
         # A killed process can't say that it has ended; its lock does.
-        with lake.locked([_alive(run_id)], seconds=0):
+        with lake.locked([life_of(run_id)], seconds=0):
             pass
     except BusyError:
-        return False
-    lake.forget_lock(_alive(run_id))
+        # One that succeeded took its marks away before; here they are again, as from a copy of the lake of before.
+        return state in ("succeeded", "failed")
+    lake.forget_lock(life_of(run_id))
     return True
-
-
-def _alive(run_id: str) -> str:
-    return f"run {run_id}"

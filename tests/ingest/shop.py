@@ -18,6 +18,7 @@ from clopos_assets.clopos.dialect import V2, Dialect
 from clopos_assets.clopos.quota import Quota
 from clopos_assets.clopos.token import TokenCache
 from clopos_assets.ingest import Made, Refresh, Scope, make_receipts, make_stock_operations
+from clopos_assets.ingest.made import NOBODY
 from clopos_assets.lake import Lake
 from clopos_assets.sandbox import LimitOptions, Sandbox, World
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS, Table
@@ -39,6 +40,7 @@ class Shop:
         self.venue_ids: str | tuple[int, ...] | None = "all" if dialect is V2 else tuple(self.world.venue_ids())
         self.allow_mass_removal = False
         self.privacy = Privacy()
+        self.run_id = NOBODY
 
     def sell(self, receipt_id: int, shift_date: str, **fields: Any) -> None:
         """Enter a closed receipt with one line and one operation; `fields` change the receipt."""
@@ -102,6 +104,7 @@ class Shop:
             zone=ZONE,
             allow_mass_removal=self.allow_mass_removal,
             privacy=self.privacy,
+            run_id=self.run_id,
             clock=lambda: self.world.now.replace(tzinfo=ZONE).astimezone(UTC),
         )
 

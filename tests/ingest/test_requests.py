@@ -1,11 +1,15 @@
 """Promise 3: requests are spent once."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
+from clopos_assets.ingest import operations
+from clopos_assets.ingest.made import life_of
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_OPERATIONS, Table
 from tests.ingest.shop import Shop
@@ -137,6 +141,29 @@ def test_a_refresh_that_was_killed_goes_on_where_it_stopped(shop: Shop) -> None:
     assert shop.asked() == {"list": 1}
     rest = shop.world.operations(2)[0]["total_cost"]
     assert [then.facts["stock_operations"][day]["total_cost"] for day in DAYS] == [1 + rest, 1]
+    shop.make(*DAYS, refresh="all")
+    assert shop.asked() == {"list": 1, "operations": 3}
+
+
+def test_a_refresh_beside_another_asks_for_what_that_has_done(shop: Shop) -> None:
+    """It was asked for later, perhaps for something that was mended meanwhile."""
+    shop.make(*DAYS)
+    shop.run_id = "first"
+
+    def refresh_beside() -> None:
+        beside = Shop(Path(shop.lake.uri()).parent, shop.sandbox)
+        beside.run_id = "second"
+        shop.deduct(1, total_cost=1)
+        with ThreadPoolExecutor() as threads, beside.lake.locked([life_of("second")], seconds=0):
+            threads.submit(beside.make_operations, DAYS[0], refresh="all").result(60)
+
+    with shop.lake.locked([life_of("first")], seconds=0):
+        with before("make", lambda day: day == DAYS[1], refresh_beside, of=operations._Making):
+            shop.make(*DAYS, refresh="all")
+        assert shop.asked() == {"list": 1, "operations": 5}
+    stored = shop.lake.read(STOCK_OPERATIONS, DAYS[0])
+    assert stored is not None
+    assert 1 in stored.column("total_cost").to_pylist()
     shop.make(*DAYS, refresh="all")
     assert shop.asked() == {"list": 1, "operations": 3}
 
