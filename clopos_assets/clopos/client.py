@@ -296,17 +296,20 @@ class Clopos:
                     maybe_elsewhere=reply.verdict.maybe_elsewhere,
                 )
             case Kind.REAUTHENTICATE:
-                self._tokens.invalidate(token)
-                question.refused_tokens.add(token)
-                if self._tokens.was_accepted(token) and len(question.refused_tokens) == 1:
-                    # Not the credentials: this one was good for others, and has ended since.
+                if self._may_another_be_taken(question, token):
                     raise TryAgainError(reply.verdict.text)
                 raise refusal_of_new_token(question.name, reply.verdict, self._dialect)
             case _:
-                if reply.answer.status == 401:
-                    # In words that nobody knows it may be the token after all: the next run gets another.
-                    self._tokens.invalidate(token)
+                # Also where it is final: the token may be an old one of another process, and the next run gets a new one.
+                if reply.verdict.may_be_token and self._may_another_be_taken(question, token):
+                    raise TryAgainError(reply.verdict.text)
                 raise refusal(question.name, reply.verdict)
+
+    def _may_another_be_taken(self, question: Question, token: str) -> bool:
+        """Whether a refused token, which is given up, was good for others before; asked once of a question."""
+        self._tokens.invalidate(token)
+        question.refused_tokens.add(token)
+        return self._tokens.was_accepted(token) and len(question.refused_tokens) == 1
 
     async def _send(self, question: Question) -> tuple[Reply, str]:
         """One request in its slot, its answer judged, and the token that it carried."""

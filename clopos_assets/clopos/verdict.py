@@ -63,7 +63,8 @@ class Verdict:
     """`text` is the cause, and for a final verdict what to do; `wait_seconds` the least wait before a repeat.
 
     `undocumented` marks a final verdict on JSON that the documentation does not describe; `parameter` is the query
-    parameter that a refusal names; `maybe_elsewhere` says that the answer looks like another server's than Clopos'.
+    parameter that a refusal names; `maybe_elsewhere` says that the answer looks like another server's than Clopos';
+    `may_be_token` that a refusal of status 401 says nothing known, so that the token may have ended.
     """
 
     kind: Kind
@@ -72,6 +73,7 @@ class Verdict:
     undocumented: bool = False
     parameter: str | None = None
     maybe_elsewhere: bool = False
+    may_be_token: bool = False
 
 
 def judge(
@@ -113,7 +115,7 @@ def judge(
     if success == 0 or (success is None and (_words(envelope) if status >= 400 else told(envelope.get("error")))):
         return _judge_failure(status, envelope, quote, venue_id, one_resource, credentials)
     if status >= 400:
-        return Verdict(Kind.FINAL, f"{quote}; {_advise(status, quote, venue_id, credentials)}")
+        return _refuse(status, quote, quote, venue_id, credentials)
     # Of the vendor's examples that of stock operations, and one of v1's of a token, come without `success`.
     if success is None and ("data" in envelope or "token" in envelope):
         return Verdict(Kind.OK)
@@ -159,7 +161,13 @@ def _judge_failure(
             f"{quote}; the query parameter {named} is not taken, check CLOPOS_API_VERSION and CLOPOS_BASE_URL",
             parameter=named,
         )
-    return Verdict(Kind.FINAL, f"{quote}; {_advise(status, words, venue_id, credentials)}")
+    return _refuse(status, quote, words, venue_id, credentials)
+
+
+def _refuse(status: int, quote: str, words: str, venue_id: int | None, credentials: str) -> Verdict:
+    is_known = "venue" in words.lower() or any(pattern.search(words.lower()) for pattern, _ in _KNOWN_CAUSES)
+    advice = _advise(status, words, venue_id, credentials)
+    return Verdict(Kind.FINAL, f"{quote}; {advice}", may_be_token=status == 401 and not is_known)
 
 
 def _name_parameter(words: str) -> str | None:

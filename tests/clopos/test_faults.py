@@ -286,19 +286,37 @@ def test_a_token_that_only_some_answers_take_ends_soon() -> None:
     assert server.count("operations") <= 5 * 4
 
 
-def test_a_token_that_is_refused_in_other_words_is_not_used_again() -> None:
+@pytest.mark.parametrize("words", [("unauthorized", "Session unknown"), ("", "Unauthenticated.")])
+def test_a_token_that_ends_in_other_words_is_renewed(words: tuple[str, str]) -> None:
     brand = Brand(make_receipts(5))
 
     async def work(clopos: Clopos) -> None:
         assert await get_fifth(clopos) is not None
-        brand.intervene = failing_first(refuse("unauthorized", 401, "Session unknown"))
-        with pytest.raises(CloposRefusedError, match=r"Session unknown.*check CLOPOS_CLIENT_ID"):
-            await get_fifth(clopos)
+        brand.intervene = failing_first(refuse(words[0], 401, words[1]))
         assert await get_fifth(clopos) is not None
 
     _, server = run_with(brand, work)
     used = [asked.headers.get("x-token") for asked in server.asked if asked.path.endswith("/receipts/5")]
     assert used == ["token-of-the-brand-1", "token-of-the-brand-1", "token-of-the-brand-2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [(("unauthorized", "Session unknown"), 2), (("unauthorized", "Client is disabled"), 1)],
+    ids=["unknown", "known"],
+)
+def test_what_is_refused_in_other_words_again_is_final(words: tuple[str, str], tokens: int) -> None:
+    brand = Brand(make_receipts(5))
+
+    async def work(clopos: Clopos) -> None:
+        assert await get_fifth(clopos) is not None
+        brand.intervene = lambda asked: None if asked.path.endswith("/auth") else refuse(words[0], 401, words[1])
+        with pytest.raises(CloposRefusedError, match=rf"{words[1]}.*CLOPOS_CLIENT_ID"):
+            await get_fifth(clopos)
+
+    _, server = run_with(brand, work)
+    used = [asked.headers.get("x-token") for asked in server.asked if asked.path.endswith("/receipts/5")]
+    assert used == ["token-of-the-brand-1", *(f"token-of-the-brand-{number + 1}" for number in range(tokens))]
 
 
 class _SlowDesk(TokenCache):
