@@ -300,7 +300,7 @@ class Clopos:
                     raise TryAgainError(reply.verdict.text)
                 raise refusal_of_new_token(question.name, reply.verdict, self._dialect)
             case _:
-                # Also where it is final: the token may be an old one of another process, and the next run gets a new one.
+                # Also where it is final: the next run gets a new token, for this may be an old one of another process.
                 if reply.verdict.may_be_token and self._may_another_be_taken(question, token):
                     raise TryAgainError(reply.verdict.text)
                 raise refusal(question.name, reply.verdict)
