@@ -47,18 +47,26 @@ T = TypeVar("T")
 
 @dataclass
 class _Listed:
-    """What the listing of a run says: entries by receipt id, what can't be filed, and what it cost.
+    """What the listing of a run says of receipts created from `first` to `last`: entries by receipt id, what can't be
+    filed, and what it cost.
 
     `known_until` is, by venue, the latest `updated_at` of the first page that was read: whatever changed before it,
     the listing shows. Later pages prove less, for what changed meanwhile may stand on one that was read already.
     """
 
+    first: date
+    last: date
     entries: dict[int, Entry] = field(default_factory=dict)
     bad: list[BadReceipt] = field(default_factory=list)
     requests: int = 0
     waited_seconds: float = 0.0
     venues: frozenset[int] | None = None
     known_until: dict[str, str] = field(default_factory=dict)
+
+    def leaves_out_as_deleted(self, entry: Entry) -> bool:
+        """Whether a receipt that it does not hold is deleted, and would be in it if deleted ones were."""
+        created_at, deleted_at = (entry.batch.receipts.column(name)[0].as_py() for name in ("created_at", "deleted_at"))
+        return deleted_at is not None and self.first <= created_at.date() <= self.last
 
     @cached_property
     def leaves_operations_out(self) -> bool:
@@ -138,7 +146,9 @@ async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: 
     last = date.fromisoformat(stretch[-1]) + timedelta(days=scope.days_after)
     before, waited = clopos.requests, clopos.waited_seconds
     venues = await venues_to_read(scope, clopos.list_venues)
-    listed = _Listed(venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None))
+    listed = _Listed(
+        first, last, venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None)
+    )
     seen = 0
     for venue_id in venues:
 
@@ -264,6 +274,8 @@ async def _plan(
         ):
             if found is not None and receipt_id in listed.entries:
                 refuse_other_venue(listed.entries[receipt_id], found.shift_date, found.venue_id)
+            if found is not None and listed.leaves_out_as_deleted(found):
+                found = None  # as a run that does not know of it would have it
             if found is not None and found.shift_date == shift_date:
                 plan.entries[receipt_id] = found
                 continue

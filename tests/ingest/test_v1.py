@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from clopos_assets.clopos.dialect import V1, V2
@@ -274,6 +275,23 @@ def test_a_deleted_receipt_that_the_list_does_not_show_stays_too(shop: Shop) -> 
         assert shop.asked() == asked
         assert {row["id"]: row["deleted_at"] for row in rows_of(shop, RECEIPTS, DAYS[0])} == {1: None, 2: None, 9: NOW}
         assert shop.ids(STOCK_OPERATIONS, DAYS[0]) == [100, 200]
+
+
+def test_a_deleted_receipt_that_the_list_of_its_day_does_not_show_leaves(shop: Shop, tmp_path: Path) -> None:
+    """A brand whose list leaves deleted receipts out, and whose answer by id does not."""
+    well_made(shop, *DAYS)
+    shop.world.delete_receipt(1)
+    deleted = shop.world.get_any_receipt(1)
+    assert deleted is not None
+    body = msgspec.json.encode({"success": True, "data": deleted})
+    with Sandbox(shop.world, limits=LimitOptions.unlimited(), quirks=Quirks(deleted_stay=False)) as sandbox:
+        brand = Shop(tmp_path, sandbox, V1)
+        brand.answer("/receipts/1", body)
+        well_made(brand, *DAYS)
+        assert brand.asked() == {"v1 list": 1, "v1 by id": 1}
+        assert brand.stands(1) == {"receipts": [], "receipt_products": [], "stock_operations": []}
+        well_made(brand, *DAYS)
+        assert brand.asked() == {"v1 list": 1}
 
 
 @pytest.mark.parametrize("listed_first", [True, False])
