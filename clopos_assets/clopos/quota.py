@@ -49,7 +49,12 @@ class Slot:
     @property
     def is_late(self) -> bool:
         """Whether so much time has passed that the slot may not be held until an answer: cancel or renew it."""
-        return self._clock() - self._begun > _MARGIN_SECONDS
+        return self.held_seconds > _MARGIN_SECONDS
+
+    @property
+    def held_seconds(self) -> float:
+        """How long the place has been held, since it was got or renewed."""
+        return self._clock() - self._begun
 
     def settle(self, headers: Mapping[str, str]) -> None:
         """An answer came, whatever it says; `headers` are its `RateLimit-*` in any mapping that finds them."""
@@ -182,6 +187,12 @@ class Quota:
             yield slot
         finally:
             await self._end(slot)
+
+    async def is_closed(self) -> bool:
+        """Whether Clopos has said that nobody may send for now. Raises CloposUnavailableError where the store fails; a
+        later run may succeed.
+        """
+        return await self._change(Window.is_closed)
 
     async def renew(self, slot: Slot) -> None:
         """Hold a place that is late from now on, in whatever room there is. Raises CloposUnavailableError where the

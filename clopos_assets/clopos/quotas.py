@@ -10,6 +10,11 @@ from clopos_assets.clopos.store import Store
 from clopos_assets.clopos.window import RateLimit
 
 _UNTOLD: Mapping[str, str] = {}
+_RESET = "RateLimit-Reset"
+_MOST_TURNS = 10
+"""Times that a request waits for all windows, as one that it held a place in was closed meanwhile."""
+_AT_ONCE_SECONDS = 0.05
+"""So long it takes at most to get a place that is not waited for."""
 
 
 class Slots:
@@ -38,10 +43,14 @@ class Slots:
             slot.cancel()
 
     def _tell(self, word: Callable[[Slot, Mapping[str, str]], None], headers: Mapping[str, str]) -> None:
-        meant = _meant(self._quotas, RateLimit.read(headers))
+        told = RateLimit.read(headers)
+        meant = _meant(self._quotas, told)
+        of_it = headers
+        if told.limit is not None and meant is not _nearest(self._quotas, told.limit):
+            of_it = {_RESET: headers[_RESET]}  # the other numbers are those of a shorter window
         for quota, slot in zip(self._quotas, self._slots, strict=True):
             if quota is meant:
-                word(slot, headers)
+                word(slot, of_it)
             else:
                 slot.settle(_UNTOLD)
 
@@ -66,29 +75,49 @@ class Quotas:
         self, on_wait: Callable[[float, str], None] | None = None, priority: Priority = Priority.URGENT
     ) -> AsyncIterator[Slots]:
         """A place in every window, waited for; see `Quota.slot`."""
-        async with AsyncExitStack() as held:
-            slots: list[Slot] = []
-            try:
-                for quota in self.windows:
-                    slots += [await held.enter_async_context(quota.slot(on_wait, priority))]
-                for quota, slot in zip(self.windows, slots, strict=True):
-                    if slot.is_late:  # for it was held while another was waited for
-                        await quota.renew(slot)
-            except BaseException:
-                for slot in slots:
-                    slot.cancel()
-                raise
-            yield Slots(self.windows, slots)
+        for turns_left in reversed(range(_MOST_TURNS)):
+            async with AsyncExitStack() as held:
+                slots: list[Slot] = []
+                try:
+                    for quota in self.windows:
+                        slots += [await held.enter_async_context(quota.slot(on_wait, priority))]
+                    is_closed = turns_left > 0 and await self._is_closed_meanwhile(slots)
+                    for quota, slot in zip(self.windows, slots, strict=True):
+                        if is_closed:
+                            slot.cancel()
+                        elif slot.is_late:  # for it was held while another was waited for
+                            await quota.renew(slot)
+                except BaseException:
+                    for slot in slots:
+                        slot.cancel()
+                    raise
+                if not is_closed:
+                    yield Slots(self.windows, slots)
+                    return
+
+    async def _is_closed_meanwhile(self, slots: Sequence[Slot]) -> bool:
+        """Whether Clopos has refused a request of a window while its place was held and another's waited for."""
+        for quota, slot in list(zip(self.windows, slots, strict=True))[:-1]:
+            if slot.held_seconds > _AT_ONCE_SECONDS and await quota.is_closed():
+                return True
+        return False
 
 
 def _meant(quotas: Sequence[Quota], told: RateLimit) -> Quota:
-    """The window that an answer speaks of: by its limit, else the shortest in which its reset can lie."""
-    if told.limit is not None:
-        limit = told.limit
-        return min(quotas, key=lambda quota: abs(log(quota.requests_per_window / limit)))
+    """The window that an answer speaks of: of those in which its reset can lie the one with the nearest limit, or the
+    shortest where none is told.
+    """
     shortest_first = sorted(quotas, key=lambda quota: quota.window_seconds)
     reset = told.reset_seconds or 0.0
-    return next((quota for quota in shortest_first if reset <= quota.window_seconds), shortest_first[-1])
+    if told.limit is None:
+        return next((quota for quota in shortest_first if reset <= quota.window_seconds), shortest_first[-1])
+    # Twice as long: a moment is told by another clock.
+    possible = [quota for quota in quotas if reset <= 2 * quota.window_seconds]
+    return _nearest(possible or shortest_first[-1:], told.limit)
+
+
+def _nearest(quotas: Sequence[Quota], limit: int) -> Quota:
+    return min(quotas, key=lambda quota: abs(log(quota.requests_per_window / limit)))
 
 
 def make_quota(

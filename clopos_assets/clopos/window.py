@@ -153,6 +153,10 @@ class Window:
         state.leases[state.numbers] = now
         return Lease(state.numbers, now)
 
+    def is_closed(self, now: float) -> bool:
+        """Whether Clopos has said that nobody may send for now."""
+        return self._state.closed_until > now
+
     def renew(self, lease: Lease, now: float) -> Lease:
         """The same slot from now on, for a request that was not sent yet. A lease that ended by itself stays spent."""
         self._forget(now)
@@ -186,7 +190,7 @@ class Window:
 
     def _find_wait(self, now: float) -> Wait | None:
         state = self._state
-        if state.closed_until > now:
+        if self.is_closed(now):
             return self._wait(state.closed_until - now, _USED_UP, now)
         # A stranger may just have spent the window, so the first answer is heard before a second is asked for.
         last_asked_at = max(state.leases.values(), default=-inf)

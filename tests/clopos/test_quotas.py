@@ -94,6 +94,8 @@ def test_who_waits_for_the_hour_while_another_waits_for_the_minute_is_counted_on
         # The others' requests may have been counted just now, so they are held for a whole window.
         ({"RateLimit-Limit": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "40"}, 60),
         ({"RateLimit-Limit": "5", "RateLimit-Remaining": "0", "RateLimit-Reset": "1800"}, 3600),
+        # Of the minute's limit, with a reset that no minute has: it is the hour's, whose limit was not told.
+        ({"RateLimit-Limit": "3", "RateLimit-Remaining": "0", "RateLimit-Reset": "1800"}, 1800),
         ({"RateLimit-Reset": "40"}, 40),
         ({"RateLimit-Reset": "1800"}, 1800),
         ({}, 60),
@@ -109,6 +111,27 @@ def test_a_refusal_closes_the_window_that_it_speaks_of(headers: dict[str, str], 
 
     asyncio.run(refuse())
     assert _take(quotas, clock, 1) == [until]
+
+
+def test_who_waits_for_the_minute_while_the_hour_is_closed_waits_for_that_too() -> None:
+    clock = _SharedClock()
+    quotas = _quotas(clock, minute=1, hour=10)
+    times: list[float] = []
+
+    async def take(number: int) -> None:
+        async with quotas.slot() as slot:
+            times.append(clock.now)
+            if number:
+                slot.settle({})
+            else:
+                await clock.sleep(10)  # the others have their places of the hour by now
+                slot.refuse({"RateLimit-Limit": "10", "RateLimit-Remaining": "9", "RateLimit-Reset": "1800"})
+
+    async def run() -> None:
+        await asyncio.gather(*map(take, range(4)))
+
+    asyncio.run(run())
+    assert times == [0, 1810, 1870, 1930]
 
 
 def test_what_others_spend_of_the_hour_is_not_taken_for_the_minutes() -> None:
