@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.ingest import Made
+from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.tables import (
@@ -95,6 +96,23 @@ def last_seen(runs: Runs, shift_date: str) -> list[Any]:
     history = runs.shop.lake.read(FINDING_HISTORY, shift_date)
     assert history is not None
     return list(history.column("last_seen_at").to_pylist())
+
+
+def test_making_a_date_again_tells_what_became_of_its_cost(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Facts] = []
+    step = Line.step
+
+    def listen(line: Line, run: Run, maker: Maker, planned: Collection[str]) -> Made:
+        made = step(line, run, maker, planned)
+        told.extend(made.facts.get(DAILY_COGS.name, {}).values())
+        return made
+
+    monkeypatch.setattr(Line, "step", listen)
+    runs.make("2026-01-13")
+    change_cost(runs, 3)  # from 0.64 to 1.64, beside another of 0.64
+    runs.make("2026-01-13")
+    changes = [{name: facts[name] for name in facts if name.startswith("cogs_")} for facts in told]
+    assert changes == [{}, {"cogs_before": Decimal("1.28"), "cogs_change": Decimal(1)}]
 
 
 def test_a_fill_in_reverse_order_gives_what_a_range_gives(

@@ -5,9 +5,11 @@ from decimal import Decimal
 import pytest
 
 from clopos_assets.compute import Rules
-from clopos_assets.tables import ContractError
-from tests.sql.day import line, operation
+from clopos_assets.findings import CHECKS, leave_out_unknown
+from clopos_assets.tables import VARIANCE_FINDINGS, ContractError
+from tests.sql.day import as_arrow, line, operation
 from tests.variance.books import recipe_row
+from tests.variance.findings_oracle import Row
 from tests.variance.sale import ENDED, RICE, SALE, Find, names, sold, step, usage
 
 
@@ -62,3 +64,18 @@ def test_an_amount_that_fits_no_column_is_refused(findings: Find) -> None:
     named = r"\(amount_at_risk \d+\.0+ of venue_id 1, receipt_id 1, .*stock_operation_id 1, .*\): correct"
     with pytest.raises(ContractError, match=rf"^variance_findings: a figure is too large for its column {named}"):
         findings(sold(), SALE, [huge])
+
+
+def test_of_a_receipt_whose_operations_are_not_told_only_what_rests_on_them_is_left_out() -> None:
+    """What else is wrong with it is found, and all that is wrong with others and with the venue."""
+    rows: list[Row] = [
+        dict.fromkeys(VARIANCE_FINDINGS.names)
+        | {"finding_id": f"{check.name} {receipt_id}", "check_name": check.name, "severity": check.severity}
+        | {"venue_id": 1, "receipt_id": receipt_id, "message": "."}
+        for check in CHECKS
+        for receipt_id in (1, 2, None)
+    ]
+    found = as_arrow(VARIANCE_FINDINGS, rows)
+    left = set(leave_out_unknown(found, {1, 3}).column("finding_id").to_pylist())
+    assert {row["finding_id"] for row in rows} - left == {"line_has_deduction 1", "reported_cost_matches 1"}
+    assert leave_out_unknown(found, set()) == found

@@ -27,6 +27,12 @@ def test_quantity_adds_up(findings: Find, after: str, expected: str | None) -> N
         assert pick(rows, ids) == [(1, 1, 1, 5501, 501)]
 
 
+def test_what_a_large_quantity_puts_at_risk(findings: Find) -> None:
+    lost = operation(1, 1, 1, cost=2, total_cost=2, before_quantity=10**9, after_quantity=0)
+    row = only(findings(sold(), SALE, [lost]), "quantity_adds_up")
+    assert row["amount_at_risk"] == 2 * (10**9 - 1)
+
+
 def test_the_sentence_of_quantities(findings: Find) -> None:
     row = only(
         findings(sold(), SALE, [operation(1, 1, 1, cost=2, total_cost=2, after_quantity="8.5")]), "quantity_adds_up"
@@ -80,13 +86,13 @@ def test_the_sentence_of_costs(findings: Find) -> None:
 @pytest.mark.parametrize("name", ["{cost}", "{expected}", "{amount} {}", "{{difference}}", "{}actual}", "}{", "{"])
 def test_a_name_is_said_as_it_is(findings: Find, name: str) -> None:
     lines = [line(1, 1, total=1, product_name=name)]
-    operations = [operation(1, 1, 1, cost=3, total_cost=2, product_name=name)]
+    operations = [operation(1, 1, 1, cost=3, total_cost=2, product_name=name, storage_name=name)]
     rows = findings(sold(subtotal=None), lines, operations, ledger=[step(1, product_name=name, before_quantity=10)])
     assert {row["check_name"]: row["message"] for row in rows} == {
-        "cost_adds_up": f"{name} in Main for receipt 1: 1 at 3.00 costs 3.00, but 2.00 was booked: 1.00 too little.",
+        "cost_adds_up": f"{name} in {name} for receipt 1: 1 at 3.00 costs 3.00, but 2.00 was booked: 1.00 too little.",
         "sold_above_cost": f"{name} on receipt 1 was sold for 1.00 but cost 2.00: a loss of 1.00.",
         "stock_is_continuous": (
-            f"{name} in Main stood at 9 in stock after the sale before and at 10 when receipt 1 took some on "
+            f"{name} in {name} stood at 9 in stock after the sale before and at 10 when receipt 1 took some on "
             "2026-01-19 12:30: 1 came in that no sale explains."
         ),
     }
@@ -220,6 +226,8 @@ def test_what_a_return_puts_back_is_said_so(findings: Find) -> None:
         ("9", [], None),
         ("9", [usage(0, 10)], None),
         ("9", [usage(-3, -10)], None),
+        ("9", [usage(3, 10), usage(-3, -6, storage_id=4)], None),
+        ("9", [usage(3, 10), usage(-4, -6, storage_id=4)], None),
         ("9", [usage(5, 10, venue_id=2)], None),
         ("9", [usage(5, 10, product_id=502)], None),
         ("2.5", [usage(2, 8), usage(3, 2, storage_id=4)], None),

@@ -112,7 +112,7 @@ def test_quantity_per_unit_is_divided_exactly_and_rounded_half_to_even(
     assert pick(kitchen.recipes(till, 0), "quantity_per_unit quantity") == [(Decimal(per_unit), Decimal(quantity))]
 
 
-@pytest.mark.parametrize("units", ["0", "0.000001"])
+@pytest.mark.parametrize("units", ["0", "0.000001", "-0.000001"])
 def test_without_units_or_next_to_none_there_is_no_quantity_per_unit(kitchen: Kitchen, till: Till, units: str) -> None:
     """The other line has one; the quotient by a millionth of a unit would fit no column."""
     till.sell(0, rice("5000000"), units=units)
@@ -200,11 +200,12 @@ def test_venues_and_products_stand_apart(kitchen: Kitchen, till: Till) -> None:
     ]
 
 
-def test_names_are_those_of_the_greatest_ids(kitchen: Kitchen, till: Till) -> None:
-    for name in ("Old", "New"):
+@pytest.mark.parametrize("quantities", [("0.2", "0.2"), ("0.2", "0.3"), ("0.3", "0.2")])
+def test_names_are_those_of_the_greatest_ids(kitchen: Kitchen, till: Till, quantities: Sequence[str]) -> None:
+    for name, quantity in zip(("Old", "New"), quantities, strict=True):
         till.sell(
             0,
-            RICE,
+            rice(quantity),
             line={"meta": {"product": {"name": f"{name} plov"}}},
             operation={"product": {"id": 501, "name": f"{name} rice"}},
         )

@@ -182,6 +182,8 @@ def test_a_value_that_is_unknown_is_not_0(connection: duckdb.DuckDBPyConnection)
     known, unknown = row(9, 0, 1, 5, 3), row(10, 4, 1, 10, None)
     assert pick(gaps(connection, known, unknown), f"inflow_quantity {VALUES}") == [(11, None, 0, 0)]
     assert pick(gaps(connection, known, row(10, 4, 1, 3, None)), f"outflow_quantity {VALUES}") == [(1, 15, None, 0)]
+    losses = row(11, 5, 2, 4, 2), row(12, 4, 1, 3, None)
+    assert pick(gaps(connection, *losses), f"outflow_quantity {VALUES}") == [(2, 0, None, 0)]
 
 
 def test_sums_of_seventeen_digits(connection: duckdb.DuckDBPyConnection) -> None:
