@@ -1,9 +1,14 @@
-"""The checks behind the findings, and the findings over time. What is found is in `sql/variance/`."""
+"""The checks behind the findings, how findings are shown, and what becomes of them over time.
 
-from collections.abc import Collection, Iterable
+What is found is in `sql/variance/`.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from decimal import Decimal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +17,10 @@ from clopos_assets.tables import FINDING_HISTORY
 
 Severity = Literal["ERROR", "WARN", "INFO"]
 _INFO_PASSES = " For information: the check tells what it finds, and passes."
+_WORST = 10
+# Names come from outside: shown as they are, they may hide a part of themselves or make a browser load an image.
+_MARKDOWN = re.compile(r"([\\`*_~\[\]<>!&$#|])")
+_ESCAPED = r"\\\1"
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,36 @@ CHECKS = (
 )
 
 _ABOUT_ALL_OPERATIONS = ("line_has_deduction", "reported_cost_matches")
+
+
+def worst_of(findings: pa.Table) -> list[dict[str, Any]]:
+    """The ten findings with most at risk, the first of them first."""
+    amounts = pc.fill_null(findings.column("amount_at_risk"), Decimal(0))
+    order = pc.sort_indices(amounts, sort_keys=[("", "descending")])
+    rows: list[dict[str, Any]] = findings.take(order[:_WORST]).to_pylist()
+    return rows
+
+
+def show_findings(rows: Sequence[Mapping[str, Any]], *, with_dates: bool = False) -> str:
+    """Findings as a Markdown table for the UI; those of a range have a column that says which shift date is meant."""
+    dates, line = ("shift date | ", "--- | ") if with_dates else ("", "")
+    lines = [f"| {dates}venue | at risk | what |", f"| {line}--: | --: | --- |"]
+    for row in rows:
+        of = f"{row['shift_date']} | " if with_dates else ""
+        lines.append(
+            f"| {of}{row['venue_id']} | {show_amount(row['amount_at_risk'])} | {show_message(row['message'])} |"
+        )
+    return "\n".join(lines)
+
+
+def show_message(message: str) -> str:
+    """A sentence as Markdown, in which Dagster shows tables and descriptions alike."""
+    return _MARKDOWN.sub(_ESCAPED, " ".join(message.split()))
+
+
+def show_amount(amount: Decimal | None) -> str:
+    """Money with two places, as people read it; the exact amount is in the table."""
+    return "" if amount is None else f"{amount:,.2f}"
 
 
 def leave_out_unknown(findings: pa.Table, untold: Collection[int]) -> pa.Table:

@@ -1,6 +1,5 @@
 """The findings as Dagster asset checks: one per check, on the table it is about, per shift date."""
 
-import re
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
@@ -12,16 +11,12 @@ import pyarrow.compute as pc
 
 from clopos_assets.access import Access
 from clopos_assets.assets.events import changed_dates
-from clopos_assets.findings import CHECKS, Check
+from clopos_assets.findings import CHECKS, Check, show_amount, show_findings, show_message, worst_of
 from clopos_assets.lake import LakeError
 from clopos_assets.tables import VARIANCE_FINDINGS
 from clopos_assets.targets import targets_of
 
-_WORST = 10
 _QUOTED = 3
-# Names come from outside: shown as they are, they may hide a part of themselves or make a browser load an image.
-_MARKDOWN = re.compile(r"([\\`*_~\[\]<>!&$#|])")
-_ESCAPED = r"\\\1"
 
 
 def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefinition:
@@ -126,9 +121,7 @@ def evaluate(check: Check, findings: pa.Table, shift_dates: Sequence[str] = ()) 
     """
     found = findings.filter(pc.equal(findings.column("check_name"), check.name))
     at_risk = pc.sum(found.column("amount_at_risk")).as_py() or Decimal(0)
-    amounts = pc.fill_null(found.column("amount_at_risk"), Decimal(0))
-    order = pc.sort_indices(amounts, sort_keys=[("", "descending")])
-    rows = found.take(order[:_WORST]).to_pylist()
+    rows = worst_of(found)
     is_range = len(shift_dates) > 1
     which = "_in_range" if is_range else ""  # under one name, Dagster would plot a range among its dates
     metadata: dict[str, dg.MetadataValue[Any]] = {
@@ -136,32 +129,16 @@ def evaluate(check: Check, findings: pa.Table, shift_dates: Sequence[str] = ()) 
         f"amount_at_risk{which}": dg.MetadataValue.float(float(at_risk)),
     }
     # What is told for information need not be a loss: what came into stock unexplained is most often a delivery.
-    worth = f"worth {_amount(at_risk)}" if check.severity == "INFO" else f"{_amount(at_risk)} at risk"
+    worth = f"worth {show_amount(at_risk)}" if check.severity == "INFO" else f"{show_amount(at_risk)} at risk"
     of = f"{shift_dates[0]} to {shift_dates[-1]}: " if is_range else ""
-    said = " ".join(_shown(row["message"]) for row in rows[:_QUOTED])
+    said = " ".join(show_message(row["message"]) for row in rows[:_QUOTED])
     if rows:
-        dates, line = ("shift date | ", "--- | ") if is_range else ("", "")
-        worst = [
-            f"| {row['shift_date'] + ' | ' if dates else ''}{row['venue_id']} | {_amount(row['amount_at_risk'])} "
-            f"| {_shown(row['message'])} |"
-            for row in rows
-        ]
-        heading = [f"| {dates}venue | at risk | what |", f"| {line}--: | --: | --- |"]
-        metadata["worst"] = dg.MetadataValue.md("\n".join([*heading, *worst]))
+        metadata["worst"] = dg.MetadataValue.md(show_findings(rows, with_dates=is_range))
     return dg.AssetCheckResult(
         asset_key=check.table,
         check_name=check.name,
         passed=check.severity == "INFO" or not found.num_rows,
         severity=dg.AssetCheckSeverity.ERROR if check.severity == "ERROR" else dg.AssetCheckSeverity.WARN,
         metadata=metadata,
-        description=f"{of}{found.num_rows} found, {worth}. {said}" if said else None,
+        description=f"{of}{found.num_rows} found, {worth}. {said}" if said else f"{of}nothing found.".capitalize(),
     )
-
-
-def _shown(message: str) -> str:
-    """A sentence as Markdown, in which Dagster shows tables and descriptions alike."""
-    return _MARKDOWN.sub(_ESCAPED, " ".join(message.split()))
-
-
-def _amount(amount: Decimal | None) -> str:
-    return "" if amount is None else f"{amount:,.2f}"

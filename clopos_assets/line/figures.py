@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.compute import Rules, open_partition, registered
+from clopos_assets.findings import show_findings, worst_of
 from clopos_assets.ingest.made import Facts
 from clopos_assets.ingest.versions import read_untold
 from clopos_assets.lake import Lake
@@ -17,6 +18,7 @@ from clopos_assets.tables import (
     RECEIPTS,
     RECIPE_OBSERVED,
     STOCK_OPERATIONS,
+    USAGE_VARIANCE,
     VARIANCE_FINDINGS,
     Table,
 )
@@ -58,8 +60,12 @@ def figures_of(
     `may_be_untold` says that Clopos may not have told the operations of some receipts.
     """
     facts: Facts = {"rows": rows.num_rows}
+    # Without rows of which a part is not known, variances make their total.
+    known = rows.filter(pc.is_valid(rows.column("total_variance"))) if table is USAGE_VARIANCE else rows
     for name in _SUMMED.get(table.name, ()):
-        facts[name] = pc.sum(rows.column(name)).as_py() or Decimal(0)
+        column = (rows if name == "cost" else known).column(name)
+        if not column.null_count:  # a sum that leaves out what is unknown would look like the whole
+            facts[name] = pc.sum(column).as_py() or Decimal(0)
     untold = may_be_untold and table.group == "cost" and len(read_untold(lake.notes(STOCK_OPERATIONS, shift_date)))
     if untold:  # their cost is unknown, and not the 0 that the sums hold for it
         facts["receipts_without_operations"] = untold
@@ -109,9 +115,12 @@ def _findings(rows: pa.Table) -> Facts:
     # INFO is left out: most of it are deliveries, which the API does not show, and nothing that is lost.
     pressing = rows.filter(pc.not_equal(rows.column("severity"), "INFO"))
     at_risk = pc.sum(pressing.column("amount_at_risk")).as_py() or Decimal(0)
-    return {"amount_at_risk": at_risk} | {
-        f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")
-    }
+    worst: Facts = {"worst": show_findings(worst_of(pressing))} if pressing.num_rows else {}
+    return (
+        {"amount_at_risk": at_risk}
+        | worst
+        | {f"findings_{severity.lower()}": severities.count(severity) for severity in ("ERROR", "WARN", "INFO")}
+    )
 
 
 _FORMULA_FIT = """

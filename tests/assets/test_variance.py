@@ -11,12 +11,13 @@ import pytest
 
 from clopos_assets.assembly import build_definitions
 from clopos_assets.assets.checks import evaluate
-from clopos_assets.findings import CHECKS
+from clopos_assets.findings import CHECKS, show_message
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
 from clopos_assets.tables import (
     DAILY_COGS,
     FINDING_HISTORY,
+    INGREDIENT_USAGE,
     PRODUCT_COGS,
     TABLES,
     VARIANCE_FINDINGS,
@@ -115,7 +116,9 @@ def test_the_worst_rows_of_a_range_have_their_dates(faulty: tuple[Project, dg.Ex
 
 def test_a_date_without_faults_passes_every_check(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
     _, result = faulty
-    assert all(evaluation.passed for evaluation in evaluations(result, DAYS[3]).values())
+    found = evaluations(result, DAYS[3])
+    assert found.keys() == {check.name for check in CHECKS}
+    assert all(evaluation.passed for evaluation in found.values())
 
 
 def test_figures_tell_of_findings_and_timeliness(faulty: tuple[Project, dg.ExecuteInProcessResult]) -> None:
@@ -129,6 +132,12 @@ def test_figures_tell_of_findings_and_timeliness(faulty: tuple[Project, dg.Execu
         by_severity[row["severity"]] += row["amount_at_risk"] or 0
     assert by_severity["INFO"] > 0
     assert facts["amount_at_risk"].value == float(by_severity["ERROR"] + by_severity["WARN"])
+    heading, _, worst, *_ = str(facts["worst"].value).splitlines()
+    assert heading == "| venue | at risk | what |"
+    pressing = [row for row in findings.to_pylist() if row["severity"] != "INFO"]
+    most = max(pressing, key=lambda row: row["amount_at_risk"] or 0)
+    assert worst == f"| {most['venue_id']} | {most['amount_at_risk']:,.2f} | {show_message(most['message'])} |"
+    assert isinstance(facts["worst"], dg.MarkdownMetadataValue)
     for name in ("open_receipts", "receipts_closed_late", "last_closing_hours_after_shift", "posting_lag_seconds"):
         assert isinstance(facts[name].value, int | float), name
     fit = facts["receipt_adds_up_fit_pct"].value
@@ -188,8 +197,14 @@ def test_no_check_of_a_shift_date_stays_planned(project: Project, asked: tuple[s
             "sum(cogs) + 0.01 as cogs",
             "product_cogs: cost of goods of venue 1 is 1.290000, and its lines cost 1.280000",
         ),
+        (
+            INGREDIENT_USAGE,
+            "    total_cost,\n    total_cost / nullif",
+            "    total_cost + 0.01 as total_cost,\n    total_cost / nullif",
+            "ingredient_usage: cost of goods of venue 1 is 1.290000, and its stock operations cost 1.280000",
+        ),
     ],
-    ids=["daily_cogs", "product_cogs"],
+    ids=["daily_cogs", "product_cogs", "ingredient_usage"],
 )
 def test_cost_that_is_not_that_of_the_deductions_is_not_written(
     project: Project, monkeypatch: pytest.MonkeyPatch, table: Table, right: str, wrong: str, said: str
@@ -278,3 +293,37 @@ def test_a_name_is_shown_as_it_is_and_loads_nothing() -> None:
         rf"\*0,5\* \~\~l\~\~ \`\$1\` \#1 \& Co {number} |"
         for number in range(29, 19, -1)
     ]
+
+
+def found_of(name: str, severity: str, *amounts: Decimal | None, **columns: object) -> pa.Table:
+    rows = [
+        dict.fromkeys(VARIANCE_FINDINGS.names)
+        | {"finding_id": str(number), "check_name": name, "severity": severity, "venue_id": 2}
+        | {"amount_at_risk": amount, "message": f"Sentence {number}.", **columns}
+        for number, amount in enumerate(amounts)
+    ]
+    return pa.Table.from_pylist(rows, schema=VARIANCE_FINDINGS.schema)
+
+
+def test_a_check_sums_up_its_own_findings_and_tells_the_worst() -> None:
+    checks = {check.name: check for check in CHECKS}
+    paid, gaps = checks["payments_match_total"], checks["stock_is_continuous"]
+    amounts = [Decimal("1000.5"), None, Decimal("0.25"), Decimal(2000), Decimal(3)]
+    found = pa.concat_tables([found_of(paid.name, "WARN", *amounts), found_of(gaps.name, "INFO", Decimal(7), None)])
+    told = evaluate(paid, found)
+    assert (told.passed, told.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert told.description == "5 found, 3,003.75 at risk. Sentence 3. Sentence 0. Sentence 4."
+    assert (told.metadata["count"].value, told.metadata["amount_at_risk"].value) == (5, 3003.75)
+    assert str(told.metadata["worst"].value).splitlines()[2:] == [
+        "| 2 | 2,000.00 | Sentence 3. |",
+        "| 2 | 1,000.50 | Sentence 0. |",
+        "| 2 | 3.00 | Sentence 4. |",
+        "| 2 | 0.25 | Sentence 2. |",
+        "| 2 |  | Sentence 1. |",
+    ]
+    told = evaluate(gaps, found)
+    assert told.passed
+    assert told.description == "2 found, worth 7.00. Sentence 0. Sentence 1."
+    none = evaluate(checks["cost_adds_up"], found)
+    assert (none.passed, none.severity, none.description) == (True, dg.AssetCheckSeverity.ERROR, "Nothing found.")
+    assert {name: figure.value for name, figure in none.metadata.items()} == {"count": 0, "amount_at_risk": 0.0}

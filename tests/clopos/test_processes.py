@@ -26,7 +26,9 @@ def test_processes_are_never_refused_and_authenticate_once(tmp_path: Path, proce
         assert refusals(sandbox) == 0
         assert sandbox.requests.count("POST", "/v2/auth") == 1
         secrets = (sandbox.credentials.client_secret, sandbox.credentials.brand, sandbox.credentials.client_id)
-    for file in tmp_path.iterdir():
+    files = list(tmp_path.iterdir())
+    assert files
+    for file in files:
         assert not any(secret in file.name or secret.encode() in file.read_bytes() for secret in secrets)
 
 

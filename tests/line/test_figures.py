@@ -12,7 +12,20 @@ from clopos_assets.database import connect
 from clopos_assets.ingest.made import Facts
 from clopos_assets.lake import Lake
 from clopos_assets.line.figures import figures_of
-from clopos_assets.tables import LINE_COGS, RECEIPTS, STOCK_OPERATIONS, VARIANCE_FINDINGS
+from clopos_assets.tables import (
+    DAILY_COGS,
+    INGREDIENT_USAGE,
+    LINE_COGS,
+    PRODUCT_COGS,
+    RECEIPTS,
+    RECIPE_OBSERVED,
+    STOCK_GAPS,
+    STOCK_OPERATIONS,
+    USAGE_VARIANCE,
+    VARIANCE_FINDINGS,
+    Kind,
+    Table,
+)
 from tests.sql.day import Row, as_arrow, operation, receipt
 
 DAY = "2026-01-19"
@@ -118,3 +131,106 @@ def test_what_is_told_for_information_is_not_at_risk(lake: Lake) -> None:
     found = figures(lake, findings=rows)
     assert found["amount_at_risk"] == Decimal("1.75")
     assert [found[f"findings_{name}"] for name in ("error", "warn", "info")] == [1, 2, 1]
+
+
+def numbered(table: Table, number: int, **columns: object) -> Row:
+    """A row in which every figure is another one, and that has a key of its own."""
+    row: Row = {}
+    for place, column in enumerate(table.columns, start=1):
+        if column.kind is Kind.DECIMAL:
+            row[column.name] = Decimal(1000 * number + place)
+        elif column.kind in (Kind.ID, Kind.WHOLE):
+            row[column.name] = number
+        elif column.required:
+            row[column.name] = {Kind.FLAG: False, Kind.TIME: NOON, Kind.DATE: NOON.date()}.get(column.kind, "x")
+    return row | columns
+
+
+def of_table(lake: Lake, table: Table, *rows: Row) -> Facts:
+    with connect() as connection:
+        return figures_of(connection, lake, table, DAY, as_arrow(table, rows), Rules())
+
+
+OF_SALES = ("units_sold", "net_sales", "cogs", "gross_profit")
+
+
+@pytest.mark.parametrize(
+    ("table", "summed"),
+    [
+        (LINE_COGS, OF_SALES),
+        (PRODUCT_COGS, OF_SALES),
+        (
+            DAILY_COGS,
+            (
+                *("net_sales", "cogs", "gross_profit", "gift_cogs", "undeducted_sales", "unassigned_cogs"),
+                *("estimated_cogs", "receipts_total", "inclusive_tax"),
+            ),
+        ),
+        (INGREDIENT_USAGE, ("total_cost",)),
+        (STOCK_GAPS, ("inflow_value", "outflow_value", "revaluation")),
+        (RECIPE_OBSERVED, ("total_cost",)),
+        (USAGE_VARIANCE, ("cost", "price_variance", "usage_variance", "total_variance")),
+    ],
+    ids=lambda each: str(each.name) if isinstance(each, Table) else "",
+)
+def test_sums_worth_plotting(lake: Lake, table: Table, summed: Sequence[str]) -> None:
+    rows = [numbered(table, number) for number in (1, 2)]
+    expected = {name: rows[0][name] + rows[1][name] for name in summed}
+    found = of_table(lake, table, *rows)
+    assert found["rows"] == 2
+    assert {name: figure for name, figure in found.items() if isinstance(figure, Decimal)} == expected
+    assert {name: of_table(lake, table)[name] for name in summed} == dict.fromkeys(summed, 0)
+
+
+def test_no_sum_leaves_out_what_is_unknown(lake: Lake) -> None:
+    rows = [numbered(STOCK_GAPS, 1), numbered(STOCK_GAPS, 2, inflow_value=None)]
+    found = of_table(lake, STOCK_GAPS, *rows)
+    assert "inflow_value" not in found
+    assert found["outflow_value"] == sum(row["outflow_value"] for row in rows)
+
+
+def test_variances_make_their_total(lake: Lake) -> None:
+    """Of pairs with both; the cost is that of all."""
+    both = {
+        "cost": Decimal(10),
+        "price_variance": Decimal(1),
+        "usage_variance": Decimal(2),
+        "total_variance": Decimal(3),
+    }
+    price = {"cost": Decimal(5), "price_variance": Decimal(100), "usage_variance": None, "total_variance": None}
+    found = of_table(lake, USAGE_VARIANCE, numbered(USAGE_VARIANCE, 1, **both), numbered(USAGE_VARIANCE, 2, **price))
+    assert {name: found[name] for name in both} == both | {"cost": Decimal(15)}
+
+
+def test_food_cost_is_that_of_all_venues_together(lake: Lake) -> None:
+    """And not the mean of theirs; each has a row of its own."""
+    first = {"net_sales": Decimal(1200), "cogs": Decimal(300), "gross_profit": Decimal(900), "food_cost_pct": 25.0}
+    second = {"net_sales": Decimal(400), "cogs": Decimal("180.5"), "gross_profit": Decimal("219.5")}
+    third = {"net_sales": Decimal(0), "cogs": Decimal(0), "gross_profit": Decimal(0)}
+    found = of_table(
+        lake,
+        DAILY_COGS,
+        numbered(DAILY_COGS, 1, **first),
+        numbered(DAILY_COGS, 2, **second, food_cost_pct=45.125),
+        numbered(DAILY_COGS, 3, **third, food_cost_pct=None),
+    )
+    assert found["food_cost_pct"] == pytest.approx(100 * 480.5 / 1600, rel=1e-12, abs=0)
+    assert str(found["venues"]).splitlines() == [
+        "| venue | net sales | cost of goods | gross profit | food cost % |",
+        "|--:|--:|--:|--:|--:|",
+        "| 1 | 1,200.00 | 300.00 | 900.00 | 25.00 |",
+        "| 2 | 400.00 | 180.50 | 219.50 | 45.12 |",
+        "| 3 | 0.00 | 0.00 | 0.00 |  |",
+    ]
+    assert "food_cost_pct" not in of_table(lake, DAILY_COGS, numbered(DAILY_COGS, 3, **third))
+
+
+def test_recipes_that_changed_are_counted(lake: Lake) -> None:
+    """One without a quantity per unit, now or before, is none of them."""
+    pairs = [("0.2", "0.3"), ("0.3", "0.2"), ("0.2", "0.2"), (None, "0.2"), ("0.2", None)]
+    rows = [
+        numbered(RECIPE_OBSERVED, number, quantity_per_unit=now, previous_quantity_per_unit=before)
+        for number, (now, before) in enumerate(pairs)
+    ]
+    assert of_table(lake, RECIPE_OBSERVED, *rows)["recipes_changed"] == 2
+    assert of_table(lake, RECIPE_OBSERVED)["recipes_changed"] == 0
