@@ -1,5 +1,16 @@
-"""`python -m clopos_assets` is the command line of :mod:`clopos_assets.cli`."""
+"""`clopos-assets`, and `python -m clopos_assets`: the command line of :mod:`clopos_assets.cli`."""
 
-from clopos_assets.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Run the command line. An interrupt while its modules are read, which takes seconds, ends it without a word."""
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from clopos_assets import cli
+
+    signal.signal(signal.SIGINT, interrupt)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

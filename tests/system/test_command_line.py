@@ -1,6 +1,8 @@
 """Dagster's command line on a sandbox process: a partition, a range, refusals."""
 
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +28,21 @@ def settings() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def home(tmp_path: Path, settings: dict[str, str]) -> Home:
     return new_home(tmp_path / "home", settings)
+
+
+def test_an_interrupt_while_modules_are_read_is_no_stack_trace() -> None:
+    interrupted = """
+import os, signal, sys
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "clopos_assets.sandbox":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from clopos_assets.__main__ import main
+main()
+"""
+    told = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, timeout=60)
+    assert (told.returncode, told.stdout, told.stderr) == (-signal.SIGINT, "", "")
 
 
 def test_a_partition_and_a_range(home: Home) -> None:
