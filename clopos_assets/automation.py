@@ -104,7 +104,7 @@ def automate(
             return dg.SkipReason(
                 f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep"
             )
-        return [_range_request(f"sweep of {at.isoformat()}", stretch) for stretch in stretches_of(made)]
+        return [_range_request(f"sweep of {at:%Y-%m-%d %H:%M}", stretch) for stretch in stretches_of(made)]
 
     return dg.Definitions(
         jobs=[job],

@@ -245,9 +245,9 @@ def _amounts(row: Mapping[str, Decimal]) -> list[str]:
 
 def _print_requests(console: Console, counts: Mapping[tuple[str, str], int], seconds: float) -> None:
     kinds = {
-        "/v2/receipts": "list pages",
-        "/v2/receipts/{id}": "receipts by id",
-        "/v2/receipts/{id}/stock-operations": "stock operations",
+        "/v2/receipts": "for list pages",
+        "/v2/receipts/{id}": "for receipts by id",
+        "/v2/receipts/{id}/stock-operations": "for stock operations",
         "/v2/venues": "for the venues",
     }
     asked = {kind: counts.get(("GET", route), 0) for route, kind in kinds.items()}

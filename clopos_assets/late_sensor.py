@@ -35,7 +35,7 @@ _RUN_KEY = "dagster/run_key"
 _NAMED = 10
 _MOST_RUNS = 10
 """Runs of one run key that are looked at: one, and those by which somebody has tried it again."""
-_TRIED_AGAIN = "nothing could be read, the next tick tries again"
+_UNREAD = "nothing could be read, the next tick tries again"
 _LONGEST_MESSAGE = 1_000
 _FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
@@ -68,7 +68,7 @@ def late_sensor(
         try:
             is_empty = not access.lake.dates(RECEIPTS)
         except LakeError as error:
-            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+            return dg.SkipReason(_shorten(f"{_UNREAD}: {error}"))
         try:  # its runs would refuse a lake that is not this brand's, and what it notes would stay there
             check_origin(access.lake, settings.brand)
         except LakeError as error:
@@ -101,7 +101,7 @@ def late_sensor(
             )
             seen = asyncio.run(take(around))
         except (CloposError, LakeError) as error:
-            return dg.SkipReason(_shorten(f"{_TRIED_AGAIN}: {error}"))
+            return dg.SkipReason(_shorten(f"{_UNREAD}: {error}"))
         for text in seen.sighted.unreadable[:_NAMED]:
             context.log.warning(f"can't be read: {text}")
         targets = targets_of(context.instance, RECEIPTS.name, seen.lacking)

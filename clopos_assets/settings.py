@@ -24,6 +24,7 @@ VENDOR_BASE_URL = "https://integrations.clopos.com/open-api"
 # A bucket, and perhaps folders in it; what some reader would take for a pattern or a query, or writes otherwise in an
 # address, is left out.
 _OBJECT_STORE = re.compile(r"s3://[\w.-]+(/(?!\.{1,2}(/|$))[\w.+&;,:!'()$=-]+)*/?", re.ASCII)
+_LIKE_ADDRESS = re.compile(r"s3[an]?:|[a-z][\w+.-]+:/", re.ASCII | re.IGNORECASE)
 CREDENTIALS = ("client_id", "client_secret", "brand", "integrator_id")
 CREDENTIALS_V1 = ("client_id", "client_secret", "brand", "venue_ids")
 """What a run needs under each version: a token of v1 is for one venue, so that the venues must be named."""
@@ -102,6 +103,10 @@ def _read_lake(value: object) -> object:
     value = value.strip()  # it would be part of the folder's name
     if not value or any(character < " " for character in value):
         raise ValueError("nothing, or control characters")
+    if value[0] == value[-1] and value[0] in "'\"":
+        raise ValueError("in quotes, which would be part of its name")
+    if _LIKE_ADDRESS.match(value) and "://" not in value:
+        raise ValueError("an address without its two slashes")
     if "://" not in value:
         try:
             return Path(value).expanduser().absolute()

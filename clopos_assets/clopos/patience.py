@@ -33,6 +33,7 @@ class TryAgainError(Exception):
         self.wait_seconds = wait_seconds
         self.is_quota = is_quota
         self.remedy = f"{_LATER}, and check CLOPOS_BASE_URL if that does not help" if maybe_elsewhere else _LATER
+        self.hint = f"{cause} (is CLOPOS_BASE_URL right?)" if maybe_elsewhere else cause
 
 
 class Patience:
@@ -152,7 +153,7 @@ def tries(
             seconds,
         )
         if on_wait is not None:
-            on_wait(seconds, str(_failure(state)))
+            on_wait(seconds, _failure(state).hint)
 
     def give_up(state: RetryCallState) -> None:
         count = state.attempt_number

@@ -102,9 +102,8 @@ def _idle(file: EnvFile) -> str:
 
 def _summary(settings: Settings) -> str:
     venues = settings.venue_ids
-    read = (
-        "the token's own venue" if venues is None else f"venues {venues if isinstance(venues, str) else list(venues)}"
-    )
+    named = venues if isinstance(venues, str | None) else ", ".join(map(str, venues))
+    read = "the token's own venue" if named is None else f"venues {named}"
     return (
         f"{read}, API {settings.api_version}, from {settings.start_date}, {settings.timezone.key}, shifts end at "
         f"{settings.shift_end:%H:%M}, personal data: {settings.personal_data}"

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from tempfile import TemporaryFile
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import dagster as dg
 import msgspec
@@ -41,9 +42,10 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     lake = Lake(settings.lake)
     try:
         origin = check_origin(lake, settings.brand)
-        lake.keep(_TRIAL, _TRIAL_BODY)
-        is_there = lake.kept(_TRIAL) == _TRIAL_BODY
-        lake.discard(_TRIAL)
+        trial = f"{_TRIAL}.{uuid4().hex}"  # another doctor may look at the same time
+        lake.keep(trial, _TRIAL_BODY)
+        is_there = lake.kept(trial) == _TRIAL_BODY
+        lake.discard(trial)
         dates = lake.dates(RECEIPTS)
     except LakeError as error:
         found.append(Finding("lake", False, str(error)))
@@ -51,7 +53,9 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     if not is_there:
         found.append(Finding("lake", False, f"{lake.uri()} does not give back what was written: set CLOPOS_LAKE"))
         return
-    holds = f"{len(dates)} shift dates, {dates[0]} to {dates[-1]}" if dates else "no shift dates yet"
+    holds = "no shift dates yet"
+    if dates:
+        holds = f"{len(dates)} shift dates, {dates[0]} to {dates[-1]}" if len(dates) > 1 else f"shift date {dates[0]}"
     whose = "" if origin is None or origin.brand is None else f" of the brand {origin.brand}"
     schema = SCHEMA_VERSION if origin is None else origin.schema_version or "not noted"
     forward = "" if schema == SCHEMA_VERSION else f", which the next run brings forward to {SCHEMA_VERSION}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 _SHOWN = 50
 _STATUS = {1: "open", 2: "closed"}
@@ -41,7 +42,15 @@ def _state(row: Mapping[str, object] | None) -> str:
         return ""
     status = row["status"]
     shown = _STATUS.get(status) if isinstance(status, int) else None
-    return f"{shown or f'status {status}'}, {row['total']}"
+    return f"{shown or f'status {status}'}, {_amount(row['total'])}"
+
+
+def _amount(total: object) -> str:
+    """Money with two places, or with as many more as it has."""
+    if not isinstance(total, Decimal):
+        return "no total"
+    cents = round(total, 2)
+    return f"{cents if cents == total else total.normalize():,f}"
 
 
 def describe_changes(changes: Sequence[Change]) -> str:

@@ -45,9 +45,7 @@ class Budget:
 
     def no_answer(self) -> CloposUnavailableError:
         """Why nothing was read."""
-        return CloposUnavailableError(
-            f"no page came within {self.seconds:g} s{self._waited_for}; the next look tries again"
-        )
+        return CloposUnavailableError(f"no page came within {self.seconds:g} s{self._waited_for}")
 
     async def page(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         """The answer, counted as a page; None where the budget is spent first."""

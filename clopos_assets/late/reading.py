@@ -108,8 +108,7 @@ async def _walk(fetch: Fetch, start: tuple[int, int], down_to: str, size: int) -
             continue
         return walk
     raise CloposUnavailableError(
-        f"the receipts changed last were listed {_WALKS} times, and each time the list changed meanwhile ({reason}); "
-        "the next look tries again"
+        f"the receipts changed last were listed {_WALKS} times, and each time the list changed meanwhile ({reason})"
     )
 
 

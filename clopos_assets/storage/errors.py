@@ -33,6 +33,8 @@ def unwritable(root: str, error: OSError, setting: str = "CLOPOS_LAKE") -> LakeE
         remedy = "make fewer shift dates at once, or allow more open files (ulimit -n)"
         return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, and run again")
     remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "allow this user to write there"
+    if error.errno == errno.EFBIG:
+        remedy = "allow larger files (ulimit -f)"
     if error.errno in _IN_THE_WAY:
         remedy = f"see what is in the way at {_in_the_way(error)}, and remove it"
     return LakeError(f"the lake {root} can't be written ({error.strerror}): {remedy}, or set {setting}, and run again")

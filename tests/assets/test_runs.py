@@ -71,11 +71,11 @@ def test_events_tell_what_changed_after_the_fact(project: Project) -> None:
         1,
     ]
     assert str(told["changes"].value).splitlines()[2:] == [
-        "| 1 | moved to 2026-01-20 | closed, 12.500000 |  |",
-        "| 3 | moved here from 2026-01-20 |  | closed, 12.500000 |",
-        "| 4 | changed | open, 12.500000 | closed, 12.500000 |",
-        "| 5 | removed | closed, 12.500000 |  |",
-        "| 6 | added |  | closed, 12.500000 |",
+        "| 1 | moved to 2026-01-20 | closed, 12.50 |  |",
+        "| 3 | moved here from 2026-01-20 |  | closed, 12.50 |",
+        "| 4 | changed | open, 12.50 | closed, 12.50 |",
+        "| 5 | removed | closed, 12.50 |  |",
+        "| 6 | added |  | closed, 12.50 |",
     ]
     cost = project.materializations("daily_cogs")["2026-01-19"][-1].metadata
     assert [cost[name].value for name in ("cogs_before", "cogs", "cogs_change")] == [1.92, 2.56, 0.64]

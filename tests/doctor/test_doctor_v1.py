@@ -33,7 +33,7 @@ def test_all_is_well(sandbox: Sandbox) -> None:
     found = examined()
     assert list(found) == LINES
     assert wrong(found) == []
-    assert "venues [1, 2], API v1" in found["settings"].text
+    assert "venues 1, 2, API v1" in found["settings"].text
     assert found["venues"].text == "1, 2 are read"
     assert found["quota"].text.startswith("99 of 100 requests left")
     assert found["quota"].text.endswith("CLOPOS_REQUESTS_PER_WINDOW is 100")

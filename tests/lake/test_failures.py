@@ -83,6 +83,7 @@ every_error = pytest.mark.parametrize(
     [
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "free some space"),
+        (errno.EFBIG, "allow larger files (ulimit -f)"),
         (errno.EACCES, "allow this user to write there"),
         (errno.EROFS, "allow this user to write there"),
     ],

@@ -131,6 +131,12 @@ BAD: dict[str, list[str]] = {
     ],
     "CLOPOS_API_VERSION": ["v3", "2", "V2"],
     "CLOPOS_LAKE": [
+        "'/data/lake'",
+        '"s3://bucket/lake"',
+        "s3:/bucket/lake",
+        "s3:bucket",
+        "S3:/bucket/lake",
+        "gs:/bucket",
         "file:///data",
         "gs://bucket/lake",
         "S3://bucket",
