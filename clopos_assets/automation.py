@@ -9,13 +9,12 @@ from clopos_assets.access import Access
 from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import LakeError
 from clopos_assets.late.deciding import LONGEST_RUN_SECONDS
-from clopos_assets.late_sensor import DATES_TAG, RANGE_END, RANGE_START, late_sensor, left_behind_by_runs
+from clopos_assets.late_sensor import late_sensor, left_behind_by_runs
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
+from clopos_assets.tags import PARTITION, RANGE_END, RANGE_START, REASON, SHIFT_DATES
 
 JOB = "shift_date_job"
-PARTITION = "dagster/partition"
-_REASON_TAG = "clopos/reason"
 _NOT_ENDED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -116,7 +115,7 @@ def automate(
 def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:
     """One run for shift dates that follow each other."""
     dates = f"{stretch[0]} to {stretch[-1]}"
-    tags = {_REASON_TAG: reason, DATES_TAG: dates, RANGE_START: stretch[0], RANGE_END: stretch[-1]}
+    tags = {REASON: reason, SHIFT_DATES: dates, RANGE_START: stretch[0], RANGE_END: stretch[-1]}
     return dg.RunRequest(run_key=f"{reason}: {dates}", tags=tags)
 
 

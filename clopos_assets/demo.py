@@ -27,6 +27,7 @@ from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, LiveHis
 from clopos_assets.sandbox.server import listen
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS
+from clopos_assets.tags import RANGE_END, RANGE_START
 
 HOME = "clopos-demo"
 """The folder that a demo lives in where none is named."""
@@ -195,10 +196,7 @@ def _materialize(settings: Settings, days: Sequence[str], console: Console) -> N
         job = build_definitions(settings, watch).resolve_job_def(JOB)
         result = job.execute_in_process(
             instance=instance,
-            tags={
-                "dagster/asset_partition_range_start": days[0],
-                "dagster/asset_partition_range_end": days[-1],
-            },
+            tags={RANGE_START: days[0], RANGE_END: days[-1]},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             raise_on_error=False,
         )

@@ -20,18 +20,14 @@ from clopos_assets.line import days_after, left_behind
 from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
 from clopos_assets.tables import FINDING_HISTORY, RECEIPTS, RECIPE_OBSERVED
+from clopos_assets.tags import LATE_RECEIPTS, RANGE_END, RANGE_START, RUN_KEY, SHIFT_DATES
 from clopos_assets.targets import Target, targets_of
 
 SENSOR = "late_closed_receipts"
-REASON_TAG = "clopos/late_receipts"
-DATES_TAG = "clopos/shift_dates"
-"""The range once more, for the list of runs, which does not show Dagster's own tags."""
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PAGES_PER_TICK = 25
 SECONDS_PER_TICK = 30.0
 """Dagster ends a tick after 60 s, and keeps nothing of it."""
 
-_RUN_KEY = "dagster/run_key"
 _NAMED = 10
 _MOST_RUNS = 10
 """Runs of one run key that are looked at: one, and those by which somebody has tried it again."""
@@ -120,7 +116,7 @@ def late_sensor(
 
 def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
     """How the runs of a run key stand: one that succeeded counts, then one that has not ended."""
-    runs = instance.get_runs(RunsFilter(tags={_RUN_KEY: run_key}), limit=_MOST_RUNS)
+    runs = instance.get_runs(RunsFilter(tags={RUN_KEY: run_key}), limit=_MOST_RUNS)
     found = {run.status for run in runs}
     if not found:
         return "none"
@@ -161,10 +157,10 @@ def left_behind_by_runs(access: Access) -> Behind:
 
 def _run_request(request: Request) -> dg.RunRequest:
     dates = request.shift_dates
-    tags = {REASON_TAG: _awaited(request.receipts)}
+    tags = {LATE_RECEIPTS: _awaited(request.receipts)}
     if len(dates) == 1:
         return dg.RunRequest(run_key=request.run_key, partition_key=dates[0], tags=tags)
-    tags |= {DATES_TAG: f"{dates[0]} to {dates[-1]}", RANGE_START: dates[0], RANGE_END: dates[-1]}
+    tags |= {SHIFT_DATES: f"{dates[0]} to {dates[-1]}", RANGE_START: dates[0], RANGE_END: dates[-1]}
     return dg.RunRequest(run_key=request.run_key, tags=tags)
 
 

@@ -17,6 +17,7 @@ from clopos_assets.clopos.quota import Priority
 from clopos_assets.clopos.store import FileStore, Store
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.storage import FileLocks, Locks, PostgresLocks
+from clopos_assets.tags import BACKFILL
 
 BACKFILL_DATES = 7
 """A run of more shift dates than these is a backfill, whoever started it."""
@@ -24,7 +25,6 @@ BACKFILL_DATES = 7
 _FOLDER = "clopos_shared"
 _FOLDER_IN_LAKE = "_shared"
 _LOCKS = "clopos_locks"
-_BACKFILL_TAG = "dagster/backfill"
 
 
 def store_of(instance: dg.DagsterInstance, lake: Lake) -> Store:
@@ -56,7 +56,7 @@ def keep_apart(instance: dg.DagsterInstance, lake: Lake) -> None:
 
 def priority_of(tags: Mapping[str, str], dates: int) -> Priority:
     """Backfills give way to what is waited for: the night's shift date, and what a sensor asks for."""
-    is_backfill = _BACKFILL_TAG in tags or dates > BACKFILL_DATES
+    is_backfill = BACKFILL in tags or dates > BACKFILL_DATES
     return Priority.ORDINARY if is_backfill else Priority.URGENT
 
 

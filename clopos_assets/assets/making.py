@@ -28,11 +28,11 @@ from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import keep_apart, priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS, Table
+from clopos_assets.tags import PARTITION
 from clopos_assets.targets import targets_of
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
-_PARTITION_TAG = "dagster/partition"
 _MARKDOWN = frozenset({"changes", "venues", "worst"})
 """Figures that are tables of ours. What else is text may hold names from an answer: it is shown as it is."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -74,7 +74,7 @@ def _asked(context: dg.AssetExecutionContext) -> list[str]:
     first, last = days.get_first_partition_key(), days.get_last_partition_key()
     is_any = first is not None and last is not None
     # As the tag has it: Dagster reads 2026-1-5 as a date, and files checks under what it read.
-    named = [context.run.tags[_PARTITION_TAG]] if _PARTITION_TAG in context.run.tags else asked
+    named = [context.run.tags[PARTITION]] if PARTITION in context.run.tags else asked
     wrong = [day for day in named if not (is_any and _DATE.fullmatch(day) and str(first) <= day <= str(last))]
     if wrong:
         raise dg.Failure(

@@ -30,14 +30,15 @@ KNOWS: dict[str, frozenset[str]] = {
     "monthly": frozenset({"tables", "lake"}),
     "late": _RAW,
     "access": _RUN,
-    "sharing": frozenset({"clopos", "storage", "lake"}),
+    "sharing": frozenset({"clopos", "storage", "lake", "tags"}),
     "targets": frozenset(),
+    "tags": frozenset(),
     "line": _RUN | {"access", "interrupts"},
-    "assets": _RUN | {"access", "interrupts", "line", "sharing", "targets"},
-    "late_sensor": _RUN | {"access", "late", "line", "sharing", "targets"},
-    "automation": _RUN | {"access", "late", "late_sensor"},
+    "assets": _RUN | {"access", "interrupts", "line", "sharing", "tags", "targets"},
+    "late_sensor": _RUN | {"access", "late", "line", "sharing", "tags", "targets"},
+    "automation": _RUN | {"access", "late", "late_sensor", "tags"},
     "definitions": _RUN | {"access", "line", "assets", "automation"},
-    "cli": _RUN | {"access", "assets", "automation", "sandbox", "sharing"},
+    "cli": _RUN | {"access", "assets", "automation", "sandbox", "sharing", "tags"},
 }
 """Room → the rooms it may import. `definitions` is in none: nobody imports it."""
 

@@ -11,9 +11,9 @@ import pytest
 from clopos_assets.assembly import build_definitions
 from clopos_assets.ingest.venues import CHECK, NOTE, dates_without, venue_notes
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.late_sensor import REASON_TAG
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS, RECEIPTS, TABLES, Table
+from clopos_assets.tags import LATE_RECEIPTS
 from tests.ingest.shop import Shop, days_from, open_shop
 from tests.late.conftest import Watched
 
@@ -100,7 +100,7 @@ def test_dates_made_before_a_venue_was_added_show_it_as_missing_until_they_are_m
         seen = check_of(watched, day)
         assert not seen.passed
         assert seen.metadata["missing_venues"].value == "3"
-    assert "added venue: 3" in watched.asked[0].tags[REASON_TAG]
+    assert "added venue: 3" in watched.asked[0].tags[LATE_RECEIPTS]
     # Those without a receipt of the venue too: nobody else says that there is none.
     assert watched.asked_for == [f"{DAYS[0]}...{DAYS[-1]}"]
     assert watched.run_asked() == [True]

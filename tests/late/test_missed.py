@@ -10,11 +10,10 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.automation import PARTITION
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.late_sensor import RANGE_END, RANGE_START
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS, Table
+from clopos_assets.tags import PARTITION, RANGE_END, RANGE_START
 from tests.late.conftest import Watched
 
 ZONE = ZoneInfo("Asia/Baku")

@@ -70,7 +70,9 @@ def test_interrupted_it_says_so_and_goes_on_when_run_again(tmp_path: Path) -> No
 def test_run_again_it_makes_no_needless_request(home: Path) -> None:
     again = run(["clopos_assets", "demo", "--home", str(home), *SIZE], environment())
     assert again.returncode == 0, again.stderr
-    counts = re.search(r"(\d+) requests \((\d+) list pages, (\d+) receipts by id, (\d+) stock operations", again.stdout)
+    counts = re.search(
+        r"(\d+) requests \((\d+) for list pages, (\d+) for receipts by id, (\d+) for stock operations", again.stdout
+    )
     assert counts is not None
     # Receipts of the running day may close or change between the two runs; none of the shift dates is of it.
     assert int(counts[4]) + int(counts[3]) <= 3

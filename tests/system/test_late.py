@@ -16,8 +16,9 @@ import pytest
 from dagster import DagsterRunStatus
 from playwright.sync_api import expect, sync_playwright
 
-from clopos_assets.late_sensor import REASON_TAG, SENSOR
+from clopos_assets.late_sensor import SENSOR
 from clopos_assets.tables import DAILY_COGS, USAGE_VARIANCE
+from clopos_assets.tags import LATE_RECEIPTS
 from tests.ingest.shop import Shop, days_from, open_shop
 from tests.system.processes import ROOT, SECONDS, Home, environment
 from tests.system.test_ui import CHROMIUM, QUIET, WAIT, webserver
@@ -90,7 +91,7 @@ def test_a_late_closing_reaches_the_cost_of_goods(
             assert run.status == DagsterRunStatus.SUCCESS
             assert run.tags["dagster/sensor_name"] == SENSOR
             assert run.tags["dagster/partition"] == DAYS[0]
-            assert run.tags[REASON_TAG] == "1 receipt: 9"
+            assert run.tags[LATE_RECEIPTS] == "1 receipt: 9"
     # One page for the sensor or more, one for the date, and one request for the receipt.
     asked = shop.asked()
     assert asked.pop("list") >= 2
@@ -101,8 +102,8 @@ def test_a_late_closing_reaches_the_cost_of_goods(
         page.set_default_timeout(WAIT)
         page.goto(f"/assets/receipts?view=partitions&partition={DAYS[0]}")
         expect(page.get_by_text("receipts_changed").first).to_be_visible(timeout=WAIT)
-        row = page.get_by_role("row").filter(has_text="open, 12.500000").last
-        expect(row).to_have_text(re.compile("9.*changed.*open, 12.500000.*closed, 12.500000"), timeout=WAIT)
+        row = page.get_by_role("row").filter(has_text="open, 12.50").last
+        expect(row).to_have_text(re.compile("9.*changed.*open, 12.50.*closed, 12.50"), timeout=WAIT)
         page.screenshot(path=tmp_path / "receipts.png")
         page.goto(f"/assets/daily_cogs?view=partitions&partition={DAYS[0]}")
         expect(page.get_by_text("cogs_before").first).to_be_visible(timeout=WAIT)

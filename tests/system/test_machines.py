@@ -26,9 +26,10 @@ from starlette.responses import Response
 
 from clopos_assets.automation import JOB
 from clopos_assets.clopos.postgres import TABLE
-from clopos_assets.late_sensor import REASON_TAG, SENSOR
+from clopos_assets.late_sensor import SENSOR
 from clopos_assets.sandbox import History, HistoryOptions, LimitOptions, Sandbox
 from clopos_assets.tables import TABLES
+from clopos_assets.tags import LATE_RECEIPTS
 from tests.ingest.shop import days_from
 from tests.lake.places import Place
 from tests.lake.s3 import ENVIRONMENT, new_bucket, s3_server
@@ -329,7 +330,7 @@ def test_machines_that_share_a_database_and_an_object_store(deployment: Deployme
 
     # The sensor's run brings what was changed late.
     at.wait_until(
-        lambda: are_over(at.runs(REASON_TAG, f"1 receipt: {late}"), 1), "the run that the sensor asked for has ended"
+        lambda: are_over(at.runs(LATE_RECEIPTS, f"1 receipt: {late}"), 1), "the run that the sensor asked for has ended"
     )
     (run_of_sensor,) = at.runs("dagster/sensor_name", SENSOR)
     assert run_of_sensor in at.runs("dagster/partition", DAYS[0])
