@@ -76,7 +76,7 @@ def test_run_again_it_makes_no_needless_request(home: Path) -> None:
     assert counts is not None
     # Receipts of the running day may close or change between the two runs; none of the shift dates is of it.
     assert int(counts[4]) + int(counts[3]) <= 3
-    first = re.search(r"(\d+) stock operations", (home / "first.txt").read_text())
+    first = re.search(r"(\d+) for stock operations", (home / "first.txt").read_text())
     assert first is not None
     assert int(first[1]) > 60
 
