@@ -1,25 +1,17 @@
 """The ledger's index looks to the nearest operation, wherever its blocks end, and trusts no file of other columns."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from clopos_assets.database import connect
 from clopos_assets.lake import Lake
 from clopos_assets.ledger.packing import keep_rows
 from tests.ingest.shop import days_from
 from tests.variance.ledger_world import World, assert_ledger, day_after, make
 
 DAY = "2026-03-01"
-
-
-@pytest.fixture(scope="module")
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    with connect() as connection:
-        yield connection
 
 
 @pytest.fixture
