@@ -82,21 +82,18 @@ class Wire:
         """
         if self._session is None:
             raise RuntimeError("the connection to Clopos is not open: use `async with`")
-        maybe_elsewhere, is_trusted = False, True
+        failure: NoAnswerError | CloposRefusedError
         try:
             async with asyncio.timeout(self._connection.timeout_seconds):
                 return await self._exchange(self._session, request)
         except TimeoutError:
-            cause = f"no whole answer within {self._connection.timeout_seconds:g} s"
+            failure = NoAnswerError(f"no whole answer within {self._connection.timeout_seconds:g} s")
         except aiohttp.ClientConnectorCertificateError as error:
-            cause, is_trusted = _distrust(error), False
+            failure = CloposRefusedError(f"{request.name}: {_distrust(error)}")
         except (aiohttp.ClientError, OSError) as error:
-            cause = _explain(error)
-            maybe_elsewhere = _is_unconnected(error)
+            failure = NoAnswerError(_explain(error), maybe_elsewhere=_is_unconnected(error))
         # Raised here and not above: the caught exception holds the request and its headers.
-        if not is_trusted:
-            raise CloposRefusedError(f"{request.name}: {cause}")
-        raise NoAnswerError(cause, maybe_elsewhere=maybe_elsewhere)
+        raise failure
 
     async def _exchange(self, session: aiohttp.ClientSession, request: Request) -> Answer:
         async with session.request(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+from clopos_assets.lake import BusyError, Lake
 from clopos_assets.tables import Table
 from clopos_assets.tables.privacy import Privacy
 
@@ -31,6 +32,15 @@ NOBODY = "nobody"
 def life_of(run_id: str) -> str:
     """The name under which a run holds a lock of the lake for as long as it lives."""
     return f"run {run_id}"
+
+
+def is_alive(lake: Lake, run_id: str) -> bool:
+    """Whether a run holds its lock: a killed process can't say that it has ended, but holds it no more."""
+    try:
+        with lake.locked([life_of(run_id)], seconds=0):
+            return False
+    except BusyError:
+        return True
 
 
 ASK_CLOPOS = ": run this again, and ask Clopos about it if it stays"

@@ -27,13 +27,13 @@ from clopos_assets.ingest.made import (
     Made,
     Progress,
     Scope,
-    life_of,
+    is_alive,
     no_progress,
 )
 from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
 from clopos_assets.ingest.stored import Handled, Stored
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
-from clopos_assets.lake import BusyError, Lake, LakeError
+from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, ContractError
 from clopos_assets.tables.rows import Row, unknown_fields
 from clopos_assets.tables.values import RowError
@@ -147,13 +147,7 @@ class _Making:
 
     def _is_by_another_still_alive(self, staged: Mapping[str, bytes]) -> bool:
         owner = staged.get(_REFRESHED, b"").decode(errors="replace")
-        if owner in ("", self._scope.run_id):
-            return False
-        try:
-            with self._lake.locked([life_of(owner)], seconds=0):
-                return False
-        except BusyError:
-            return True
+        return owner not in ("", self._scope.run_id) and is_alive(self._lake, owner)
 
     def _is_to_refresh(self, shift_date: str) -> bool:
         return self._refresh == "all" and shift_date in self._asked_for

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from datetime import date, timedelta
 from typing import Literal
 
-from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, life_of
+from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, is_alive, life_of
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.line.maker import Maker, Run
 from clopos_assets.tables import TABLES
@@ -134,11 +134,7 @@ def left_behind(lake: Lake, state_of: Callable[[str], RunState]) -> dict[str, se
 
 
 def _is_dead(lake: Lake, run_id: str, state: RunState) -> bool:
-    try:
-        # A killed process can't say that it has ended; its lock does.
-        with lake.locked([life_of(run_id)], seconds=0):
-            pass
-    except BusyError:
+    if is_alive(lake, run_id):
         # One that succeeded took its marks away before; here they are again, as from a copy of the lake of before.
         return state in ("succeeded", "failed")
     lake.forget_lock(life_of(run_id))

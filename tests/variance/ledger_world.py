@@ -182,6 +182,16 @@ def make(lake: Lake, connection: duckdb.DuckDBPyConnection, *days: str) -> set[s
     return set(made.facts.get("stock_ledger", {}))
 
 
+def one_a_day(lake: Lake, connection: duckdb.DuckDBPyConnection, days: list[str], **fields: object) -> World:
+    """A world with one operation on each day, made."""
+    world = World(days, 1)
+    for day in days:
+        world.sell(day, f"{day} 12:00:00", **fields)
+    world.file(lake)
+    make(lake, connection, *days)
+    return world
+
+
 def day_after(day: str, count: int = 1) -> str:
     return (date.fromisoformat(day) + timedelta(days=count)).isoformat()
 

@@ -14,7 +14,7 @@ from clopos_assets.ledger import make_stock_ledger
 from clopos_assets.ledger.index import Index
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS
 from tests.ingest.shop import days_from
-from tests.variance.ledger_world import World, assert_ledger, day_after, index_files, make, small_world
+from tests.variance.ledger_world import World, assert_ledger, day_after, index_files, make, one_a_day, small_world
 
 pytestmark = pytest.mark.usefixtures("memory")
 DAY = "2026-03-01"
@@ -90,16 +90,6 @@ def test_newest_first_equals_oldest_first(tmp_path: Path, connection: duckdb.Duc
         assert_ledger(lake, world, world.days)
         lakes.append(lake)
     assert all(lakes[0].read(STOCK_LEDGER, day) == lakes[1].read(STOCK_LEDGER, day) for day in world.days)
-
-
-def one_a_day(lake: Lake, connection: duckdb.DuckDBPyConnection, days: list[str], **fields: object) -> World:
-    """A world with one operation on each day, made."""
-    world = World(days, 1)
-    for day in days:
-        world.sell(day, f"{day} 12:00:00", **fields)
-    world.file(lake)
-    make(lake, connection, *days)
-    return world
 
 
 def test_a_change_rewrites_its_successor_months_later_and_nothing_else(
@@ -306,23 +296,6 @@ def test_an_index_that_is_missing_is_made_again(lake: Lake, connection: duckdb.D
     rewritten = {day for day, file in written(lake).items() if before[day] != file}
     assert world.days[7] in rewritten
     assert len(rewritten) < 5
-
-
-@pytest.mark.parametrize("body", [b"", b"torn", b"{}"])
-@pytest.mark.parametrize("pattern", ["catalog.json", "nodes/1/*", "nodes/4/*", "days/2026-03-08/2026-03-08.arrow"])
-def test_an_index_that_is_damaged_is_made_again(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, pattern: str, body: bytes
-) -> None:
-    days = days_from(DAY, 10)
-    world = one_a_day(lake, connection, days)
-    found = list((lake.root / "_ledger").glob(pattern))
-    assert found
-    for path in found:
-        path.write_bytes(body)
-    world.sell(days[7], f"{days[7]} 11:00:00", f"{days[7]} 13:00:00")
-    world.file(lake)
-    assert make(lake, connection, days[7]) == set(days[7:9])
-    assert_ledger(lake, world, days)
 
 
 def test_an_unreadable_ledger_is_written_again(lake: Lake, connection: duckdb.DuckDBPyConnection) -> None:

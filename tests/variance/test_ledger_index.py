@@ -1,4 +1,4 @@
-"""The ledger's index looks to the nearest operation, wherever its blocks end, and trusts no file of other columns."""
+"""The ledger's index looks to the nearest operation, wherever its blocks end, and is made again where it is damaged."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from clopos_assets.lake import Lake
 from clopos_assets.ledger.packing import keep_rows
 from tests.ingest.shop import days_from
-from tests.variance.ledger_world import World, assert_ledger, day_after, make
+from tests.variance.ledger_world import assert_ledger, day_after, make, one_a_day
 
 DAY = "2026-03-01"
 
@@ -17,16 +17,6 @@ DAY = "2026-03-01"
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
-
-
-def one_a_day(lake: Lake, connection: duckdb.DuckDBPyConnection, days: list[str]) -> World:
-    """A world with one operation on each day, made."""
-    world = World(days, 1)
-    for day in days:
-        world.sell(day, f"{day} 12:00:00")
-    world.file(lake)
-    make(lake, connection, *days)
-    return world
 
 
 @pytest.mark.parametrize("first", [DAY, day_after(DAY, 3), day_after(DAY, 4)])
@@ -56,17 +46,21 @@ def test_a_successor_is_found_beyond_any_blocks_end(
     assert_ledger(lake, world)
 
 
-@pytest.mark.parametrize("pattern", ["nodes/1/*", "days/2026-03-08/2026-03-08.arrow"])
-def test_an_index_of_other_columns_is_made_again(
-    lake: Lake, connection: duckdb.DuckDBPyConnection, pattern: str
+@pytest.mark.parametrize("body", [b"", b"torn", b"{}", None], ids=["empty", "torn", "JSON", "other columns"])
+@pytest.mark.parametrize("pattern", ["catalog.json", "nodes/1/*", "nodes/4/*", "days/2026-03-08/2026-03-08.arrow"])
+def test_an_index_that_is_damaged_is_made_again(
+    lake: Lake, connection: duckdb.DuckDBPyConnection, pattern: str, body: bytes | None
 ) -> None:
-    """As another version may have kept them: whole, and of no use."""
+    """Damaged, or as another version may have kept it: whole, and of no use."""
     days = days_from(DAY, 10)
     world = one_a_day(lake, connection, days)
     found = list((lake.root / "_ledger").glob(pattern))
     assert found
     for path in found:
-        keep_rows(lake, path.relative_to(lake.root / "_ledger").as_posix(), pa.table({"stock_id": [5501]}))
+        if body is None:
+            keep_rows(lake, path.relative_to(lake.root / "_ledger").as_posix(), pa.table({"stock_id": [5501]}))
+        else:
+            path.write_bytes(body)
     world.sell(days[7], f"{days[7]} 11:00:00", f"{days[7]} 13:00:00")
     world.file(lake)
     assert make(lake, connection, days[7]) == set(days[7:9])
