@@ -97,6 +97,7 @@ def test_a_run_in_a_container_gets_every_setting() -> None:
     assert {name for name in passed if name.startswith("CLOPOS_")} == VARIABLES
     assert {name for name in given if name.startswith("CLOPOS_")} == VARIABLES
     assert {name for name in passed if name.startswith("AWS_")} == OBJECT_STORE
+    assert {"HTTPS_PROXY", "NO_PROXY"} <= passed
     assert passed <= given
 
 
@@ -219,3 +220,22 @@ def test_the_code_location_is_where_it_is_looked_for(name: str) -> None:
     port = read("docker/workspace.yaml")["load_from"][0]["grpc_server"]["port"]
     assert str(port) in (HOME / name).read_text()
     assert f'"{port}", "-m", "clopos_assets.definitions"' in (HOME / "docker" / "Dockerfile").read_text()
+
+
+def test_the_code_location_is_one_process_whose_end_is_seen() -> None:
+    """What `dagster code-server` runs is behind it: when that has ended, it stays, and its health check is good."""
+    image = (HOME / "docker" / "Dockerfile").read_text()
+    (command,) = re.findall(r"^CMD (.+)$", image, re.M)
+    assert yaml.safe_load(command)[:3] == ["dagster", "api", "grpc"]
+    (location,) = read("kubernetes/values.yaml")["dagster-user-deployments"]["deployments"]
+    assert "clopos_assets.definitions" in location["dagsterApiGrpcArgs"]
+    assert "codeServerArgs" not in location
+    assert "\ndagster api grpc " in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_image_says_that_its_user_is_not_root() -> None:
+    """By a number: Kubernetes starts no other image where it has to know."""
+    image = (HOME / "docker" / "Dockerfile").read_text()
+    (user,) = re.findall(r"^USER (\d+)$", image, re.M)
+    assert f"useradd --uid {user} " in image
+    assert f"fsGroup: {user}" in (HOME / "kubernetes" / "values.yaml").read_text()

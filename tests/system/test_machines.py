@@ -218,7 +218,16 @@ def deployment(tmp_path: Path, postgres: str) -> Iterator[Deployment]:
         where = ("--grpc-host", "127.0.0.1", "--grpc-port", str(port))
         stack.enter_context(
             deployment.code.process(
-                "dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(port), "-m", "clopos_assets.definitions"
+                "dagster",
+                "api",
+                "grpc",
+                "--lazy-load-user-code",
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(port),
+                "-m",
+                "clopos_assets.definitions",
             )
         )
         migrated = run(["dagster", "instance", "migrate"], deployment.daemon.env, deployment.daemon.path / "work")
