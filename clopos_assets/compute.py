@@ -328,27 +328,33 @@ def open_partition(lake: Lake, table: Table, shift_date: str) -> object:
         )
     if not isinstance(source, Path):
         return source
-    if _GLOB_MARKS.isdisjoint(str(source)):
-        _look_at_checksums(lake, table, shift_date, source)
+    if _GLOB_MARKS.isdisjoint(str(source)) and _can_be_left(lake, table, shift_date, source):
         return f"from read_parquet({_quoted(source)}, hive_partitioning = false)"
     return lake.read(table, shift_date)  # DuckDB would take such a name for a pattern
 
 
-def _look_at_checksums(lake: Lake, table: Table, shift_date: str, path: Path) -> None:
-    """Read a file once in this process before DuckDB does, which looks at no checksums. Raises LakeError."""
+def _can_be_left(lake: Lake, table: Table, shift_date: str, path: Path) -> bool:
+    """Whether DuckDB may read a file itself: not where an older version wrote it, as DuckDB would narrow other files of
+    a window to its types.
+
+    It is read here once in this process, as DuckDB looks at no checksums. Raises LakeError.
+    """
     place, stamp = str(path), lake.stamp(table, shift_date)
     if stamp is None or _SOUND.get(place) == stamp:
-        return
+        return True
     try:
         is_small = path.stat().st_size < _SMALL_BYTES
     except FileNotFoundError:  # removed meanwhile: DuckDB says so
-        return
+        return True
     # Column by column a large file takes little memory.
     for columns in [None] if is_small else [[name] for name in table.names]:
-        lake.read(table, shift_date, columns)
+        partition = lake.partition(table, shift_date, columns)
+        if partition is not None and not partition.has_shape:
+            return False
     while len(_SOUND) >= _MOST_SOUND:
         _SOUND.pop(next(iter(_SOUND)))
     _SOUND[place] = stamp
+    return True
 
 
 @contextmanager
@@ -376,9 +382,8 @@ def _quoted(path: Path) -> str:
 def _open_window(lake: Lake, table: Table, window: Sequence[str], *, is_packed: bool) -> object:
     """Partitions as one relation, each row with its shift date; left in their files where that is possible."""
     paths = [lake.path(table, shift_date) for shift_date in window] if is_packed and lake.folder is not None else []
-    if paths and _GLOB_MARKS.isdisjoint(str(paths[0])):
-        for shift_date, path in zip(window, paths, strict=True):
-            _look_at_checksums(lake, table, shift_date, path)
+    can_be_left = paths and _GLOB_MARKS.isdisjoint(str(paths[0]))
+    if can_be_left and all(_can_be_left(lake, table, *one) for one in zip(window, paths, strict=True)):
         # Hive partitioning would take any other folder above with an `=` in its name for a column too.
         return f"""
             from read_parquet([{", ".join(map(_quoted, paths))}], hive_partitioning = false, filename = true)

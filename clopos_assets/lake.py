@@ -23,7 +23,7 @@ from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store,
 from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import ContractError, Table
 from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file, read_columns
-from clopos_assets.tables.shape import Partition, has_shape, in_shape, lacking
+from clopos_assets.tables.shape import Older, Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "DamagedError", "Lake", "LakeError"]
 
@@ -49,7 +49,7 @@ class Lake:
     def __init__(self, root: Path | str) -> None:
         self.store: Store = store_at(root)
         self._locks: Locks | None = None
-        self._older: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+        self._older = Older()
         self._ranges: dict[tuple[str, str], dict[str, tuple[str, _Range]]] = {}
         if (folder := self.folder) is not None:
             self._locks = FileLocks(folder / "_locks", lambda error: unwritable(str(folder), error))
@@ -128,12 +128,7 @@ class Lake:
 
     def take_older(self) -> list[str]:
         """Sentences on what was read as NULL since the last call, because an older version wrote the files."""
-        again = {"stock_operations": "again with `refresh: all`"}  # without, a run asks only for what has changed
-        return [
-            f"{table}: {', '.join(columns)} read as NULL for {len(dates)} shift dates, {min(dates)} to {max(dates)}, "
-            f"which an older version wrote: make them {again.get(table, 'again')} to fill them"
-            for (table, columns), dates in [(key, self._older.pop(key)) for key in sorted(self._older)]
-        ]
+        return self._older.take()
 
     def read_each(
         self, table: Table, shift_dates: Sequence[str], columns: Sequence[str] | None = None
@@ -181,6 +176,7 @@ class Lake:
             file.write_table(rows)
             file.add_key_value_metadata(metadata)
         self._write(_name(table, shift_date), sink.getvalue())
+        self._older.forget(table, shift_date)
 
     def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:
         """In which partitions the ids stand: shift date → ids found.
@@ -333,7 +329,7 @@ class Lake:
             except (*UNREADABLE, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
         if lacks:
-            self._older.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
+            self._older.note(table, shift_date, lacks)
         return partition
 
     def _open(self, table: Table, shift_date: str) -> pq.ParquetFile | None:

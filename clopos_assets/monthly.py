@@ -58,7 +58,7 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
         if not has_copies(lake):
             lake.keep(_CATALOG, msgspec.json.encode(catalog))
         for table in TABLES.values():
-            declared = _declaration(table)
+            declared = declaration(table)
             wanted: dict[str, dict[str, str]] = {}
             for shift_date, stamp in lake.stamps(table).items():
                 if shift_date[:7] < this_month:
@@ -85,7 +85,7 @@ def has_copies(lake: Lake) -> bool:
     return lake.kept(_CATALOG) is not None
 
 
-def _declaration(table: Table) -> str:
+def declaration(table: Table) -> str:
     """A text that changes with the table's columns: their names, types, whether they may be NULL, and their order."""
     columns = [(column.name, column.sql_type, column.required) for column in table.columns]
     return sha256(msgspec.json.encode(columns)).hexdigest()[:16]

@@ -9,9 +9,9 @@ import msgspec
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table's declaration. 1: lakes without the note; 2: the note, and how personal data
-are stored."""
+are stored; 3: what `stock_gaps` can't tell is NULL, and versions of receipts go by the names of columns."""
 NOTE = "_lake/origin.json"
 
 

@@ -32,6 +32,9 @@ def monthly_compaction(access: Access) -> dg.Definitions:
             )
         except LakeError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        finally:
+            for told in access.lake.take_older():
+                context.log.warning(told)
         context.add_output_metadata({"months": len(copied), "rows": sum(one.rows for one in copied)})
 
     @dg.job(

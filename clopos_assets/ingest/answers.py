@@ -106,11 +106,11 @@ def read_batch(
             own = _read_lines(stored, receipt_id, venue_id)
             brought = pack_operations(stored) if brings_operations else None
             listed = () if brought is None else (brought,)
-            version = version_of((shift_date, row, own, *listed))
-            if compared is not stored:
-                version = version_of(
-                    (shift_date, _RECEIPTS.read(compared), _read_lines(compared, receipt_id, venue_id), *listed)
-                )
+            if compared is stored:
+                said = row, own
+            else:
+                said = _RECEIPTS.read(compared), _read_lines(compared, receipt_id, venue_id)
+            version = version_of((shift_date, _RECEIPTS.named(said[0]), [*map(_LINES.named, said[1])], *listed))
         except RowError as error:
             batch.bad.append(BadReceipt(item.get("id"), shift_date, shift_date, str(error)))
             continue

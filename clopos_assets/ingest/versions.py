@@ -21,8 +21,10 @@ _PAIR = struct.Struct("<q8s")
 
 
 def version_of(content: object) -> Version:
-    """The version of a receipt: of its shift date, row and lines as read (times of reading left out), and under v1 of
-    the operations that it brought along.
+    """The version of a receipt: of its shift date, of what its row and lines say by column (times of reading left out),
+    and under v1 of the operations that it brought along.
+
+    Where a newer version of this package adds a column, a receipt that has nothing in it keeps its version.
     """
     return hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=8).digest()
 

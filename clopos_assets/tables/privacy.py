@@ -27,6 +27,9 @@ _DEEPEST = 64
 _NESTING = frozenset({dict, list})
 _OPENING = ("{", "[")
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_RULES = 2
+"""Raised whenever more, or less, of an answer counts as personal, or is hashed otherwise: what was stored by older
+rules is then stored anew when its shift date is made again."""
 _SALT = b"clopos-assets personal data "
 # Guessing the secret behind a key costs 16 MB and some 50 ms a guess.
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
@@ -66,7 +69,10 @@ class Privacy:
     @cached_property
     def mark(self) -> str:
         """What a partition notes of how its personal values are stored; hashes of another key are another way."""
-        return f"hash.{self._hash('which key this is')[:8]}" if self.handling == "hash" else self.handling
+        if self.handling == "keep":
+            return self.handling
+        key = f".{self._hash('which key this is')[:8]}" if self.handling == "hash" else ""
+        return f"{self.handling}.{_RULES}{key}"
 
     def forms(self, item: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
         """An answer's object as it may be stored, and as it is to be compared with what was stored before.

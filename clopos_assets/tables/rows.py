@@ -156,6 +156,10 @@ class RowReader:
         row[self._extra] = write_json(extra) if extra else None
         return tuple(row)
 
+    def named(self, row: Row) -> list[tuple[str, object]]:
+        """What a row says, by column and without NULLs: the same whichever other columns the table has."""
+        return [pair for pair in zip(self.names, row, strict=True) if pair[1] is not None]
+
     def to_arrow(self, rows: Iterable[Row], fetched_at: datetime) -> pa.Table:
         """Rows as the table's Arrow, with the instant at which they were read."""
         listed = list(rows)

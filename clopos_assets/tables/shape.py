@@ -4,7 +4,7 @@ What a newer version may do to a declaration: add a column that may be NULL, reo
 Older files are then read as if they had been written so, and get the new shape when their shift date is made again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,6 +21,43 @@ class Partition:
     rows: pa.Table
     notes: Mapping[str, str]
     has_shape: bool
+
+
+_AGAIN = {"stock_operations": "again with `refresh: all`"}
+"""Without, a run asks only for what has changed, and writes the others' rows as it has read them."""
+
+
+class Older:
+    """What was read as NULL because an older version wrote the files, until it is told or written anew."""
+
+    def __init__(self) -> None:
+        self._dates: dict[tuple[str, tuple[str, ...]], set[str]] = {}
+
+    def note(self, table: Table, shift_date: str, lacks: Sequence[str]) -> None:
+        """These columns of a partition were read as NULL."""
+        self._dates.setdefault((table.name, tuple(lacks)), set()).add(shift_date)
+
+    def forget(self, table: Table, shift_date: str) -> None:
+        """The partition has been written as it is declared now, from new answers if its rows come from any."""
+        for key in list(self._dates):
+            if key[0] == table.name not in _AGAIN:
+                self._dates[key].discard(shift_date)
+
+    def take(self) -> list[str]:
+        """A sentence for each table and its columns; those told are told no more."""
+        told = [(key, self._dates.pop(key)) for key in sorted(self._dates)]
+        return [
+            f"{table}: {', '.join(columns)} read as NULL for {_in_words(dates)}, which an older version wrote: make "
+            f"{'it' if len(dates) == 1 else 'them'} {_AGAIN.get(table, 'again')} to fill them"
+            for (table, columns), dates in told
+            if dates
+        ]
+
+
+def _in_words(shift_dates: Set[str]) -> str:
+    if len(shift_dates) == 1:
+        return f"shift date {min(shift_dates)}"
+    return f"{len(shift_dates)} shift dates, {min(shift_dates)} to {max(shift_dates)}"
 
 
 def has_shape(table: Table, schema: pa.Schema) -> bool:

@@ -12,7 +12,7 @@ from clopos_assets.clopos.dialect import V1
 from clopos_assets.ingest.stored import Handled
 from clopos_assets.sandbox import LimitOptions, Quirks, Sandbox
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
-from clopos_assets.tables.privacy import Handling, Privacy
+from clopos_assets.tables.privacy import Handling, Privacy, _personal_of
 from tests.ingest.shop import Shop, open_shop
 
 KEY = b"made up"
@@ -168,7 +168,7 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         handle(shop, "drop")
         shop.venue_ids = (1,)
         shop.make(DAY)
-        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop", frozenset({2}))
+        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop.2", frozenset({2}))
         assert (row(shop, 1)["address"], row(shop, 2)["address"]) == (None, "Nizami küçəsi 5")
         stamp = shop.lake.stamp(RECEIPTS, DAY)
         shop.make(DAY)
@@ -176,7 +176,28 @@ def test_a_receipt_that_was_not_read_since_is_switched_later(tmp_path: Path) -> 
         shop.venue_ids = (1, 2)
         shop.make(DAY)
         assert row(shop, 2)["address"] is None
-        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop")
+        assert Handled.read(shop.lake.notes(RECEIPTS, DAY)) == Handled("drop.2")
+
+
+@pytest.mark.parametrize("handling", ["hash", "drop"])
+def test_what_was_stored_by_older_rules_is_stored_anew(
+    delivered: Shop, handling: Handling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade to a version that knows more of what is personal."""
+    _personal_of.cache_clear()
+    with monkeypatch.context() as older:
+        older.setattr("clopos_assets.tables.privacy._RULES", 1)
+        older.setattr("clopos_assets.tables.privacy.is_personal", lambda name: name == "address")
+        handle(delivered, handling)
+        delivered.make(DAY)
+    assert told(delivered.lake.root)
+    _personal_of.cache_clear()
+    handle(delivered, handling)
+    delivered.make(DAY)
+    assert told(delivered.lake.root) == []
+    assert delivered.asked() == {"list": 1, "operations": 2}
+    delivered.make(DAY)
+    assert delivered.asked() == {"list": 1}
 
 
 def test_another_secret_writes_other_hashes(delivered: Shop) -> None:

@@ -1,5 +1,8 @@
 """Partitions that an older version wrote: read in today's shape, told of, and written anew when made again."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,8 +12,11 @@ import pytest
 
 from clopos_assets.compute import Rules, compute, open_partition, registered
 from clopos_assets.database import connect
+from clopos_assets.ingest import answers
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import DAILY_COGS, RECEIPT_PRODUCTS, RECEIPTS, RECIPE_OBSERVED, STOCK_OPERATIONS, Table
+from clopos_assets.tables.rows import Row, RowReader
+from clopos_assets.tables.shape import in_shape
 from tests.assets.conftest import Project, project
 from tests.ingest.conftest import shop
 from tests.ingest.shop import Shop
@@ -54,8 +60,8 @@ def test_what_a_file_lacks_is_null(shop: Shop) -> None:
     before = older(shop.lake, RECEIPTS, DAY, "fiscal_id", "guests", "payment_methods")
     assert shop.lake.read(RECEIPTS, DAY) == nulled(before, "fiscal_id", "guests", "payment_methods")
     assert shop.lake.take_older() == [
-        "receipts: fiscal_id, guests, payment_methods read as NULL for 1 shift dates, 2026-01-19 to 2026-01-19, "
-        "which an older version wrote: make them again to fill them"
+        "receipts: fiscal_id, guests, payment_methods read as NULL for shift date 2026-01-19, which an older version "
+        "wrote: make it again to fill them"
     ]
     assert shop.lake.take_older() == []
 
@@ -143,13 +149,40 @@ def test_making_a_date_again_fills_the_columns_of_receipts(shop: Shop, lacking: 
     assert receipts.facts["receipts"][DAY]["receipts_changed"] == 0
 
 
+class OlderReader(RowReader):
+    """Reads rows as when a column was not declared yet."""
+
+    def __init__(self, table: Table, without: str, given: Sequence[str] = ()) -> None:
+        columns = tuple(column for column in table.columns if column.name != without)
+        assert len(columns) == len(table.columns) - 1
+        super().__init__(replace(table, columns=columns), given)
+        self._now = table
+
+    def to_arrow(self, rows: Iterable[Row], fetched_at: datetime) -> pa.Table:
+        return in_shape(self._now, super().to_arrow(rows, fetched_at), self._now.names)
+
+
+def test_a_column_that_comes_makes_no_receipt_another(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has nothing in it: else all stock operations would be asked for anew."""
+    with monkeypatch.context() as then:
+        then.setattr(answers, "_RECEIPTS", OlderReader(RECEIPTS, "suspicion"))
+        then.setattr(answers, "_LINES", OlderReader(RECEIPT_PRODUCTS, "seller_id", ("receipt_id", "venue_id")))
+        shop.make(DAY)
+    older(shop.lake, RECEIPTS, DAY, "suspicion")
+    older(shop.lake, RECEIPT_PRODUCTS, DAY, "seller_id")
+    receipts, _ = shop.make(DAY)
+    assert shop.asked() == {"list": 1}
+    assert receipts.facts["receipts"][DAY]["receipts_changed"] == 0
+    assert is_as_declared(shop.lake, RECEIPTS, DAY)
+
+
 def test_operations_are_filled_when_they_are_all_read_again(shop: Shop) -> None:
     shop.make(DAY)
     before = older(shop.lake, STOCK_OPERATIONS, DAY, "storage_name")
     assert shop.lake.read(STOCK_OPERATIONS, DAY) is not None
     assert shop.lake.take_older() == [
-        "stock_operations: storage_name read as NULL for 1 shift dates, 2026-01-19 to 2026-01-19, "
-        "which an older version wrote: make them again with `refresh: all` to fill them"
+        "stock_operations: storage_name read as NULL for shift date 2026-01-19, which an older version wrote: "
+        "make it again with `refresh: all` to fill them"
     ]
     assert shop.lake.take_older() == []
     shop.make(DAY)
@@ -181,6 +214,26 @@ def test_standards_are_set_by_what_an_older_version_wrote_too(project: Project, 
     assert [text for text in lake.take_older() if text.startswith("recipe_observed: ")]
 
 
+def test_a_standard_of_a_narrower_type_narrows_no_other(project: Project) -> None:
+    """DuckDB takes the types of a window's first file for those of all."""
+    shop = project.shop
+    for receipt_id in range(11, 20):  # more than those that the shop has
+        shop.sell(receipt_id, f"2026-01-{18 + receipt_id % 3}")
+        shop.deduct(receipt_id, quantity=Decimal("0.125"))
+    assert project.run("2026-01-18", "2026-01-20").success
+    lake = shop.lake
+    rows = lake.read(RECIPE_OBSERVED, "2026-01-18")
+    assert rows is not None
+    at, exact = rows.schema.get_field_index("quantity_per_unit"), rows.schema.field("quantity_per_unit").type
+    fewer = pc.round(rows.column(at), 2).cast(pa.decimal128(18, 2), safe=False)
+    rewrite(lake, RECIPE_OBSERVED, "2026-01-18", rows.set_column(at, "quantity_per_unit", fewer))
+    with connect() as connection:
+        narrow = compute(Lake(lake.root), connection, RECIPE_OBSERVED, "2026-01-20", Rules())
+        rewrite(lake, RECIPE_OBSERVED, "2026-01-18", rows.set_column(at, "quantity_per_unit", fewer.cast(exact)))
+        wide = compute(Lake(lake.root), connection, RECIPE_OBSERVED, "2026-01-20", Rules())
+    assert narrow == wide
+
+
 def test_a_run_over_an_older_lake_says_so_and_writes_the_new_shape(project: Project) -> None:
     lake = project.shop.lake
     assert project.run("2026-01-19", "2026-01-20").success
@@ -189,7 +242,7 @@ def test_a_run_over_an_older_lake_says_so_and_writes_the_new_shape(project: Proj
     result = project.run("2026-01-19")
     assert result.success
     said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
-    assert [text for text in said if text.startswith("stock_operations: storage_name read as NULL for 1 shift date")]
-    assert [text for text in said if text.startswith("daily_cogs: food_cost_pct read as NULL for 1 shift date")]
+    assert [text for text in said if text.startswith("stock_operations: storage_name read as NULL for shift date ")]
+    assert not [text for text in said if text.startswith("daily_cogs: ")]  # the run itself has filled them
     assert is_as_declared(lake, DAILY_COGS, "2026-01-19")
     assert lake.read(DAILY_COGS, "2026-01-19") == before

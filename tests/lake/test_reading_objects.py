@@ -318,6 +318,19 @@ def test_the_job_copies(place: Place, lake: Lake, tmp_path: Path, monkeypatch: p
     assert "\n" not in reason
 
 
+def test_the_job_tells_of_columns_that_it_copies_as_null(folder_lake: Lake) -> None:
+    fill(folder_lake)
+    day = folder_lake.dates(STOCK_OPERATIONS)[0]
+    path = folder_lake.path(STOCK_OPERATIONS, day)
+    pq.write_table(pq.read_table(path, partitioning=None).drop_columns(["storage_name"]), path)
+    job = build_definitions(Settings.read(lake=str(folder_lake.root))).resolve_job_def(JOB)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance)
+        said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    (told,) = (text for text in said if "read as NULL" in text)
+    assert told.startswith(f"stock_operations: storage_name read as NULL for shift date {day}, ")
+
+
 def test_the_job_leaves_the_lake_of_another_brand_alone(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(folder_lake)
     sign(folder_lake, "another")
