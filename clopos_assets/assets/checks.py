@@ -49,7 +49,11 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
         # The results below speak for the date of a run of one partition; in a range, be it of one date, each date needs
         # an evaluation of its own.
         ranged = () if run_context.has_partition_key else days
-        yield from judge(access, context.instance, [*ranged, *sorted(made - set(asked))], checks)
+        # A check speaks of its table as it stands: besides, of each date of which that was written anew.
+        told = {VARIANCE_FINDINGS.name, *(check.table for check in checks)}
+        written = changed_dates(context.instance, run_context.run.run_id, told)
+        besides = with_findings(access, sorted(written - set(asked)), made)
+        yield from judge(access, context.instance, [*ranged, *besides], checks)
         if days:
             found = [_findings(access, day) for day in days]
             findings = pa.concat_tables(map(_dated, found, days)) if len(days) > 1 else found[0]

@@ -119,6 +119,10 @@ def _make(
     good = [day for day in asked if day not in made.bad]
     selected = {key.to_user_string() for key in context.selected_asset_keys}
     _record_others(context, made, good, step)
+    # Dates to or from which a receipt has moved. Which venues are missing there, what was made does not tell.
+    besides = [day for day in made.facts.get(step.tables[0].name, {}) if day not in asked and day not in made.bad]
+    of_lake = {key for key in context.selected_asset_check_keys if key.name == UNKNOWN_FIELDS_CHECK}
+    yield from _evaluate(context, step.tables, made, besides, of_lake)
     if made.bad:
         _record(context, made, good, step.names)
         planned_to_tell = planned_checks(context.instance, run.run_id)

@@ -107,8 +107,8 @@ async def make_receipts(
                 if not held > set(shift_dates):
                     raise
     except (CloposError, LakeError, IngestError) as error:
-        for shift_date in shift_dates:
-            if shift_date not in made.facts.get(RECEIPTS.name, {}):
+        for stretch in left:
+            for shift_date in stretch:
                 made.fail(shift_date, str(error))
     return made
 
@@ -117,14 +117,17 @@ async def _make(
     lake: Lake,
     clopos: Clopos,
     scope: Scope,
-    stretch: Sequence[str],
+    stretch: list[str],
     progress: Progress,
     made: Made,
     held: set[str],
     *,
     gives_way: bool,
 ) -> None:
-    """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`."""
+    """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`.
+
+    Where that breaks off, nothing is left of the stretch: its dates are made or failed by then.
+    """
     part = Made()
     try:
         listed = await _list(clopos, scope, stretch, progress)
@@ -136,6 +139,13 @@ async def _make(
         Filing(lake, plans, part, scope, _BRIEFLY_SECONDS, gives_way=gives_way).carry_out(held, elsewhere)
     except HeldByOthersError:
         part = Made()  # all of it comes again
+        raise
+    except (CloposError, LakeError, IngestError) as error:
+        # What was written by now is made. A date that an earlier stretch has changed is not: it was not listed.
+        for shift_date in stretch:
+            if shift_date not in part.facts.get(RECEIPTS.name, {}):
+                part.fail(shift_date, str(error))
+        stretch.clear()
         raise
     finally:
         made.update(part)

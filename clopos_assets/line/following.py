@@ -25,6 +25,7 @@ class Following:
         self._standard_days = standard_days
         self._alive: dict[str, ExitStack] = {}
         self._begun: set[str] = set()
+        self._taken: dict[str, set[str]] = {}
 
     def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> None:
         """Say before each step that the run is alive: until it leaves, or its process ends.
@@ -51,6 +52,7 @@ class Following:
         with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
             others = self._lake.marks().get(shift_date, set()) - {run_id}
             self._lake.mark(shift_date, run_id)
+            self._taken.setdefault(run_id, set()).add(shift_date)
             for other in others if makes_all else others & {NOBODY}:
                 self._lake.unmark(shift_date, other)
 
@@ -92,8 +94,13 @@ class Following:
                     self._lake.mark(shift_date, NOBODY)
                 self._lake.unmark(shift_date, run.run_id)
 
+    def taken_over(self, run: Run) -> set[str]:
+        """Dates on which the run has taken over what others have left."""
+        return self._taken.get(run.run_id, set())
+
     def leave(self, run: Run) -> None:
         """The run makes no more: what it has marked and not followed is left to others."""
+        self._taken.pop(run.run_id, None)
         alive = self._alive.pop(run.run_id, None)
         if alive is not None:
             alive.close()

@@ -18,12 +18,14 @@ _MOST_ROUNDS = 4
 
 @dataclass
 class _Course:
-    """How far a run has come: the makers whose steps may still come, shift dates that were bad, and whether a step
-    broke off. Which of its steps is the last one, whoever runs the line decides: their order is not that of the makers.
+    """How far a run has come: the makers whose steps may still come, shift dates that were bad, those that `failed`, be
+    it that they were carried on all the same, and whether a step broke off. Which of its steps is the last one, whoever
+    runs the line decides: their order is not that of the makers.
     """
 
     to_come: list[Maker]
     bad: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
     is_broken: bool = False
 
 
@@ -71,6 +73,7 @@ class Line:
         moved = set() if failed.needs else {day for facts in made.facts.values() for day in facts}
         course = self._courses[run.run_id]
         bad = (made.bad.keys() - moved) | course.bad
+        course.failed |= made.bad.keys()
         good = replace(run, asked=run.asked - made.bad.keys() - course.bad)
         try:
             for maker, is_kept_from_coming in self._kept_from_coming(failed, planned):
@@ -101,7 +104,9 @@ class Line:
         del self._courses[run.run_id]
         try:
             if not course.is_broken:
-                self._following.end(run, course.bad, is_whole=self._is_whole(planned))
+                # Carried on or not: what an earlier run had left to do there, be it to ask for, is not done.
+                left = self._following.taken_over(run) & course.failed
+                self._following.end(run, course.bad | left, is_whole=self._is_whole(planned))
         finally:
             self._following.leave(run)
 
