@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clopos_assets.access import Access
+from clopos_assets.assets.asked import asked_dates, tell_unmade
 from clopos_assets.assets.events import changed_dates
 from clopos_assets.findings import CHECKS, Check, show_amount, show_findings, show_message, worst_of
 from clopos_assets.lake import LakeError
@@ -41,11 +42,12 @@ def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str])
     @dg.multi_asset_check(name="variance_checks", specs=specs, can_subset=True)
     def variance_checks(context: dg.AssetCheckExecutionContext) -> Iterator[object]:
         run_context = context.op_execution_context
-        asked = run_context.partition_keys
+        asked = asked_dates(run_context, partitions_def)
         made = changed_dates(context.instance, run_context.run.run_id, {VARIANCE_FINDINGS.name})
         selected = {(key.asset_key.to_user_string(), key.name) for key in context.selected_asset_check_keys}
         checks = [check for check in CHECKS if (check.table, check.name) in selected]
         days = with_findings(access, asked, made)
+        tell_unmade(run_context, VARIANCE_FINDINGS.name, asked, days)
         # The results below speak for the date of a run of one partition; in a range, be it of one date, each date needs
         # an evaluation of its own.
         ranged = () if run_context.has_partition_key else days

@@ -3,7 +3,6 @@
 What is made, and of which other dates, is the affair of `line`.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
@@ -13,6 +12,7 @@ import dagster as dg
 
 from clopos_assets.access import Access
 from clopos_assets.assets.alone import look_at
+from clopos_assets.assets.asked import asked_dates, tell_unmade
 from clopos_assets.assets.checks import judge, untold, with_findings
 from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
 from clopos_assets.clopos.errors import CloposError
@@ -28,14 +28,12 @@ from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import keep_apart, priority_of, store_of
 from clopos_assets.tables import VARIANCE_FINDINGS, Table
-from clopos_assets.tags import PARTITION
 from clopos_assets.targets import targets_of
 
 UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
 _MARKDOWN = frozenset({"changes", "venues", "worst"})
 """Figures that are tables of ours. What else is text may hold names from an answer: it is shown as it is."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def run_step(
@@ -46,43 +44,11 @@ def run_step(
 
     Raises dagster.Failure, one line, where a shift date was not made.
     """
-    asked = _asked(context)
+    asked = asked_dates(context, context.assets_def.partitions_def)
     if context.selected_asset_keys:
         yield from insist(_make(context, access, line, step, asked))
     else:
         yield from insist(_tell(context, access, step, asked))
-
-
-def _asked(context: dg.AssetExecutionContext) -> list[str]:
-    """The run's shift dates. Raises dagster.Failure where it names none, or some that are no partitions.
-
-    Dagster looks at them where runs are launched by its command line or its pages, and not where by tags.
-    """
-    launch = "launch shift_date_job for one of its partitions, or for a range of them"
-    try:
-        asked = list(context.partition_keys)
-    except Exception as error:  # Dagster raises one of many classes here, some of them private
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise dg.Failure(f"the run names no shift dates that exist ({reason}): {launch}", allow_retries=False) from None
-    if not asked:  # Dagster takes it for a run of nothing that went well
-        raise dg.Failure(
-            "the run's range holds no shift date, for it ends before it begins: name the earlier date first",
-            allow_retries=False,
-        )
-    days = context.assets_def.partitions_def
-    assert days is not None  # each asset has them
-    first, last = days.get_first_partition_key(), days.get_last_partition_key()
-    is_any = first is not None and last is not None
-    # As the tag has it: Dagster reads 2026-1-5 as a date, and files checks under what it read.
-    named = [context.run.tags[PARTITION]] if PARTITION in context.run.tags else asked
-    wrong = [day for day in named if not (is_any and _DATE.fullmatch(day) and str(first) <= day <= str(last))]
-    if wrong:
-        raise dg.Failure(
-            f"no partition: {in_words(wrong) if all(map(_DATE.fullmatch, wrong)) else ', '.join(wrong)}; a shift date "
-            f"is one, as YYYY-MM-DD, from CLOPOS_START_DATE on and once its shift has ended: {launch}",
-            allow_retries=False,
-        )
-    return asked
 
 
 def _tell(
@@ -96,6 +62,7 @@ def _tell(
     except (SettingsError, LakeError, CloposError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     days = [day for day in asked if all(day in seen.facts.get(name, {}) for name in step.names)]
+    tell_unmade(context, step.tables[0].name, asked, days)
     if days:
         yield from _checks(context, step, seen, days)
 

@@ -48,6 +48,7 @@ def raw_assets(access: Access, partitions_def: dg.PartitionsDefinition[str], lin
         specs=[spec_of(STOCK_OPERATIONS, access.lake, partitions_def)],
         check_specs=[_check_spec(UNKNOWN_FIELDS_CHECK, STOCK_OPERATIONS, partitions_def)],
         backfill_policy=dg.BackfillPolicy.single_run(),
+        can_subset=True,  # the check alone is asked for, too
     )
     def stock_operations(context: dg.AssetExecutionContext, config: RefreshConfig) -> Iterator[object]:
         context.log.debug(f"refresh: {config.refresh}")

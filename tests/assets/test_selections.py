@@ -1,5 +1,7 @@
 """Runs of some of the tables, or of checks alone: what is known of the other tables' checks stays known."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pytest
 
@@ -12,11 +14,12 @@ from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.line import left_behind
 from clopos_assets.settings import Settings
 from clopos_assets.tables import COST, RAW, TABLES, Table
-from tests.assets.conftest import Project
+from tests.assets.conftest import Project, failure_of
 
 DAY = "2026-01-19"
 UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")
 UNDOCUMENTED = dg.AssetCheckKey(dg.AssetKey("receipts"), UNKNOWN_FIELDS_CHECK)
+OF_OPERATIONS = dg.AssetCheckKey(dg.AssetKey("stock_operations"), UNKNOWN_FIELDS_CHECK)
 INCOMPLETE = dg.AssetCheckKey(dg.AssetKey("receipts"), VENUES_CHECK)
 
 
@@ -35,10 +38,12 @@ def underpay(project: Project) -> None:
     project.shop.world.update_receipt(1, remaining=1)
 
 
-def run_checks(project: Project, shift_date: str, checks: set[dg.AssetCheckKey]) -> dg.ExecuteInProcessResult:
-    """What the UI's button to execute checks does."""
+def run_checks(
+    project: Project, shift_date: str | None, checks: set[dg.AssetCheckKey], tags: Mapping[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
+    """What the UI's button to execute checks does, which names no shift date."""
     job = project.definitions.resolve_job_def(JOB).get_subset(asset_selection=set(), asset_check_selection=checks)
-    return job.execute_in_process(instance=project.instance, partition_key=shift_date, raise_on_error=False)
+    return job.execute_in_process(instance=project.instance, partition_key=shift_date, tags=tags, raise_on_error=False)
 
 
 @pytest.mark.parametrize("tables", [[table.name for table in RAW], ["line_cogs"], ["stock_ledger"]])
@@ -93,10 +98,10 @@ def test_checks_of_raw_tables_alone_make_nothing(project: Project) -> None:
     project.shop.sell(10, "2026-01-21")
     project.definitions = build_definitions(Settings.read(venue_ids="all"))
     project.shop.sandbox.requests.reset()
-    result = run_checks(project, DAY, {UNDOCUMENTED, INCOMPLETE, UNPAID})
+    result = run_checks(project, DAY, {UNDOCUMENTED, OF_OPERATIONS, INCOMPLETE, UNPAID})
     assert result.success
     told = {event.asset_check_key: event for event in result.get_asset_check_evaluations()}
-    assert {key: event.passed for key, event in told.items()} == {UNDOCUMENTED: True, INCOMPLETE: False, UNPAID: True}
+    assert {key for key, event in told.items() if event.passed} == {UNDOCUMENTED, OF_OPERATIONS, UNPAID}
     assert told[INCOMPLETE].metadata["missing_venues"].value == "2"
     result = run_checks(project, "2026-01-21", {UNDOCUMENTED})
     assert (result.success, result.get_asset_check_evaluations()) == (True, [])
@@ -106,9 +111,33 @@ def test_checks_of_raw_tables_alone_make_nothing(project: Project) -> None:
 
 
 def test_of_a_date_without_findings_nothing_is_told(project: Project) -> None:
-    result = run_checks(project, DAY, {UNPAID})
+    result = run_checks(project, DAY, {UNPAID, UNDOCUMENTED, OF_OPERATIONS})
     assert result.success
     assert result.get_asset_check_evaluations() == []
+    said = [entry.user_message for entry in project.instance.all_logs(result.run_id)]
+    for table in ("receipts", "stock_operations", "variance_findings"):
+        assert f"{table} of {DAY} is not made: there is nothing to check" in said
+
+
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ({}, "the run names no shift dates, or not only such as exist ("),
+        ({"dagster/partition": "2099-01-01"}, "no partition: 2099-01-01: "),
+        ({"dagster/partition": "2026-1-19"}, "no partition: 2026-1-19: "),
+        (
+            {"dagster/asset_partition_range_start": "2026-01-20", "dagster/asset_partition_range_end": DAY},
+            "the run's range holds no shift date, for it ends before it begins",
+        ),
+    ],
+)
+def test_checks_alone_are_refused_without_shift_dates(project: Project, tags: dict[str, str], named: str) -> None:
+    """The first is what *Execute all* launches, on the page of an asset's checks."""
+    assert project.run(DAY).success
+    for check in (UNPAID, UNDOCUMENTED, OF_OPERATIONS):
+        result = run_checks(project, None, {check}, tags)
+        assert named in failure_of(result)
+        assert result.get_asset_check_evaluations() == []
 
 
 def test_findings_made_alone_are_told_by_the_checks_of_other_tables(project: Project) -> None:
