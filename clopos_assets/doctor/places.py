@@ -21,6 +21,7 @@ from clopos_assets.origin import SCHEMA_VERSION, check_origin
 from clopos_assets.settings import Settings, dagster_home
 from clopos_assets.sharing import own_store_of
 from clopos_assets.tables import RECEIPTS
+from clopos_assets.tables.shape import span_of
 
 _OF_INSTANCE = ("instance", "sharing", "logs")
 
@@ -53,9 +54,7 @@ def look_at_lake(settings: Settings, found: list[Finding]) -> None:
     if not is_there:
         found.append(Finding("lake", False, f"{lake.uri()} does not give back what was written: set CLOPOS_LAKE"))
         return
-    holds = "no shift dates yet"
-    if dates:
-        holds = f"{len(dates)} shift dates, {dates[0]} to {dates[-1]}" if len(dates) > 1 else f"shift date {dates[0]}"
+    holds = span_of(dates) if dates else "no shift dates yet"
     whose = "" if origin is None or origin.brand is None else f" of the brand {origin.brand}"
     schema = SCHEMA_VERSION if origin is None else origin.schema_version or "not noted"
     forward = "" if schema == SCHEMA_VERSION else f", which the next run brings forward to {SCHEMA_VERSION}"

@@ -89,6 +89,7 @@ async def make_receipts(
     made = Made()
     left = stretches_of(shift_dates)
     beside: set[str] = set()
+    part = Made()
     try:
         for turn in range(_MOST_TURNS):
             gives_way = turn < _MOST_TURNS - 1
@@ -98,18 +99,24 @@ async def make_receipts(
             try:
                 with lake.locked(held, seconds=OUTSIDE_LOCK_SECONDS if held > set(shift_dates) else LOCK_SECONDS):
                     while left:
-                        await _make(lake, clopos, scope, left[0], progress, made, held, gives_way=gives_way)
+                        await _make(lake, clopos, scope, left[0], progress, part, held, gives_way=gives_way)
+                        made.update(part)
+                        part = Made()
                         left.pop(0)
                 break
             except HeldByOthersError as error:
                 beside |= error.shift_dates
+                part = Made()  # all of it comes again
             except BusyError:
                 if not held > set(shift_dates):
                     raise
     except (CloposError, LakeError, IngestError) as error:
+        # What was written of the stretch at hand is made; a date of a later one, be it that this took from it, is not.
+        made.update(part)
         for stretch in left:
             for shift_date in stretch:
-                made.fail(shift_date, str(error))
+                if stretch is not left[0] or shift_date not in part.facts.get(RECEIPTS.name, {}):
+                    made.fail(shift_date, str(error))
     return made
 
 
@@ -117,38 +124,21 @@ async def _make(
     lake: Lake,
     clopos: Clopos,
     scope: Scope,
-    stretch: list[str],
+    stretch: Sequence[str],
     progress: Progress,
     made: Made,
     held: set[str],
     *,
     gives_way: bool,
 ) -> None:
-    """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`.
-
-    Where that breaks off, nothing is left of the stretch: its dates are made or failed by then.
-    """
-    part = Made()
-    try:
-        listed = await _list(clopos, scope, stretch, progress)
-        if scope.brand is not None:
-            sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
-        plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, part)
-        if clopos.receipts_hold_operations:
-            stage_operations(lake, _brought(plans.values(), elsewhere))
-        Filing(lake, plans, part, scope, _BRIEFLY_SECONDS, gives_way=gives_way).carry_out(held, elsewhere)
-    except HeldByOthersError:
-        part = Made()  # all of it comes again
-        raise
-    except (CloposError, LakeError, IngestError) as error:
-        # What was written by now is made. A date that an earlier stretch has changed is not: it was not listed.
-        for shift_date in stretch:
-            if shift_date not in part.facts.get(RECEIPTS.name, {}):
-                part.fail(shift_date, str(error))
-        stretch.clear()
-        raise
-    finally:
-        made.update(part)
+    """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`."""
+    listed = await _list(clopos, scope, stretch, progress)
+    if scope.brand is not None:
+        sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
+    plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
+    if clopos.receipts_hold_operations:
+        stage_operations(lake, _brought(plans.values(), elsewhere))
+    Filing(lake, plans, made, scope, _BRIEFLY_SECONDS, gives_way=gives_way).carry_out(held, elsewhere)
 
 
 async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:

@@ -25,10 +25,9 @@ class Following:
         self._standard_days = standard_days
         self._alive: dict[str, ExitStack] = {}
         self._begun: set[str] = set()
-        self._taken: dict[str, set[str]] = {}
 
-    def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> None:
-        """Say before each step that the run is alive: until it leaves, or its process ends.
+    def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> set[str]:
+        """Say before each step that the run is alive: until it leaves, or its process ends. Gives the dates taken over.
 
         A run of the whole line (`makes_all`) takes over, once, what others have left to do on its dates. One of all
         that is computed (`is_whole`) follows it too, but takes over only what was left to whoever comes: another may
@@ -39,20 +38,22 @@ class Following:
             alive = ExitStack()
             alive.enter_context(self._lake.locked([life_of(run.run_id)], seconds=LOCK_SECONDS))
             self._alive[run.run_id] = alive
+        taken = set()
         if (is_whole or looks_back) and run.run_id not in self._begun:
             for shift_date, others in self._lake.marks().items():
                 if is_whole and shift_date in run.asked and others - {run.run_id}:
                     self._take_over(shift_date, run.run_id, makes_all=makes_all)
+                    taken.add(shift_date)
                 elif shift_date in run.asked and NOBODY in others:
                     self._lake.mark(shift_date, run.run_id)
         self._begun.add(run.run_id)
+        return taken
 
     def _take_over(self, shift_date: str, run_id: str, *, makes_all: bool) -> None:
         # Held, so that no other run is between its mark and the change that the mark is about.
         with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
             others = self._lake.marks().get(shift_date, set()) - {run_id}
             self._lake.mark(shift_date, run_id)
-            self._taken.setdefault(run_id, set()).add(shift_date)
             for other in others if makes_all else others & {NOBODY}:
                 self._lake.unmark(shift_date, other)
 
@@ -94,13 +95,8 @@ class Following:
                     self._lake.mark(shift_date, NOBODY)
                 self._lake.unmark(shift_date, run.run_id)
 
-    def taken_over(self, run: Run) -> set[str]:
-        """Dates on which the run has taken over what others have left."""
-        return self._taken.get(run.run_id, set())
-
     def leave(self, run: Run) -> None:
         """The run makes no more: what it has marked and not followed is left to others."""
-        self._taken.pop(run.run_id, None)
         alive = self._alive.pop(run.run_id, None)
         if alive is not None:
             alive.close()

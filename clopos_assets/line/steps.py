@@ -18,13 +18,15 @@ _MOST_ROUNDS = 4
 
 @dataclass
 class _Course:
-    """How far a run has come: the makers whose steps may still come, shift dates that were bad, those that `failed`, be
-    it that they were carried on all the same, and whether a step broke off. Which of its steps is the last one, whoever
-    runs the line decides: their order is not that of the makers.
+    """How far a run has come: the makers whose steps may still come, shift dates that were bad, those `taken` over from
+    runs that have left something to do there, those that `failed`, be it that they were carried on all the same, and
+    whether a step broke off. Which of its steps is the last one, whoever runs the line decides: their order is not that
+    of the makers.
     """
 
     to_come: list[Maker]
     bad: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     is_broken: bool = False
 
@@ -49,7 +51,8 @@ class Line:
         try:
             looks_back = any(each.looks_back for each in self.makers if each.names & set(planned))
             makes_all = all(each.names <= set(planned) for each in self.makers)
-            self._following.begin(run, makes_all=makes_all, is_whole=self._is_whole(planned), looks_back=looks_back)
+            is_whole = self._is_whole(planned)
+            course.taken |= self._following.begin(run, makes_all=makes_all, is_whole=is_whole, looks_back=looks_back)
             made, _ = self._make(run, maker)
         except BaseException as error:
             course.is_broken = True
@@ -105,7 +108,7 @@ class Line:
         try:
             if not course.is_broken:
                 # Carried on or not: what an earlier run had left to do there, be it to ask for, is not done.
-                left = self._following.taken_over(run) & course.failed
+                left = course.taken & course.failed
                 self._following.end(run, course.bad | left, is_whole=self._is_whole(planned))
         finally:
             self._following.leave(run)

@@ -4,7 +4,7 @@ What a newer version may do to a declaration: add a column that may be NULL, reo
 Older files are then read as if they had been written so, and get the new shape when their shift date is made again.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -39,22 +39,25 @@ class Older:
 
     def forget(self, table: Table, shift_date: str) -> None:
         """The partition has been written as it is declared now, from new answers if its rows come from any."""
-        for key in list(self._dates):
-            if key[0] == table.name not in _AGAIN:
-                self._dates[key].discard(shift_date)
+        if table.name in _AGAIN:
+            return
+        for name, columns in list(self._dates):
+            if name == table.name:
+                self._dates[name, columns].discard(shift_date)
 
     def take(self) -> list[str]:
         """A sentence for each table and its columns; those told are told no more."""
         told = [(key, self._dates.pop(key)) for key in sorted(self._dates)]
         return [
-            f"{table}: {', '.join(columns)} read as NULL for {_in_words(dates)}, which an older version wrote: make "
+            f"{table}: {', '.join(columns)} read as NULL for {span_of(dates)}, which an older version wrote: make "
             f"{'it' if len(dates) == 1 else 'them'} {_AGAIN.get(table, 'again')} to fill them"
             for (table, columns), dates in told
             if dates
         ]
 
 
-def _in_words(shift_dates: Set[str]) -> str:
+def span_of(shift_dates: Collection[str]) -> str:
+    """How many shift dates, from which to which."""
     if len(shift_dates) == 1:
         return f"shift date {min(shift_dates)}"
     return f"{len(shift_dates)} shift dates, {min(shift_dates)} to {max(shift_dates)}"

@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from clopos_assets.assets.events import changed_dates
+from clopos_assets.assets.events import _PLANNED, _TOLD, changed_dates, planned_tables
+from clopos_assets.tables import TABLES
 from tests.assets.conftest import Project
 
 DAYS = ["2026-01-19", "2026-01-20"]
@@ -45,3 +46,18 @@ def test_what_was_told_since_the_last_look_is_seen() -> None:
         assert telling.execute_in_process().success
         assert seen == [{DAYS[0]}, {DAYS[0]}, set(DAYS)]
         seen.clear()
+
+
+def test_all_pages_are_read(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = project.run(*DAYS)
+    assert result.success
+    records_of = dg.DagsterInstance.get_records_for_run
+
+    def one(instance: dg.DagsterInstance, run_id: str, **options: Any) -> Any:
+        return records_of(instance, run_id, **options | {"limit": 1})
+
+    monkeypatch.setattr(dg.DagsterInstance, "get_records_for_run", one)
+    for known in (_TOLD, _PLANNED):
+        known.clear()
+    assert changed_dates(project.instance, result.run_id, {"receipts"}) == set(DAYS)
+    assert planned_tables(project.instance, result.run_id) == set(TABLES)

@@ -1,5 +1,8 @@
 """What Dagster shows of the checks of each shift date after a run over many, and after one that fails."""
 
+from collections import Counter
+from datetime import date
+
 import dagster as dg
 import pytest
 
@@ -8,6 +11,7 @@ from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
 from clopos_assets.findings import CHECKS
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.settings import Settings
+from clopos_assets.targets import targets_of
 from tests.assets.conftest import Project, failure_of
 
 DAYS = ["2026-01-19", "2026-01-20"]
@@ -21,6 +25,7 @@ OF_RAW = [
     }.items()
     for name in names
 ]
+OF_LAKE = [key for key in OF_RAW if key.name == UNKNOWN_FIELDS_CHECK]
 UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")
 
 
@@ -47,17 +52,50 @@ def test_every_date_has_the_checks_of_what_stands_there(project: Project, ranges
     assert shown(project, OF_FINDINGS + OF_RAW) == all_of(OF_FINDINGS + OF_RAW, "SUCCEEDED")
 
 
+def test_of_a_run_of_one_date_each_is_told_once(project: Project) -> None:
+    result = project.run(DAYS[0])
+    assert result.success
+    told = Counter(event.asset_check_key for event in result.get_asset_check_evaluations())
+    assert told == dict.fromkeys(OF_FINDINGS + OF_RAW, 1)
+
+
+def test_of_more_dates_than_are_looked_up_at_once_none_is_missing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clopos_assets.targets._AT_ONCE", 1)
+    assert project.run(*DAYS).success
+    assert targets_of(project.instance, "receipts", DAYS).keys() == set(DAYS)
+    assert shown(project, OF_FINDINGS + OF_RAW) == all_of(OF_FINDINGS + OF_RAW, "SUCCEEDED")
+
+
 @pytest.mark.parametrize("days", [DAYS, DAYS[:1]], ids=["range", "date"])
-def test_a_run_that_clopos_refuses_leaves_what_was_found(project: Project, days: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("setting", "named"), [({"client_secret": "another"}, "HTTP 401"), ({"brand": "another"}, "holds the brand")]
+)
+def test_a_run_that_is_refused_leaves_what_was_found(
+    project: Project, days: list[str], setting: dict[str, str], named: str
+) -> None:
     project.shop.world.update_receipt(1, remaining=1)
     assert project.run(*DAYS).success
-    found = shown(project, OF_FINDINGS)
-    assert found == all_of(OF_FINDINGS, "SUCCEEDED") | {("receipts", UNPAID.name, DAYS[0]): "FAILED"}
-    project.definitions = build_definitions(Settings.read(client_secret="another"))
+    keys = OF_FINDINGS + OF_LAKE
+    found = shown(project, keys)
+    assert found == all_of(keys, "SUCCEEDED") | {("receipts", UNPAID.name, DAYS[0]): "FAILED"}
+    project.definitions = build_definitions(Settings.read(**setting))
     result = project.run(*days)
     assert not result.success
-    assert "HTTP 401" in failure_of(result)
-    assert shown(project, OF_FINDINGS) == found
+    assert named in failure_of(result)
+    assert shown(project, keys) == found
+
+
+def test_a_date_beside_that_a_receipt_moved_to_has_the_checks_of_what_stands_there(project: Project) -> None:
+    assert project.run(*DAYS).success
+    project.shop.world.move_receipt(1, date.fromisoformat(DAYS[1]))
+    project.shop.world.update_receipt(1, news=1)
+    assert project.run(DAYS[0]).success
+    assert project.shop.stands(1)["receipts"] == [DAYS[1]]
+    keys = OF_FINDINGS + OF_LAKE
+    news = {("receipts", UNKNOWN_FIELDS_CHECK, DAYS[1]): "FAILED"}
+    assert shown(project, keys) == all_of(keys, "SUCCEEDED") | news
 
 
 def test_a_run_with_a_bad_date_tells_the_checks_of_what_it_made_and_leaves_the_others(project: Project) -> None:

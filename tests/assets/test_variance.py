@@ -11,7 +11,7 @@ import pytest
 
 from clopos_assets.assembly import build_definitions
 from clopos_assets.assets.checks import evaluate
-from clopos_assets.findings import CHECKS, show_message
+from clopos_assets.findings import CHECKS, show_amount, show_message
 from clopos_assets.lake import Lake
 from clopos_assets.settings import Settings
 from clopos_assets.tables import (
@@ -303,6 +303,10 @@ def found_of(name: str, severity: str, *amounts: Decimal | None, **columns: obje
         for number, amount in enumerate(amounts)
     ]
     return pa.Table.from_pylist(rows, schema=VARIANCE_FINDINGS.schema)
+
+
+def test_nothing_at_risk_is_told_as_such() -> None:
+    assert [show_amount(amount) for amount in (None, Decimal(0), Decimal("1234.5"))] == ["", "0.00", "1,234.50"]
 
 
 def test_a_check_sums_up_its_own_findings_and_tells_the_worst() -> None:

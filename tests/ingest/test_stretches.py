@@ -1,8 +1,14 @@
-"""Shift dates as ranges and in words."""
+"""Shift dates as ranges and in words, and what fails of several ranges."""
+
+from datetime import date
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
+from clopos_assets.ingest.made import Made
 from clopos_assets.ingest.stretches import in_words, stretches_of
+from tests.ingest.shop import Shop
 
 
 @pytest.mark.parametrize(
@@ -28,3 +34,30 @@ def test_consecutive_days_are_one_stretch(shift_dates: list[str], stretches: lis
 )
 def test_many_are_told_by_the_first_and_the_last(shift_dates: list[str], words: str) -> None:
     assert in_words(shift_dates) == words
+
+
+def test_a_date_that_can_not_be_listed_is_not_made_by_what_another_took_from_it(shop: Shop) -> None:
+    shop.sell(5, "2026-01-23")
+    shop.make("2026-01-19", "2026-01-23")
+    shop.sell(6, "2026-01-23")
+    shop.world.move_receipt(5, date(2026, 1, 19))
+    shop.world.update_receipt(5, created_at="2026-01-19 10:00:00")
+    lists = iter(range(9))
+
+    async def instead(request: Request) -> Response | None:
+        if request.url.path.endswith("/receipts") and next(lists) > 0:
+            return Response("{}", media_type="application/json")
+        return None
+
+    shop.sandbox.hooks.answer_instead = instead
+    made = shop.make_receipts("2026-01-19", "2026-01-23")
+    assert shop.stands(6)["receipts"] == []
+    assert "2026-01-23" in made.bad, made.facts
+
+
+def test_the_first_reason_for_which_a_date_failed_stands() -> None:
+    made, later = Made(), Made()
+    made.fail("2026-01-19", "no answer")
+    later.fail("2026-01-19", "not materialized")
+    made.update(later)
+    assert made.bad == {"2026-01-19": "no answer"}

@@ -1,7 +1,7 @@
 """The nightly run: the shift that just ended, and what was missed before it."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from clopos_assets.tags import PARTITION, RANGE_END, RANGE_START
 from tests.late.conftest import Watched
 
 ZONE = ZoneInfo("Asia/Baku")
+NOT_ENDED = ("NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
 def nightly(at: str, instance: dg.DagsterInstance | None, **settings: Any) -> list[str]:
@@ -119,3 +120,27 @@ def test_a_lake_that_can_not_be_looked_at_does_not_keep_the_night_from_being_ask
     assert watched.shop.ids(RECEIPTS, "2026-01-20")
     monkeypatch.setattr(Lake, "has", refuse)
     assert nightly("2026-01-24 06:00", instance) == ["2026-01-23"]
+
+
+@dg.job
+def some_job() -> None:
+    """A run that makes a shift date."""
+
+
+@pytest.mark.parametrize("status", NOT_ENDED)
+def test_a_run_counts_until_it_has_ended(watched: Watched, instance: dg.DagsterInstance, status: str) -> None:
+    instance.create_run_for_job(some_job, tags={PARTITION: "2026-01-21"}, status=dg.DagsterRunStatus[status])
+    assert nightly("2026-01-23 06:00", instance) == ["2026-01-22"]
+
+
+def test_the_age_of_a_run_is_told_by_the_clock_of_its_records(
+    watched: Watched, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in UTC, and the shop is four hours ahead: a run of just now is younger than an hour."""
+    now = datetime.now(ZONE)
+    made, held, missed = ((now - timedelta(days=back)).date().isoformat() for back in (5, 4, 3))
+    watched.shop.make(made)
+    monkeypatch.setattr("clopos_assets.automation.LONGEST_RUN_SECONDS", 3600)
+    instance.create_run_for_job(some_job, tags={PARTITION: held}, status=dg.DagsterRunStatus.STARTED)
+    asked = nightly(now.replace(tzinfo=None).isoformat(), instance)
+    assert [range_.split(" to ")[0] for range_ in asked[1:]] == [missed]

@@ -99,6 +99,18 @@ def test_receipts_that_are_open_or_deleted_were_not_late(lake: Lake) -> None:
     assert found["posting_lag_seconds"] == 7
 
 
+def test_how_long_after_closing_the_last_deduction_came(lake: Lake) -> None:
+    found = figures(
+        lake,
+        [receipt(1, closed_at=NOON), receipt(2, closed_at=NOON)],
+        [
+            operation(1, 1, None, operated_at=datetime(2026, 1, 19, 12, 0, 7)),
+            operation(2, 2, None, operated_at=datetime(2026, 1, 19, 13)),
+        ],
+    )
+    assert found["posting_lag_seconds"] == 3600
+
+
 def test_formulas_are_tried_on_closed_receipts_that_tell_what_they_need(lake: Lake) -> None:
     found = figures(
         lake,

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.ingest import Made
-from clopos_assets.ingest.made import Facts
+from clopos_assets.ingest.made import NOBODY, Facts
 from clopos_assets.lake import Lake
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.tables import (
@@ -276,3 +276,14 @@ def test_a_date_that_another_run_changes_between_two_steps_is_made_good(
 def test_a_lock_of_a_run_is_forgotten_with_it(runs: Runs) -> None:
     runs.make("2026-01-12")
     assert not [file.name for file in (runs.shop.lake.root / "_locks").glob("run *")]
+
+
+def test_a_date_left_to_whoever_comes_is_not_taken_over_by_a_run_of_another(runs: Runs) -> None:
+    runs.make(*DAYS)
+    runs.shop.world.update_receipt(3, order_status="READY")  # which no ledger tells of
+    runs.make(DAYS[1], planned=RAW_TABLES)
+    change_cost(runs, 11)  # of the last
+    with dying_when_it_writes("finding_history"), pytest.raises(DiedError):
+        runs.make(DAYS[5])
+    assert runs.shop.lake.marks()[DAYS[1]] == {NOBODY}
+    assert runs.behind() == {DAYS[5]: {"run-3"}}

@@ -21,6 +21,7 @@ from clopos_assets.ledger.packing import DamagedIndexError
 from clopos_assets.tables import (
     COST,
     FINDING_HISTORY,
+    LINE_COGS,
     RAW,
     RECEIPT_PRODUCTS,
     RECEIPTS,
@@ -45,7 +46,7 @@ from tests.line.test_following import (
     without_history,
 )
 
-FIRST, SECOND = DAYS[:2]
+FIRST, SECOND, THIRD = DAYS[:3]
 
 
 def at_write(table: Table, shift_date: str, act: Callable[[], object]) -> AbstractContextManager[None]:
@@ -347,3 +348,19 @@ def test_a_ledger_that_is_made_again_for_its_index_tells_of_what_it_had_rewritte
         runs.make(SECOND, DAYS[4])
     assert damage.called
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("error", [DiedError(), RuntimeError("no more threads")], ids=["killed", "broken"])
+def test_what_a_run_has_changed_when_it_ends_while_it_carries_on_is_left_to_others(
+    runs: Runs, error: BaseException
+) -> None:
+    runs.make(*DAYS)
+    for receipt_id in (3, 5):  # of the second and of the third
+        change_cost(runs, receipt_id)
+    runs.shop.answer("/receipts/3/stock-operations", "{}")
+    with at_write(LINE_COGS, THIRD, Mock(side_effect=error)), pytest.raises(type(error)):
+        runs.make(SECOND, THIRD)
+    assert runs.behind() == {SECOND: {"run-2"}, THIRD: {"run-2"}}
+    runs.shop.answer_truly()
+    runs.make(SECOND, THIRD)
+    assert not runs.shop.lake.marks()

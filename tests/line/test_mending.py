@@ -1,9 +1,10 @@
 """What the line about a damaged file says to do, table by table: it mends the lake, and nothing less does."""
 
+import pyarrow.parquet as pq
 import pytest
 
 from clopos_assets.lake import LakeError
-from clopos_assets.tables import COST, FINDING_HISTORY, RAW, RECIPE_OBSERVED, VARIANCE, Table
+from clopos_assets.tables import COST, FINDING_HISTORY, RAW, RECIPE_OBSERVED, USAGE_VARIANCE, VARIANCE, Table
 from tests.ingest.shop import days_from
 from tests.line.conftest import Runs
 
@@ -61,3 +62,13 @@ def test_another_date_that_needs_the_file_names_the_date_of_the_file(runs: Runs)
     run_id = runs.make(DAYS[4])
     assert runs.bad[run_id].keys() == {DAYS[4]}
     assert runs.bad[run_id][DAYS[4]].endswith(f"): make {DAY} again")
+
+
+def test_a_file_of_an_older_shape_is_written_again_where_its_rows_stay(runs: Runs) -> None:
+    runs.make(DAYS[0])
+    path = runs.shop.lake.path(USAGE_VARIANCE, DAYS[0])
+    rows = pq.read_table(path, partitioning=None)
+    assert rows.num_rows == rows.column("standard_quantity").null_count > 0
+    pq.write_table(rows.drop_columns(["standard_quantity"]), path, write_page_checksum=True)
+    assert runs.bad[runs.make(DAYS[0])] == {}
+    assert tuple(pq.read_schema(path).names) == USAGE_VARIANCE.names
