@@ -254,7 +254,7 @@ def _print_requests(console: Console, counts: Mapping[tuple[str, str], int], sec
 
 
 def _serve_ui(console: Console, port: int, home: Path) -> None:
-    console.print(f"Dagster UI: http://127.0.0.1:{port} (Ctrl+C ends it)")
+    console.print(f"Dagster UI, once it has started: http://127.0.0.1:{port} (Ctrl+C ends it)")
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clopos_assets.definitions", "-p", str(port)]
     # A session of its own, so that whoever ends the demo ends all of the UI's processes, once. In the demo's folder,
     # because Dagster lets a `.env` of the current one win over the environment, and the user's is not for the demo.

@@ -18,6 +18,7 @@ from clopos_assets.tables import FINDING_HISTORY
 Severity = Literal["ERROR", "WARN", "INFO"]
 _INFO_PASSES = " For information: the check tells what it finds, and passes."
 _WORST = 10
+_OF_STOCK = "stock_is_continuous"
 # Names come from outside: shown as they are, they may hide a part of themselves or make a browser load an image.
 _MARKDOWN = re.compile(r"([\\`*_~\[\]<>!&$#|])")
 _ESCAPED = r"\\\1"
@@ -61,7 +62,7 @@ CHECKS = (
     Check("line_has_deduction", "line_cogs", "WARN", "A product that usually deducts stock does so on every line."),
     Check("sold_above_cost", "line_cogs", "WARN", "A line, unless given away or returned, sells above its cost."),
     Check(
-        "stock_is_continuous",
+        _OF_STOCK,
         "stock_ledger",
         "INFO",
         "Before each deduction, the stock is what the deduction before it left." + _INFO_PASSES,
@@ -72,9 +73,15 @@ _ABOUT_ALL_OPERATIONS = ("line_has_deduction", "reported_cost_matches")
 
 
 def worst_of(findings: pa.Table) -> list[dict[str, Any]]:
-    """The ten findings with most at risk, the first of them first."""
+    """The ten findings with most at risk, the first of them first.
+
+    Where stock went out unexplained comes before where it came in: that is most often a delivery, and of more value.
+    """
+    of_stock = pc.equal(findings.column("check_name"), _OF_STOCK)
+    came_in = pc.and_(of_stock, pc.greater(findings.column("difference"), Decimal(0)))
     amounts = pc.fill_null(findings.column("amount_at_risk"), Decimal(0))
-    order = pc.sort_indices(amounts, sort_keys=[("", "descending")])
+    by = pa.table({"came_in": pc.fill_null(came_in, fill_value=False), "amount": amounts})
+    order = pc.sort_indices(by, sort_keys=[("came_in", "ascending"), ("amount", "descending")])
     rows: list[dict[str, Any]] = findings.take(order[:_WORST]).to_pylist()
     return rows
 

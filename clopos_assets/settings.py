@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     window_seconds: float = Field(
         60, gt=0, le=86_400, allow_inf_nan=False, description="a number of seconds above 0, up to 86400, such as 60"
     )
-    poll_seconds: int = Field(300, ge=30, le=86_400, description="a whole number of seconds from 30 to 86400")
+    poll_seconds: int = Field(300, ge=1, le=86_400, description="a whole number of seconds from 1 to 86400")
     sweep_days: int = Field(14, ge=1, le=366, description="a number of days from 1 to 366")
     allow_mass_removal: bool = Field(False, description="true or false")
     personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")

@@ -27,7 +27,7 @@ def look_at(
             stored = access.lake.partition(table, shift_date, ["extra"])
             if stored is not None:
                 facts = {
-                    "unknown_fields": unknown_fields(stored.rows.column("extra")),
+                    "unknown_fields": unknown_fields(table, stored.rows.column("extra")),
                     "venues": _listed(read_venues(stored.notes)),
                     "missing_venues": _listed(lacking.get(shift_date, ())),
                 }

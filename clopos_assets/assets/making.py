@@ -16,10 +16,10 @@ from clopos_assets.assets.asked import asked_dates, tell_unmade
 from clopos_assets.assets.checks import judge, untold, with_findings
 from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
 from clopos_assets.clopos.errors import CloposError
-from clopos_assets.findings import CHECKS, Check
+from clopos_assets.findings import CHECKS, Check, show_message
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
-from clopos_assets.ingest.stretches import in_words
+from clopos_assets.ingest.stretches import all_in_words, in_words
 from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
 from clopos_assets.interrupts import insist
 from clopos_assets.lake import LakeError
@@ -107,6 +107,8 @@ def _make(
         except (LakeError, dg.Failure) as error:
             stopped = f"; of the others not all tables could be made: {error}"
         yield from _as_found(context, access, line, step, [day for day in asked if day in made.bad])
+        for reason, days in _reasons_of(made.bad)[_NAMED_REASONS:]:
+            context.log.error(f"{all_in_words(days)}: {reason}")
         raise dg.Failure(describe_failures(made.bad, asked) + stopped, allow_retries=False)
     _record(context, made, asked, step.names - selected)
     for table in step.tables:
@@ -174,16 +176,26 @@ def _judge(
 
 
 def describe_failures(bad: Mapping[str, str], asked: Collection[str]) -> str:
-    """One line: how many shift dates were not made, of those asked for and besides, which, and why."""
-    by_reason: dict[str, list[str]] = {}
-    for shift_date, reason in sorted(bad.items()):
-        by_reason.setdefault(reason, []).append(shift_date)
-    parts = [f"{in_words(days)}: {reason}" for reason, days in by_reason.items()]
-    more = f"; and {len(parts) - _NAMED_REASONS} more reasons" if len(parts) > _NAMED_REASONS else ""
+    """One line: how many shift dates were not made, of those asked for and besides, which, and why.
+
+    Of many reasons the first are in it, the others in the run's log.
+    """
+    reasons = _reasons_of(bad)
+    parts = [f"{all_in_words(days)}: {reason}" for reason, days in reasons[:_NAMED_REASONS]]
+    others = [day for _, days in reasons[_NAMED_REASONS:] for day in days]
+    if others:
+        parts.append(f"for other reasons, which the log has: {all_in_words(others)}")
     besides = len(bad.keys() - set(asked))
     counts = [f"{len(bad) - besides} of {len(asked)} shift dates"] if len(bad) > besides else []
     counts += [f"{besides} besides the {len(asked)} asked for"] if besides else []
-    return f"{' and '.join(counts)} not made. {'; '.join(parts[:_NAMED_REASONS])}{more}"
+    return f"{' and '.join(counts)} not made. {'; '.join(parts)}"
+
+
+def _reasons_of(bad: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    by_reason: dict[str, list[str]] = {}
+    for shift_date, reason in sorted(bad.items()):
+        by_reason.setdefault(reason, []).append(shift_date)
+    return list(by_reason.items())
 
 
 def _record_others(context: dg.AssetExecutionContext, made: Made, good: Sequence[str], step: Maker) -> None:
@@ -234,13 +246,14 @@ def _checks(
     for table in step.tables:
         for name, judge_all in _OF_RAW.items():
             if dg.AssetCheckKey(dg.AssetKey(table.name), name) in selected:
-                passed, metadata = judge_all([made.facts[table.name][shift_date] for shift_date in shift_dates])
+                said, metadata = judge_all({day: made.facts[table.name][day] for day in shift_dates})
                 yield dg.AssetCheckResult(
                     asset_key=table.name,
                     check_name=name,
-                    passed=passed,
+                    passed=not said,
                     severity=dg.AssetCheckSeverity.WARN,
                     metadata=metadata,
+                    description=said or None,
                 )
 
 
@@ -258,41 +271,57 @@ def _evaluate(
         targets = targets_of(context.instance, table.name, shift_dates) if told else {}
         for key, judge_all in told:
             for shift_date in shift_dates:
-                passed, metadata = judge_all([made.facts[table.name][shift_date]])
+                said, metadata = judge_all({shift_date: made.facts[table.name][shift_date]})
                 yield dg.AssetCheckEvaluation(
                     asset_key=key.asset_key,
                     check_name=key.name,
-                    passed=passed,
+                    passed=not said,
                     severity=dg.AssetCheckSeverity.WARN,
                     partition=shift_date,
                     metadata=metadata,
+                    description=said or None,
                     target_materialization_data=targets.get(shift_date),
                 )
 
 
-def _documented(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
-    """Whether the API's answers had only fields that its documents name; the others by name."""
+def _documented(facts: Mapping[str, Facts]) -> tuple[str, dict[str, int | str]]:
+    """What there is to say, if anything, of fields in the API's answers that its documents do not name."""
     fields = _listed(facts, "unknown_fields")
     named: dict[str, int | str] = {"kept_in_extra": ", ".join(sorted(fields))} if fields else {}
-    return not fields, {"unknown_fields": len(fields), **named}
+    said = f"Clopos' documents do not name {_in_words(fields, len(facts))}: kept in extra." if fields else ""
+    return said, {"unknown_fields": len(fields), **named}
 
 
-def _complete(facts: Sequence[Facts]) -> tuple[bool, dict[str, int | str]]:
-    """What is made now is made for all venues; of what was made without some, the sensor tells too."""
-    told = {
-        name: ", ".join(named)
-        for name in ("venues", "missing_venues")
-        if (named := sorted(_listed(facts, name), key=int))
-    }
-    return "missing_venues" not in told, {**told}
+def _complete(facts: Mapping[str, Facts]) -> tuple[str, dict[str, int | str]]:
+    """Where what is made was not made for all venues; of what was made without some, the sensor tells too."""
+    listed = {name: _listed(facts, name) for name in ("venues", "missing_venues")}
+    missing = listed["missing_venues"]
+    said = f"Made without venue {_in_words(missing, len(facts))}: make it again for all of them." if missing else ""
+    return said, {name: ", ".join(sorted(venues, key=int)) for name, venues in listed.items() if venues}
 
 
-def _listed(facts: Sequence[Facts], name: str) -> set[str]:
-    return {each for of_date in facts for each in str(of_date.get(name, "")).split(", ") if each}
+def _listed(facts: Mapping[str, Facts], name: str) -> dict[str, list[str]]:
+    """What the figure of that name lists, and on which shift dates."""
+    found: dict[str, list[str]] = {}
+    for shift_date, of_date in facts.items():
+        for each in str(of_date.get(name, "")).split(", "):
+            if each:
+                found.setdefault(each, []).append(shift_date)
+    return found
 
 
-_OF_RAW: Mapping[str, Callable[[Sequence[Facts]], tuple[bool, dict[str, int | str]]]] = {
+def _in_words(listed: Mapping[str, list[str]], dates: int) -> str:
+    """The first of what is listed, as Markdown, with the shift dates that have it where others of them may not."""
+    parts = [
+        f"{show_message(each)} ({in_words(days)})" if dates > 1 else show_message(each)
+        for each, days in list(listed.items())[:_NAMED_REASONS]
+    ]
+    more = [f"{len(listed) - _NAMED_REASONS} more"] if len(listed) > _NAMED_REASONS else []
+    return ", ".join(parts + more)
+
+
+_OF_RAW: Mapping[str, Callable[[Mapping[str, Facts]], tuple[str, dict[str, int | str]]]] = {
     UNKNOWN_FIELDS_CHECK: _documented,
     VENUES_CHECK: _complete,
 }
-"""How each check of raw tables is judged."""
+"""How each check of raw tables is judged: by what there is to say, which is nothing where all is well."""

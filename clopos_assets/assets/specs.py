@@ -14,7 +14,8 @@ def spec_of(table: Table, lake: Lake, partitions_def: dg.PartitionsDefinition[st
     """The asset spec of a table: description, grain, columns, where it lies, how to read it, what it is made from."""
     uri = lake.uri(table)
     files = f"{uri}/**/*.parquet".replace("'", "''")
-    read = f"from read_parquet('{files}', hive_partitioning = true, union_by_name = true)"
+    # A line each, for the page shows no more than its width of one.
+    read = f"from read_parquet(\n    '{files}',\n    hive_partitioning = true, union_by_name = true\n)"
     metadata: dict[str, str | dg.TableSchema | dg.MarkdownMetadataValue] = {
         "dagster/column_schema": schema_of(table),
         "dagster/table_name": table.name,
@@ -43,7 +44,9 @@ def schema_of(table: Table) -> dg.TableSchema:
                 name=column.name,
                 type=column.sql_type,
                 description=column.description,
-                constraints=dg.TableColumnConstraints(nullable=not column.required, unique=table.key == (column.name,)),
+                constraints=dg.TableColumnConstraints(
+                    nullable=not column.required, unique=table.key == (column.name,) and not column.repeats
+                ),
             )
             for column in table.columns
         ]

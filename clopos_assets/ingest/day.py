@@ -37,9 +37,9 @@ class ClosedReceipt:
         """The name under which its answer waits, should the run not finish."""
         return staged_as(self.receipt_id, self.version)
 
-    def may_still_post(self, now: datetime) -> bool:
-        """Whether an answer without operations may not be the last word; `now` is local."""
-        return self.has_lines and self.closed_at is not None and self.closed_at > now - POSTING_TIME
+    def may_still_post(self, since: datetime) -> bool:
+        """Whether an answer without operations may not be the last word: of a receipt closed after a local time."""
+        return self.has_lines and self.closed_at is not None and self.closed_at > since
 
 
 @dataclass
@@ -115,8 +115,8 @@ class Day:
         """Receipts whose operations stand here though they themselves do not, any more."""
         return self.versions.keys() - self.ids
 
-    def needed(self, now: datetime, mark: str) -> list[ClosedReceipt]:
-        """Receipts whose operations the lake does not have: new, changed, or perhaps not posted yet.
+    def needed(self, since: datetime, mark: str) -> list[ClosedReceipt]:
+        """Receipts whose operations the lake does not have: new, changed, or, closed after `since`, perhaps not posted.
 
         And those that hold personal data stored in another way than the mark's: what it was is to be asked for.
         """
@@ -130,7 +130,7 @@ class Day:
             if not receipt.version
             or receipt.receipt_id in otherwise
             or self.versions.get(receipt.receipt_id) != receipt.version
-            or (receipt.receipt_id not in deducted and receipt.may_still_post(now))
+            or (receipt.receipt_id not in deducted and receipt.may_still_post(since))
         ]
 
     def take(self, receipt: ClosedReceipt, rows: list[Row] | None) -> None:

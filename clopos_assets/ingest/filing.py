@@ -365,7 +365,7 @@ class Filing:
                 "closed_receipts": closed,
                 "open_receipts": (pc.sum(there).as_py() or 0) - closed,
                 "receipts_total": pc.sum(receipts.column("total")).as_py() or Decimal(0),
-                "unknown_fields": unknown_fields(receipts.column("extra")),
+                "unknown_fields": unknown_fields(RECEIPTS, receipts.column("extra")),
                 **({"venues": ", ".join(map(str, sorted(read_for)))} if (read_for := plan.stored.read_for) else {}),
                 **plan.facts,
                 **plan.counts,
@@ -375,7 +375,7 @@ class Filing:
         self._made.add(
             RECEIPT_PRODUCTS,
             plan.shift_date,
-            {"rows": lines.num_rows, "unknown_fields": unknown_fields(lines.column("extra"))},
+            {"rows": lines.num_rows, "unknown_fields": unknown_fields(RECEIPT_PRODUCTS, lines.column("extra"))},
         )
 
     def _fail(self, shift_date: str, reason: str) -> None:

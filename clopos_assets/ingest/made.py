@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -82,9 +82,12 @@ class Scope:
     run_id: str = NOBODY
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def local_now(self) -> datetime:
-        """Now as the API reports times: in the venues' zone, without it."""
-        return self.clock().astimezone(self.zone).replace(tzinfo=None)
+    def local_now(self, before: timedelta = timedelta(0)) -> datetime:
+        """Now, or so long before, as the API reports times: in the venues' zone, without it.
+
+        So long in truth: on the day on which summer time begins or ends, clocks show an hour more or less.
+        """
+        return (self.clock() - before).astimezone(self.zone).replace(tzinfo=None)
 
 
 @dataclass

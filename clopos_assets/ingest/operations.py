@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.stock import read_stock_operations
-from clopos_assets.ingest.day import ClosedReceipt, Day, personal_in, read_operations
+from clopos_assets.ingest.day import POSTING_TIME, ClosedReceipt, Day, personal_in, read_operations
 from clopos_assets.ingest.filing import Filing, Plan
 from clopos_assets.ingest.listed import staged_operations, unstage_operations
 from clopos_assets.ingest.made import (
@@ -139,7 +139,7 @@ class _Making:
     def _needed(self, day: Day, staged: Mapping[str, bytes]) -> list[ClosedReceipt]:
         if self._is_to_refresh(day.shift_date) and not self._is_refreshed(staged):
             return list(day.closed.values())
-        return day.needed(self._scope.local_now(), self._scope.privacy.mark)
+        return day.needed(self._scope.local_now(POSTING_TIME), self._scope.privacy.mark)
 
     def _is_refreshed(self, staged: Mapping[str, bytes]) -> bool:
         """Whether a refresh that did not end has done the date. One still under way was asked for before this one."""
@@ -296,7 +296,7 @@ class _Making:
             # A kept answer that a crash has damaged is no answer: it is asked for again.
             with suppress(CloposAnswerError, IngestError):
                 rows = self._read(self._to_store(read_stock_operations(kept), receipt), receipt)
-                if rows or not receipt.may_still_post(self._scope.local_now()):
+                if rows or not receipt.may_still_post(self._scope.local_now(POSTING_TIME)):
                     day.take(receipt, rows)
                     return
         answer = await self._clopos.get_stock_operations(receipt.receipt_id, receipt.venue_id)
@@ -372,7 +372,7 @@ class _Making:
         facts: Facts = {
             "rows": rows.num_rows,
             "total_cost": pc.sum(rows.column("total_cost")).as_py() or Decimal(0),
-            "unknown_fields": unknown_fields(rows.column("extra")),
+            "unknown_fields": unknown_fields(STOCK_OPERATIONS, rows.column("extra")),
             "closed_receipts": len(day.closed),
         }
         if self._clopos.receipts_hold_operations:

@@ -35,11 +35,13 @@ from clopos_assets.ingest.versions import Version, staged_as
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
+from clopos_assets.tables.values import name_of
 
 _BRIEFLY_SECONDS = 2.0
 _MOST_TURNS = 3
 """Times that a stretch is listed: while its own dates are held; while those that other runs held are held too; and, if
 these stay busy, once more without them, at the cost of the dates that need them."""
+_NAMED = 10
 ASKED_AT_ONCE = 16
 """Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
 T = TypeVar("T")
@@ -207,7 +209,9 @@ async def _plan_all(
     for number, shift_date in enumerate(stretch):
         wrong = [bad for bad in listed.bad if bad.concerns(shift_date)]
         if wrong:
-            more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+            others = [name_of(bad.receipt_id) for bad in wrong[1:]]
+            shown = ", ".join(others[:_NAMED]) + (" …" if len(others) > _NAMED else "")
+            more = f" (and {len(others)} more: {shown})" if others else ""
             made.fail(shift_date, f"{wrong[0]}{more}{ASK_CLOPOS}")
             continue
         # The stretch shares one listing: each date bears its part, so that sums over dates are true.

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+_MOST_NAMED = 3
+
 
 def stretches_of(shift_dates: Iterable[str]) -> list[list[str]]:
     """Shift dates as runs of consecutive days, ascending, each date once."""
@@ -22,8 +24,16 @@ def _number(shift_date: str) -> int:
 
 def in_words(shift_dates: Sequence[str]) -> str:
     """Some shift dates, ascending, by name; of many the first, the last and how many they are."""
-    if len(shift_dates) <= 3:
+    if len(shift_dates) <= _MOST_NAMED:
         return ", ".join(shift_dates)
     first, last = shift_dates[0], shift_dates[-1]
     between = f"from {first} to {last}" if len(stretches_of(shift_dates)) == 1 else f"between {first} and {last}"
     return f"{len(shift_dates)} dates {between}"
+
+
+def all_in_words(shift_dates: Iterable[str]) -> str:
+    """Every one of some shift dates, ascending: by name, or where many follow each other as a range."""
+    return ", ".join(
+        f"{stretch[0]} to {stretch[-1]}" if len(stretch) > _MOST_NAMED else ", ".join(stretch)
+        for stretch in stretches_of(shift_dates)
+    )

@@ -71,6 +71,8 @@ def figures_of(
         facts["receipts_without_operations"] = untold
     if table is DAILY_COGS:
         facts |= _food_cost(rows, is_known=not untold)
+    elif table is USAGE_VARIANCE:
+        facts["pairs_without_standard"] = rows.num_rows - known.num_rows
     elif table is RECIPE_OBSERVED:
         changed = pc.not_equal(rows.column("quantity_per_unit"), rows.column("previous_quantity_per_unit"))
         facts["recipes_changed"] = pc.sum(changed).as_py() or 0
@@ -100,13 +102,19 @@ _TIMELINESS = """
 
 
 def _food_cost(rows: pa.Table, *, is_known: bool) -> Facts:
-    net_sales, cogs = (pc.sum(rows.column(name)).as_py() or Decimal(0) for name in ("net_sales", "cogs"))
-    facts: Facts = {"food_cost_pct": float(100 * cogs / net_sales)} if net_sales and is_known else {}
-    lines = ["| venue | net sales | cost of goods | gross profit | food cost % |", "|--:|--:|--:|--:|--:|"]
+    net_sales, cogs, tax = (
+        pc.sum(rows.column(name)).as_py() or Decimal(0) for name in ("net_sales", "cogs", "inclusive_tax")
+    )
+    sales = {"food_cost_pct": net_sales, "food_cost_pct_excl_tax": net_sales - tax}
+    facts: Facts = {name: float(100 * cogs / of) for name, of in sales.items() if of and is_known}
+    lines = [
+        "| venue | net sales | cost of goods | gross profit | food cost % | of sales without tax % |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
     for row in rows.slice(0, _SHOWN).to_pylist():
-        percent = "" if row["food_cost_pct"] is None else f"{row['food_cost_pct']:.2f}"
+        percents = " | ".join("" if row[name] is None else f"{row[name]:.2f}" for name in sales)
         amounts = " | ".join(f"{row[name]:,.2f}" for name in ("net_sales", "cogs", "gross_profit"))
-        lines.append(f"| {row['venue_id']} | {amounts} | {percent} |")
+        lines.append(f"| {row['venue_id']} | {amounts} | {percents} |")
     return facts | {"venues": "\n".join(lines)}
 
 

@@ -35,7 +35,7 @@ def _ratio(name: str, meaning: str, unit: str) -> Column:
 
 
 _UNITS_SOLD = _decimal("units_sold", "count × portion_size, where a portion_size of NULL or 0 counts as 1", "units")
-_NET_SALES = _decimal("net_sales", "Σ total of the lines")
+_NET_SALES = _decimal("net_sales", "Σ total of the lines; holds the tax where prices include it")
 _GROSS_PROFIT = _decimal("gross_profit", "net_sales − cogs")
 _FOOD_COST_PCT = _ratio("food_cost_pct", "100 × cogs / net_sales; NULL where net_sales is 0", PERCENT)
 
@@ -58,7 +58,7 @@ LINE_COGS = Table(
         _flag("is_return", "The receipt is a return, or units_sold < 0"),
         _count("deductions", "Stock operations of the line"),
         _UNITS_SOLD,
-        _decimal("net_sales", "The line's total"),
+        _decimal("net_sales", "The line's total; holds the tax where prices include it"),
         _decimal("cogs", "Σ total_cost of its stock operations, 0 if none"),
         _GROSS_PROFIT,
     ),
@@ -110,10 +110,11 @@ DAILY_COGS = Table(
         _decimal("unassigned_cogs", "Part of cogs whose line is not among the receipt's"),
         _decimal("estimated_cogs", "Part of cogs deducted from a stock that was not above 0: unit cost is a guess"),
         _decimal("receipts_total", "Σ total of the receipts"),
-        _decimal("inclusive_tax", "Σ i_tax of the receipts"),
+        _decimal("inclusive_tax", "Σ i_tax of the receipts, the tax in a service charge among it"),
         _ratio(
             "food_cost_pct_excl_tax",
-            "100 × cogs / (net_sales − inclusive_tax); NULL where that is 0",
+            "100 × cogs / (net_sales − inclusive_tax); NULL where that is 0. A little too high where there is a "
+            "service charge, whose tax is taken off and which is not in net_sales",
             PERCENT,
         ),
     ),

@@ -22,7 +22,7 @@ def _render_table(table: Table) -> str:
     lines = [
         f"### `{table.name}` ({table.group})",
         "",
-        f"{table.description} Grain: {table.grain}. Key: {keys}.",
+        f"{table.description} Grain: {table.grain}. Key within a shift date: {keys}.",
         "",
         "| column | type | meaning |",
         "|---|---|---|",

@@ -106,7 +106,8 @@ RECEIPTS = Table(
         _text("source", "Where it was made: web or pos", repeats=True),
         _text(
             "order_status",
-            "NEW, SCHEDULED, IN_PROGRESS, READY, PICKED_UP, COMPLETED or CANCELLED; written by integrations",
+            "NEW, SCHEDULED, IN_PROGRESS, READY, PICKED_UP, COMPLETED or CANCELLED; written by integrations. Whether "
+            "a receipt is a sale, status alone says",
             repeats=True,
         ),
         _text("order_number", "Order number on display"),

@@ -3,7 +3,7 @@
 Knows declarations and plain Python values (numbers as int or Decimal), not HTTP and not the lake.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -175,9 +175,36 @@ class RowReader:
 
 # What the fields hold is left as text: it may be a number that no type of Python's keeps.
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+
+_Objects = dict[str, "_Objects"]
+"""Fields that are documented as objects, or as lists of them, and those inside each."""
 
 
-def unknown_fields(extra: pa.ChunkedArray) -> str:
-    """The names of undocumented fields in a column `extra`, comma-separated; empty where there is none."""
-    names = {name for text in extra.drop_null().to_pylist() for name in _FIELDS.decode(text)}
+def unknown_fields(table: Table, extra: pa.ChunkedArray) -> str:
+    """The names of undocumented fields in a table's column `extra`, comma-separated; empty where there is none.
+
+    One that stands within a documented object is named as `product.code`.
+    """
+    known: _Objects = {column.name: {} for column in table.columns if column.kind is Kind.PAYMENTS}
+    for column in table.columns:
+        inside = known
+        for key in column.source[:-1]:
+            inside = inside.setdefault(key, {})
+    names = {name for text in extra.drop_null().to_pylist() for name in _names(_FIELDS.decode(text), known)}
     return ", ".join(sorted(names))
+
+
+def _names(fields: Mapping[str, msgspec.Raw], known: _Objects, within: str = "") -> Iterator[str]:
+    for name, value in fields.items():
+        objects = _objects_in(value) if name in known else []
+        for each in objects:
+            yield from _names(each, known[name], f"{within}{name}.")
+        if not objects:
+            yield f"{within}{name}"
+
+
+def _objects_in(value: msgspec.Raw) -> list[dict[str, msgspec.Raw]]:
+    text = bytes(value)
+    values = _LIST.decode(text) if text.startswith(b"[") else [value]
+    return [_FIELDS.decode(each) for each in values if bytes(each).startswith(b"{")]

@@ -159,14 +159,16 @@ def test_unknown_fields_are_reported_by_a_check_of_their_date(project: Project) 
     result = project.run(*DAYS)
     assert result.success
     found = {
-        evaluation.partition: (evaluation.passed, evaluation.metadata.get("kept_in_extra"))
+        evaluation.partition: (evaluation.passed, evaluation.metadata.get("kept_in_extra"), evaluation.description)
         for evaluation in result.get_asset_check_evaluations()
         if (evaluation.asset_key.to_user_string(), evaluation.check_name) == ("receipts", UNKNOWN_FIELDS_CHECK)
-        and evaluation.partition
     }
-    assert found["2026-01-20"] == (True, None)
-    assert found["2026-01-19"][0] is False
-    assert str(found["2026-01-19"][1]) == "TextMetadataValue(text='mood')"
+    assert found["2026-01-20"] == (True, None, None)
+    passed, named, said = found["2026-01-19"]
+    assert (passed, str(named)) == (False, "TextMetadataValue(text='mood')")
+    assert said == "Clopos' documents do not name mood: kept in extra."
+    # Of the whole range, it says on which date.
+    assert found[None] == (False, named, "Clopos' documents do not name mood (2026-01-19): kept in extra.")
 
 
 def test_a_name_from_an_answer_is_shown_as_it_is(project: Project) -> None:
@@ -336,6 +338,20 @@ def test_a_range_that_ends_before_it_begins_is_no_success(project: Project) -> N
 )
 def test_dates_that_nobody_asked_for_are_counted_apart(bad: list[str], words: str) -> None:
     assert describe_failures(dict.fromkeys(bad, "why"), DAYS) == f"{words}{', '.join(bad)}: why"
+
+
+def test_each_date_that_was_not_made_is_named_and_each_reason_told(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    days = [f"2026-01-{day}" for day in range(11, 19)]
+    for number, shift_date in enumerate(days[1:], start=10):
+        project.shop.sell(number, shift_date, total="many" if number != 12 else 1)
+    result = project.run(days[0], days[-1])
+    reason = failure_of(result)
+    assert reason.startswith("6 of 8 shift dates not made. 2026-01-12: receipt 10: total: ")
+    assert reason.endswith("; for other reasons, which the log has: 2026-01-18"), reason
+    assert all((day in reason) == (day not in ("2026-01-11", "2026-01-14")) for day in days)
+    assert "2026-01-18: receipt 16: total: 'many' is not a number" in capfd.readouterr().err
 
 
 def test_findings_that_can_not_be_read_are_told_in_one_line(project: Project) -> None:

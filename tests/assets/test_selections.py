@@ -103,6 +103,7 @@ def test_checks_of_raw_tables_alone_make_nothing(project: Project) -> None:
     told = {event.asset_check_key: event for event in result.get_asset_check_evaluations()}
     assert {key for key, event in told.items() if event.passed} == {UNDOCUMENTED, OF_OPERATIONS, UNPAID}
     assert told[INCOMPLETE].metadata["missing_venues"].value == "2"
+    assert str(told[INCOMPLETE].description).startswith("Made without venue 2")
     result = run_checks(project, "2026-01-21", {UNDOCUMENTED})
     assert (result.success, result.get_asset_check_evaluations()) == (True, [])
     assert [project.shop.lake.stamps(table) for table in TABLES.values()] == stamps

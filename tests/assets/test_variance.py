@@ -328,6 +328,14 @@ def test_a_check_sums_up_its_own_findings_and_tells_the_worst() -> None:
     told = evaluate(gaps, found)
     assert told.passed
     assert told.description == "2 found, worth 7.00. Sentence 0. Sentence 1."
+    # What went out comes first, be it worth less than what came in.
+    lost = found_of(gaps.name, "INFO", Decimal(1), None, difference=Decimal(-4))
+    told = evaluate(gaps, pa.concat_tables([found_of(gaps.name, "INFO", Decimal(7), difference=Decimal(2)), lost]))
+    assert [row[:12] for row in str(told.metadata["worst"].value).splitlines()[2:]] == [
+        "| 2 | 1.00 |",
+        "| 2 |  | Sen",
+        "| 2 | 7.00 |",
+    ]
     none = evaluate(checks["cost_adds_up"], found)
     assert (none.passed, none.severity, none.description) == (True, dg.AssetCheckSeverity.ERROR, "Nothing found.")
     assert {name: figure.value for name, figure in none.metadata.items()} == {"count": 0, "amount_at_risk": 0.0}

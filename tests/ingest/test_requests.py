@@ -2,13 +2,16 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from clopos_assets.ingest import operations
+from clopos_assets.ingest.day import POSTING_TIME, ClosedReceipt
 from clopos_assets.ingest.made import life_of
 from clopos_assets.lake import Lake
 from clopos_assets.tables import STOCK_OPERATIONS, Table
@@ -105,6 +108,17 @@ def test_closed_with_lines_but_no_operation_is_asked_again_for_a_day(shop: Shop,
     shop.make("2026-01-24")
     shop.make("2026-01-24")
     assert shop.asked().get("operations", 0) == again
+
+
+@pytest.mark.parametrize("month", [3, 10])  # Clocks are set on the 29th of March, and on the 25th of October.
+@pytest.mark.parametrize(("hours", "again"), [(23.5, True), (24.5, False)])
+def test_a_day_has_24_hours_where_clocks_are_set(shop: Shop, month: int, hours: float, again: bool) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    now = datetime(2026, month, 29 if month == 3 else 25, 12, tzinfo=UTC)
+    scope = replace(shop.scope, zone=berlin, clock=lambda: now)
+    closed_at = (now - timedelta(hours=hours)).astimezone(berlin).replace(tzinfo=None)
+    receipt = ClosedReceipt(1, 1, closed_at, has_lines=True, version=b"")
+    assert receipt.may_still_post(scope.local_now(POSTING_TIME)) == again
 
 
 def test_operations_posted_late_are_found_within_a_day(shop: Shop) -> None:

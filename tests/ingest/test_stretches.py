@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from clopos_assets.ingest.made import Made
-from clopos_assets.ingest.stretches import in_words, stretches_of
+from clopos_assets.ingest.stretches import all_in_words, in_words, stretches_of
 from tests.ingest.shop import Shop
 
 
@@ -34,6 +34,11 @@ def test_consecutive_days_are_one_stretch(shift_dates: list[str], stretches: lis
 )
 def test_many_are_told_by_the_first_and_the_last(shift_dates: list[str], words: str) -> None:
     assert in_words(shift_dates) == words
+
+
+def test_all_are_told() -> None:
+    days = ["2026-01-01", *(f"2026-01-{day}" for day in range(10, 14)), "2026-01-20", "2026-01-21"]
+    assert all_in_words(days) == "2026-01-01, 2026-01-10 to 2026-01-13, 2026-01-20, 2026-01-21"
 
 
 def test_a_date_that_can_not_be_listed_is_not_made_by_what_another_took_from_it(shop: Shop) -> None:

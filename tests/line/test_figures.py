@@ -212,29 +212,35 @@ def test_variances_make_their_total(lake: Lake) -> None:
     price = {"cost": Decimal(5), "price_variance": Decimal(100), "usage_variance": None, "total_variance": None}
     found = of_table(lake, USAGE_VARIANCE, numbered(USAGE_VARIANCE, 1, **both), numbered(USAGE_VARIANCE, 2, **price))
     assert {name: found[name] for name in both} == both | {"cost": Decimal(15)}
+    assert found["pairs_without_standard"] == 1
 
 
 def test_food_cost_is_that_of_all_venues_together(lake: Lake) -> None:
     """And not the mean of theirs; each has a row of its own."""
     first = {"net_sales": Decimal(1200), "cogs": Decimal(300), "gross_profit": Decimal(900), "food_cost_pct": 25.0}
+    first |= {"inclusive_tax": Decimal(200), "food_cost_pct_excl_tax": 30.0}
     second = {"net_sales": Decimal(400), "cogs": Decimal("180.5"), "gross_profit": Decimal("219.5")}
-    third = {"net_sales": Decimal(0), "cogs": Decimal(0), "gross_profit": Decimal(0)}
+    second |= {"inclusive_tax": Decimal(0)}
+    third = {name: Decimal(0) for name in ("net_sales", "cogs", "gross_profit", "inclusive_tax")}
     found = of_table(
         lake,
         DAILY_COGS,
         numbered(DAILY_COGS, 1, **first),
-        numbered(DAILY_COGS, 2, **second, food_cost_pct=45.125),
-        numbered(DAILY_COGS, 3, **third, food_cost_pct=None),
+        numbered(DAILY_COGS, 2, **second, food_cost_pct=45.125, food_cost_pct_excl_tax=45.125),
+        numbered(DAILY_COGS, 3, **third, food_cost_pct=None, food_cost_pct_excl_tax=None),
     )
     assert found["food_cost_pct"] == pytest.approx(100 * 480.5 / 1600, rel=1e-12, abs=0)
+    assert found["food_cost_pct_excl_tax"] == pytest.approx(100 * 480.5 / 1400, rel=1e-12, abs=0)
     assert str(found["venues"]).splitlines() == [
-        "| venue | net sales | cost of goods | gross profit | food cost % |",
-        "|--:|--:|--:|--:|--:|",
-        "| 1 | 1,200.00 | 300.00 | 900.00 | 25.00 |",
-        "| 2 | 400.00 | 180.50 | 219.50 | 45.12 |",
-        "| 3 | 0.00 | 0.00 | 0.00 |  |",
+        "| venue | net sales | cost of goods | gross profit | food cost % | of sales without tax % |",
+        "|--:|--:|--:|--:|--:|--:|",
+        "| 1 | 1,200.00 | 300.00 | 900.00 | 25.00 | 30.00 |",
+        "| 2 | 400.00 | 180.50 | 219.50 | 45.12 | 45.12 |",
+        "| 3 | 0.00 | 0.00 | 0.00 |  |  |",
     ]
-    assert "food_cost_pct" not in of_table(lake, DAILY_COGS, numbered(DAILY_COGS, 3, **third))
+    assert not {"food_cost_pct", "food_cost_pct_excl_tax"} & set(
+        of_table(lake, DAILY_COGS, numbered(DAILY_COGS, 3, **third))
+    )
 
 
 def test_recipes_that_changed_are_counted(lake: Lake) -> None:

@@ -70,13 +70,13 @@ def _forget_what_was_asked() -> AbstractContextManager[object]:
 
 
 def _keep_operations() -> AbstractContextManager[object]:
-    def needed(day: Day, now: datetime, mark: str) -> list[ClosedReceipt]:
+    def needed(day: Day, since: datetime, mark: str) -> list[ClosedReceipt]:
         deducted = set() if day.stored is None else set(day.stored.column("receipt_id").to_pylist())
         return [
             receipt
             for receipt in day.closed.values()
             if receipt.receipt_id not in day.versions
-            or (receipt.receipt_id not in deducted and receipt.may_still_post(now))
+            or (receipt.receipt_id not in deducted and receipt.may_still_post(since))
         ]
 
     return patch.object(Day, "needed", needed)

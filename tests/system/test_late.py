@@ -62,7 +62,7 @@ def home(tmp_path: Path) -> Iterator[tuple[Shop, Home]]:
         settings = shop.sandbox.settings() | {
             "CLOPOS_LAKE": str(shop.lake.root),
             "CLOPOS_START_DATE": "2026-01-15",
-            "CLOPOS_POLL_SECONDS": "30",
+            "CLOPOS_POLL_SECONDS": "5",
             "DAGSTER_HOME": str(path),
         }
         home = Home(path, environment(**settings))

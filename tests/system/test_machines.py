@@ -204,7 +204,7 @@ def deployment(tmp_path: Path, postgres: str) -> Iterator[Deployment]:
         settings = sandbox.settings() | objects | {
             "CLOPOS_LAKE": place.root,
             "CLOPOS_START_DATE": "2026-01-15",
-            "CLOPOS_POLL_SECONDS": "30",
+            "CLOPOS_POLL_SECONDS": "5",
         }  # fmt: skip
         deployment = Deployment(
             sandbox,

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, Table
 from clopos_assets.tables.rows import RowReader, unknown_fields
 from clopos_assets.tables.values import write_json
 from tests.tables.decoding import LINE, OPERATION, RECEIPT
@@ -116,8 +117,29 @@ def test_v1_modifiers_stand_in_the_same_column() -> None:
 
 def test_unknown_fields_are_told_by_name() -> None:
     extra = pa.chunked_array([[None, '{"b":1,"a":null}'], ['{"c":{"d":1}}', '{"a":2}']], type=pa.string())
-    assert unknown_fields(extra) == "a, b, c"
-    assert unknown_fields(pa.chunked_array([[None]], type=pa.string())) == ""
+    assert unknown_fields(RECEIPTS, extra) == "a, b, c"
+    assert unknown_fields(RECEIPTS, pa.chunked_array([[None]], type=pa.string())) == ""
+
+
+@pytest.mark.parametrize(
+    ("table", "left", "names"),
+    [
+        (
+            STOCK_OPERATIONS,
+            '{"product":{"code":1},"stock":{"storage":{"code":2},"unit":"g"}}',
+            "product.code, stock.storage.code, stock.unit",
+        ),
+        (STOCK_OPERATIONS, '{"product":"Rice","stock":{"storage":[1]}}', "product, stock.storage"),
+        (
+            RECEIPTS,
+            '{"payment_methods":[{},{"fee":1},{"fee":2}],"courier":{"name":"A"}}',
+            "courier, payment_methods.fee",
+        ),
+        (RECEIPTS, '{"product":{"code":1}}', "product"),
+    ],
+)
+def test_what_a_documented_object_holds_besides_is_told_by_its_own_name(table: Table, left: str, names: str) -> None:
+    assert unknown_fields(table, pa.chunked_array([[left]], type=pa.string())) == names
 
 
 @pytest.mark.parametrize("product_id", [501, "501"])
