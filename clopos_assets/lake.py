@@ -7,7 +7,6 @@ were changed and not followed by every table yet), `_ledger` (an index that can 
 `_monthly` (copies of the tables by month), `_lake` (whose it is); in a folder `_locks`, and without a home `_shared`.
 """
 
-import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,18 +20,13 @@ import pyarrow.parquet as pq
 
 from clopos_assets.storage import BusyError, FileLocks, LakeError, Locks, Store, store_at
 from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
+from clopos_assets.storage.names import MARK, PART, PARTITION, WAITING, mark_of, partition_of
 from clopos_assets.tables import ContractError, Table
-from clopos_assets.tables.encoding import UNREADABLE, encoding_of, open_file, read_columns
+from clopos_assets.tables.encoding import UNREADABLE, notes_of, open_file, packed, read_columns
 from clopos_assets.tables.shape import Older, Partition, has_shape, in_shape, lacking
 
 __all__ = ["BusyError", "DamagedError", "Lake", "LakeError"]
 
-_PART = "part-0.parquet"
-_FOLDER = "shift_date="
-_PARTITION = re.compile(rf"{_FOLDER}(\d{{4}}-\d{{2}}-\d{{2}})", re.ASCII)
-_NOTES = b"clopos_assets."
-_WAITING = re.compile(r"(-?\d+)\.(-?\d+)")
-_MARK = re.compile(r"(\d{4}-\d{2}-\d{2})\.(.+)")
 T = TypeVar("T")
 R = TypeVar("R")
 _Range = tuple[int, int] | None
@@ -50,6 +44,7 @@ class Lake:
         self.store: Store = store_at(root)
         self._locks: Locks | None = None
         self._older = Older()
+        self._owners: dict[str, str] = {}
         self._ranges: dict[tuple[str, str], dict[str, tuple[str, _Range]]] = {}
         if (folder := self.folder) is not None:
             self._locks = FileLocks(folder / "_locks", lambda error: unwritable(str(folder), error))
@@ -71,17 +66,17 @@ class Lake:
 
     def path(self, table: Table, shift_date: str) -> Path:
         """Where a partition's file is, or would be. Raises LakeError where the lake is in an object store."""
-        return self._file(_name(table, shift_date))
+        return self._file(partition_of(table.name, shift_date))
 
     def uri(self, table: Table | None = None, shift_date: str | None = None) -> str:
         """Where a partition is, or the table with all of them, or the lake with all of these, as text."""
         if table is None:
             return self.store.uri()
-        return self.store.uri(table.name if shift_date is None else _name(table, shift_date))
+        return self.store.uri(table.name if shift_date is None else partition_of(table.name, shift_date))
 
     def has(self, table: Table, shift_date: str) -> bool:
         """Whether the partition was materialized, be it with no rows."""
-        return self.store.stamp(_name(table, shift_date)) is not None
+        return self.store.stamp(partition_of(table.name, shift_date)) is not None
 
     def has_each(self, tables: Sequence[Table], shift_dates: Sequence[str]) -> list[str]:
         """Those of the shift dates of which all the tables are materialized, in their order."""
@@ -96,18 +91,18 @@ class Lake:
 
     def stamps(self, table: Table) -> dict[str, str]:
         """Of every materialized shift date, a text that changes when the partition does; ascending. Reads no file."""
-        listed = self.store.list(table.name, f"/{_PART}")
+        listed = self.store.list(table.name, f"/{PART}")
         # A folder of another name may be a copy that somebody has put aside.
-        return {name[1]: listed[name[0]].text for name in map(_PARTITION.fullmatch, sorted(listed)) if name}
+        return {name[1]: listed[name[0]].text for name in map(PARTITION.fullmatch, sorted(listed)) if name}
 
     def stamp(self, table: Table, shift_date: str) -> str | None:
         """A text that changes when the partition does; None while it is not materialized."""
-        stamp = self.store.stamp(_name(table, shift_date))
+        stamp = self.store.stamp(partition_of(table.name, shift_date))
         return None if stamp is None else stamp.text
 
     def written_at(self, table: Table, shift_date: str) -> float | None:
         """When the partition was last replaced, in unix seconds; None while it is not materialized."""
-        stamp = self.store.stamp(_name(table, shift_date))
+        stamp = self.store.stamp(partition_of(table.name, shift_date))
         return None if stamp is None else stamp.changed_at
 
     def read(self, table: Table, shift_date: str, columns: Sequence[str] | None = None) -> pa.Table | None:
@@ -143,7 +138,7 @@ class Lake:
             if file is None:
                 return {}
             with file:
-                return _notes_of(file)
+                return notes_of(file)
         except UNREADABLE as error:
             raise self._unreadable(table, shift_date, error) from error
 
@@ -169,13 +164,8 @@ class Lake:
         take them; either leaves the partition as it was.
         """
         table.check(rows)
-        rows = rows.sort_by([(name, "ascending") for name in table.key])
-        metadata = {_NOTES + key.encode(): value.encode() for key, value in notes.items()}
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, table.schema, **encoding_of(table)) as file:
-            file.write_table(rows)
-            file.add_key_value_metadata(metadata)
-        self._write(_name(table, shift_date), sink.getvalue())
+        self._write(partition_of(table.name, shift_date), packed(table, rows, notes))
+        self._confirm_put(shift_date)
         self._older.forget(table, shift_date)
 
     def find(self, table: Table, column: str, ids: Iterable[int]) -> dict[str, set[int]]:
@@ -227,24 +217,24 @@ class Lake:
         stamps = self.store.list(folder, unfinished=True)
         old = {name for name, stamp in stamps.items() if name.startswith(".") or stamp.changed_at < newer_than}
         if old:
-            self.store.remove(f"{folder}/{name}" for name in old)
+            self._remove(f"{folder}/{name}" for name in old)
         kept = self._each(lambda name: (name, self.store.read(f"{folder}/{name}")), sorted(stamps.keys() - old))
         return {name: body for name, body in kept if body is not None}
 
     def unstage(self, kind: str, shift_date: str) -> None:
         """Forget the kept answers of a shift date: they are in the lake now."""
-        self.store.remove_folder(f"_staging/{kind}/{shift_date}")
+        self.discard_folder(f"_staging/{kind}/{shift_date}")
 
     def wait_for(self, shift_date: str, receipt_id: int, venue_id: int) -> None:
         """Note that a receipt belongs to a shift date that is not made yet, in place of a note of another venue."""
         folder, note = f"_waiting/{shift_date}", f"{receipt_id}.{venue_id}"
         others = {name for name in self.store.list(folder) if name.startswith(f"{receipt_id}.")} - {note}
         self._write(f"{folder}/{note}", b"")
-        self.store.remove(f"{folder}/{other}" for other in others)  # last: it waits meanwhile
+        self._remove(f"{folder}/{other}" for other in others)  # last: it waits meanwhile
 
     def waiting(self, shift_date: str) -> dict[int, int]:
         """Receipts noted for a shift date, with their venue: receipt id → venue id."""
-        notes = (match for match in map(_WAITING.fullmatch, self.store.list(f"_waiting/{shift_date}")) if match)
+        notes = (match for match in map(WAITING.fullmatch, self.store.list(f"_waiting/{shift_date}")) if match)
         return {int(note[1]): int(note[2]) for note in notes}
 
     def stop_waiting(self, shift_date: str, receipts: Iterable[tuple[int, int]]) -> None:
@@ -252,23 +242,24 @@ class Lake:
         settled = {f"{receipt_id}.{venue_id}" for receipt_id, venue_id in receipts}
         if settled:
             folder = f"_waiting/{shift_date}"
-            self.store.remove(f"{folder}/{note}" for note in settled & self.store.list(folder).keys())
+            self._remove(f"{folder}/{note}" for note in settled & self.store.list(folder).keys())
 
     def mark(self, shift_date: str, owner: str) -> None:
         """Note that `owner` is about to change a shift date, before it does."""
-        self._write(f"_changed/{shift_date}.{owner}", b"")
+        self._owners[shift_date] = owner
+        self._write(mark_of(shift_date, owner), b"")
 
     def marks(self) -> dict[str, set[str]]:
         """Shift dates that were changed and not followed yet: date → owners of the marks."""
         marks: dict[str, set[str]] = {}
-        for note in map(_MARK.fullmatch, sorted(self.store.list("_changed"))):
+        for note in map(MARK.fullmatch, sorted(self.store.list("_changed"))):
             if note:
                 marks.setdefault(note[1], set()).add(note[2])
         return marks
 
     def unmark(self, shift_date: str, owner: str) -> None:
         """Drop the mark: whatever had to follow the change has done so."""
-        self.store.remove([f"_changed/{shift_date}.{owner}"])
+        self._remove([mark_of(shift_date, owner)])
 
     def keep(self, name: str, body: bytes | pa.Buffer) -> None:
         """Keep bytes under a path below the root whose first folder begins with `_`, whole or not at all."""
@@ -278,16 +269,17 @@ class Lake:
         """What was kept under the path, or None."""
         return self.store.read(name)
 
-    def kept_in(self, folder: str) -> list[str]:
-        """Names of what is kept in a folder, ascending."""
-        return sorted(self.store.list(folder))
+    def kept_in(self, folder: str, ending: str = "") -> list[str]:
+        """Names of what is kept in a folder, ascending: each X of an X`ending`."""
+        return sorted(self.store.list(folder, ending))
 
     def discard(self, name: str) -> None:
         """Forget what was kept under a path; nothing where there is nothing."""
-        self.store.remove([name])
+        self._remove([name])
 
     def discard_folder(self, name: str) -> None:
         """Forget all that was kept in a folder and below."""
+        self._confirm()
         self.store.remove_folder(name)
 
     def source(self, table: Table, shift_date: str) -> object:
@@ -295,7 +287,7 @@ class Lake:
 
         Its rows where an older version wrote it in another shape; None while it is not materialized.
         """
-        name = _name(table, shift_date)
+        name = partition_of(table.name, shift_date)
         path = self.store.local(name)
         try:
             if path is not None:
@@ -325,7 +317,7 @@ class Lake:
                 # Without any column, Arrow would not know how many rows there are.
                 rows = read_columns(file, [name for name in names if name not in lacks] or table.key[:1])
                 shaped = in_shape(table, rows.replace_schema_metadata(None), names)
-                partition = Partition(shaped, _notes_of(file), has_shape(table, file.schema_arrow))
+                partition = Partition(shaped, notes_of(file), has_shape(table, file.schema_arrow))
             except (*UNREADABLE, ContractError) as error:
                 raise self._unreadable(table, shift_date, error) from error
         if lacks:
@@ -333,7 +325,7 @@ class Lake:
         return partition
 
     def _open(self, table: Table, shift_date: str) -> pq.ParquetFile | None:
-        name = _name(table, shift_date)
+        name = partition_of(table.name, shift_date)
         file = self.store.local(name)
         if file is not None:
             try:
@@ -345,9 +337,27 @@ class Lake:
         return None if body is None else open_file(pa.BufferReader(body))
 
     def _write(self, name: str, body: bytes | pa.Buffer, *, durable: bool = True) -> None:
+        self._confirm()
+        self.store.write(name, body, durable=durable)
+
+    def _remove(self, names: Iterable[str]) -> None:
+        self._confirm()
+        self.store.remove(names)
+
+    def _confirm(self) -> None:
+        """Raises LakeError where what was held is lost: another may be at work there."""
         if self._locks is not None:
             self._locks.confirm()
-        self.store.write(name, body, durable=durable)
+
+    def _confirm_put(self, shift_date: str) -> None:
+        """A put may take minutes: what was held may have been lost meanwhile, and the rows be older than another's."""
+        try:
+            self._confirm()
+        except LakeError:
+            if owner := self._owners.get(shift_date):
+                # The other may have ended by now, and its mark be gone: this one has the date made again.
+                self.store.write(mark_of(shift_date, owner), b"")
+            raise
 
     def _each(self, act: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         if self.store.at_once == 1 or len(items) < 2:
@@ -384,12 +394,3 @@ def _may_hold(wanted: Sequence[int], stamp: str, known: tuple[str, _Range] | Non
         return False
     first = bisect_left(wanted, known[1][0])
     return first < len(wanted) and wanted[first] <= known[1][1]
-
-
-def _notes_of(file: pq.ParquetFile) -> dict[str, str]:
-    noted = (file.metadata.metadata or {}).items()
-    return {name.removeprefix(_NOTES).decode(): text.decode() for name, text in noted if name.startswith(_NOTES)}
-
-
-def _name(table: Table, shift_date: str) -> str:
-    return f"{table.name}/{_FOLDER}{shift_date}/{_PART}"

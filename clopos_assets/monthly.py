@@ -28,6 +28,7 @@ _CATALOG = f"{FOLDER}/made_from.json"
 # Small shift dates share a row group, for each costs its reader something.
 _ROWS_IN_GROUP = 100_000
 
+_MONTH, _PART = "month=", "part-0.parquet"
 _DECLARED = "declared"
 Noted = dict[str, str]
 """What a copy was made from: shift date → stamp of its partition, and under `declared` the table's columns, hashed."""
@@ -58,22 +59,27 @@ def copy_months(lake: Lake, before: date, told: Callable[[Copied], None] = lambd
         if not has_copies(lake):
             lake.keep(_CATALOG, msgspec.json.encode(catalog))
         for table in TABLES.values():
-            declared = declaration(table)
+            declared = {_DECLARED: declaration(table)}
             wanted: dict[str, dict[str, str]] = {}
             for shift_date, stamp in lake.stamps(table).items():
                 if shift_date[:7] < this_month:
                     wanted.setdefault(shift_date[:7], {})[shift_date] = stamp
             made = catalog.setdefault(table.name, {})
-            for month in sorted(wanted.keys() | made.keys()):
+            # Also those of which nothing is known any more: who wrote one may have died before it was noted.
+            there = {name.removeprefix(_MONTH) for name in lake.kept_in(f"{FOLDER}/{table.name}", f"/{_PART}")}
+            for month in sorted({*wanted, *made, *there}):
                 stamps = wanted.get(month, {})
-                noted = {_DECLARED: declared, **stamps}
-                if stamps and noted == made.get(month):
+                if stamps and month in there and made.get(month) == declared | stamps:
                     continue
+                # Before the copy changes: an object that gets its old bytes back has its old stamp back, and what was
+                # noted would be true of it, and of another copy.
+                made[month] = {}
+                lake.keep(_CATALOG, msgspec.json.encode(catalog))
                 rows = _copy(lake, table, month, sorted(stamps))
-                made.pop(month, None)
                 if stamps:
-                    made[month] = noted
-                # Last: a copy that nothing is known of is made again.
+                    made[month] = declared | _still(lake, table, stamps)
+                else:
+                    del made[month]
                 lake.keep(_CATALOG, msgspec.json.encode(catalog))
                 copied.append(Copied(table.name, month, len(stamps), rows))
                 told(copied[-1])
@@ -91,8 +97,14 @@ def declaration(table: Table) -> str:
     return sha256(msgspec.json.encode(columns)).hexdigest()[:16]
 
 
+def _still(lake: Lake, table: Table, stamps: Noted) -> Noted:
+    """The stamps that are as they were: another partition may have been read in another version than was listed."""
+    now = lake.stamps(table)
+    return {shift_date: stamp for shift_date, stamp in stamps.items() if now.get(shift_date) == stamp}
+
+
 def _copy(lake: Lake, table: Table, month: str, shift_dates: list[str]) -> int:
-    name = f"{FOLDER}/{table.name}/month={month}/part-0.parquet"
+    name = f"{FOLDER}/{table.name}/{_MONTH}{month}/{_PART}"
     if not shift_dates:
         lake.discard(name)
         return 0

@@ -75,6 +75,7 @@ class Index:
         self.unfinished = {name.removesuffix(".arrow") for name in lake.kept_in(f"{FOLDER}/changes")}
         self.tree = Tree(lake, frozenset(day for entry in self.entries.values() for day in entry.days))
         self._touched: set[date] = set()
+        self._read_changes: list[str] = []
         self._catalog = body
         self._filed: dict[date, list[str]] = {}
 
@@ -133,13 +134,13 @@ class Index:
 
     def changes(self) -> pa.Table:
         """What has changed that the ledger has not followed yet."""
-        names = self._lake.kept_in(f"{FOLDER}/changes")
-        kept = (kept_rows(self._lake, f"changes/{name}", CHANGES) for name in names)
+        self._read_changes = self._lake.kept_in(f"{FOLDER}/changes")
+        kept = (kept_rows(self._lake, f"changes/{name}", CHANGES) for name in self._read_changes)
         return pa.concat_tables([CHANGES.empty_table(), *(rows for rows in kept if rows is not None)])
 
     def followed(self) -> None:
-        """The ledger has followed every change."""
-        for name in self._lake.kept_in(f"{FOLDER}/changes"):
+        """The ledger has followed every change that `changes` gave."""
+        for name in self._read_changes:
             self._lake.discard(f"{FOLDER}/changes/{name}")
 
     def _change(self, shift_date: str, fresh: dict[date, pa.Table]) -> None:

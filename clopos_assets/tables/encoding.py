@@ -1,6 +1,6 @@
 """How a declared table is packed into Parquet: the writer's options, from what its columns hold, and the reader's."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -18,6 +18,7 @@ _ENCODED: Final = {
 _SOUGHT: Final = {Kind.ID, Kind.TIME, Kind.DATE, Kind.INSTANT}
 
 _FEW_ROWS: Final = 5_000
+_NOTES: Final = b"clopos_assets."
 open_file = partial(pq.ParquetFile, page_checksum_verification=True)
 """Opens a file to read it."""
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
@@ -56,3 +57,18 @@ def encoding_of(table: Table) -> dict[str, object]:
         # Without, a bit that flips on a disk reads as another amount. A thirtieth of a small file, nothing of a large.
         "write_page_checksum": True,
     }
+
+
+def packed(table: Table, rows: pa.Table, notes: Mapping[str, str]) -> pa.Buffer:
+    """The bytes of a file that holds the rows, sorted by the key, with notes in its metadata."""
+    sink = pa.BufferOutputStream()
+    with pq.ParquetWriter(sink, table.schema, **encoding_of(table)) as file:
+        file.write_table(rows.sort_by([(name, "ascending") for name in table.key]))
+        file.add_key_value_metadata({_NOTES + key.encode(): value.encode() for key, value in notes.items()})
+    return sink.getvalue()
+
+
+def notes_of(file: pq.ParquetFile) -> dict[str, str]:
+    """The notes in an open file's metadata."""
+    noted = (file.metadata.metadata or {}).items()
+    return {name.removeprefix(_NOTES).decode(): text.decode() for name, text in noted if name.startswith(_NOTES)}

@@ -122,6 +122,12 @@ def test_a_receipt_waits_for_the_venue_that_was_noted_last(place: Place, lake: L
         assert place.names() == {f"_waiting/{DAY}/101.{venue_id}", f"_waiting/{DAY}/102.5"}
 
 
+def test_a_note_is_no_other_receipts_whose_id_begins_alike(lake: Lake) -> None:
+    for receipt_id in (101, 10, 1):
+        lake.wait_for(DAY, receipt_id, 1)
+    assert lake.waiting(DAY) == {101: 1, 10: 1, 1: 1}
+
+
 def test_notes_that_a_crash_left_beside_each_other_give_way_together(place: Place, lake: Lake) -> None:
     for venue_id in (1, 2):
         lake.store.write(f"_waiting/{DAY}/101.{venue_id}", b"")

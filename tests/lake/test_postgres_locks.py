@@ -11,7 +11,8 @@ from sqlalchemy import Connection, create_engine, text
 
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.storage import PostgresLocks
-from tests.lake.sample import DAY, OTHER_DAY
+from clopos_assets.tables import STOCK_OPERATIONS
+from tests.lake.sample import DAY, OTHER_DAY, operations
 
 SECRET = "s3cr3t-value"  # made up
 LAKE = "s3://bucket/lake"
@@ -88,6 +89,61 @@ def test_a_run_that_has_lost_its_session_writes_no_more(postgres: str, administr
             pass
     with lake.locked([DAY], seconds=0):
         assert sessions(administrator) == 1
+
+
+def open_lake(postgres: str, bucket: str) -> Lake:
+    lake = Lake(f"s3://{bucket}/lake")
+    lake.use_locks(PostgresLocks(postgres, LAKE))
+    return lake
+
+
+def test_a_run_that_has_lost_its_session_removes_no_more(postgres: str, administrator: Connection, bucket: str) -> None:
+    """What it would remove may be another's by then."""
+    lake = open_lake(postgres, bucket)
+    lake.keep("_ledger/changes/a", b"x")
+    lake.stage("operations", DAY, "1", b"x")
+    lake.wait_for(DAY, 101, 1)
+    lake.mark(DAY, "run")
+    with lake.locked([DAY], seconds=0):
+        end_sessions(administrator)
+        for remove in (
+            lambda: lake.discard("_ledger/changes/a"),
+            lambda: lake.discard_folder("_ledger"),
+            lambda: lake.unstage("operations", DAY),
+            lambda: lake.staged("operations", DAY, newer_than=time.time() + 60),
+            lambda: lake.stop_waiting(DAY, [(101, 1)]),
+            lambda: lake.unmark(DAY, "run"),
+        ):
+            with pytest.raises(LakeError, match="PostgreSQL"):
+                remove()
+    assert lake.kept_in("_ledger/changes") == ["a"]
+    assert lake.staged("operations", DAY, newer_than=0) == {"1": b"x"}
+    assert (lake.waiting(DAY), lake.marks()) == ({101: 1}, {DAY: {"run"}})
+
+
+def test_rows_that_come_after_the_session_was_lost_are_to_be_made_again(
+    postgres: str, administrator: Connection, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A put that the network held up lands over those of another run, which has ended by then."""
+    lake, other = open_lake(postgres, bucket), open_lake(postgres, bucket)
+    write = lake.store.write
+
+    def late(name: str, body: bytes, *, durable: bool = True) -> None:
+        if name.startswith("stock_operations"):
+            end_sessions(administrator)
+            with other.locked([DAY], seconds=5):
+                other.mark(DAY, "other")
+                other.unmark(DAY, "run")
+                other.replace(STOCK_OPERATIONS, DAY, operations(9), {})
+                other.unmark(DAY, "other")
+        write(name, body, durable=durable)
+
+    monkeypatch.setattr(lake.store, "write", late)
+    with lake.locked([DAY], seconds=0):
+        lake.mark(DAY, "run")
+        with pytest.raises(LakeError, match="PostgreSQL"):
+            lake.replace(STOCK_OPERATIONS, DAY, operations(5), {})
+    assert other.marks() == {DAY: {"run"}}
 
 
 def test_what_is_lost_inside_is_known_outside(postgres: str, administrator: Connection) -> None:
