@@ -5,7 +5,6 @@ shared with other processes through the store that the caller names.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cached_property
 from threading import Lock
 
@@ -57,7 +56,6 @@ class Access:
             allow_mass_removal=self.settings.allow_mass_removal,
             privacy=self.privacy,
             brand=self.settings.brand,
-            clock=lambda: datetime.now(UTC),
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """When things are made: the calendar of shift dates, the job over it, what starts it by the clock, and the sensor."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
@@ -9,12 +9,14 @@ from clopos_assets.access import Access
 from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import LakeError
 from clopos_assets.late.deciding import LONGEST_RUN_SECONDS
-from clopos_assets.late_sensor import late_sensor, left_behind_by_runs
+from clopos_assets.late_sensor import late_sensor
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS
 from clopos_assets.tags import PARTITION, RANGE_END, RANGE_START, REASON, SHIFT_DATES
 
 JOB = "shift_date_job"
+_SWEEP_HOURS = 1
+"""After the shift's end."""
 _NOT_ENDED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -51,65 +53,75 @@ def automate(
     @dg.schedule(
         name="nightly_shift_schedule",
         job=job,
-        cron_schedule=f"{settings.shift_end.minute} {settings.shift_end.hour} * * *",
+        cron_schedule=settings.cron(),
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Makes the shift date whose shift has just ended, and those of the last CLOPOS_SWEEP_DAYS that "
         "should have been made and were not. Skips while there are no credentials.",
     )
     def nightly_shift_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        missing = settings.missing_credentials()
-        if missing:
-            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
-        ended = partitions_def.get_partition_keys(current_time=context.scheduled_execution_time)
-        if not ended:
-            return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
-        at = context.scheduled_execution_time
-        try:
-            missed = _missed(access, ended[-settings.sweep_days - 2 : -1])
-        except LakeError as error:
-            context.log.warning(f"which shift dates were missed can't be told: {error}")
-            missed = set()
-        if missed:
-            is_under_way = _is_under_way(context, at)
-            missed = {shift_date for shift_date in missed if not is_under_way(shift_date)}
-        return [
-            dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
-            *(_range_request(f"missed by {at.isoformat()}", stretch) for stretch in stretches_of(missed)),
-        ]
-
-    an_hour_later = datetime.combine(date.min, settings.shift_end) + timedelta(hours=1)
+        return _ask_for_night(context, access, partitions_def)
 
     @dg.schedule(
         name="trailing_sweep_schedule",
         job=job,
-        cron_schedule=f"{an_hour_later.minute} {an_hour_later.hour} * * *",
+        cron_schedule=settings.cron(_SWEEP_HOURS),
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Makes those of the last CLOPOS_SWEEP_DAYS shift dates again that are made: deleted receipts are "
         "found in no other way. Costs their list pages, and what has changed.",
     )
     def trailing_sweep_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        missing = settings.missing_credentials()
-        if missing:
-            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
-        at = context.scheduled_execution_time
-        ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
-        try:
-            made = access.lake.has_each([RECEIPTS], ended)
-        except LakeError as error:
-            return dg.SkipReason(f"which shift dates are made can't be told: {error}")
-        if not made:
-            return dg.SkipReason(
-                f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep"
-            )
-        return [_range_request(f"sweep of {at:%Y-%m-%d %H:%M}", stretch) for stretch in stretches_of(made)]
+        return _ask_for_sweep(context, access, partitions_def)
 
     return dg.Definitions(
         jobs=[job],
         schedules=[nightly_shift_schedule, trailing_sweep_schedule],
-        sensors=[late_sensor(access, JOB, partitions_def, left_behind_by_runs(access))],
+        sensors=[late_sensor(access, JOB, partitions_def)],
     )
+
+
+def _ask_for_night(
+    context: dg.ScheduleEvaluationContext, access: Access, partitions_def: dg.DailyPartitionsDefinition
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """Runs of the shift date that has just ended, and of those before it that were missed."""
+    settings = access.settings
+    if (idle := settings.why_idle()) is not None:
+        return dg.SkipReason(idle)
+    at = context.scheduled_execution_time
+    ended = partitions_def.get_partition_keys(current_time=at)
+    if not ended:
+        return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
+    try:
+        missed = _missed(access, ended[-settings.sweep_days - 2 : -1])
+    except LakeError as error:
+        context.log.warning(f"which shift dates were missed can't be told: {error}")
+        missed = set()
+    if missed:
+        is_under_way = _is_under_way(context, at)
+        missed = {shift_date for shift_date in missed if not is_under_way(shift_date)}
+    return [
+        dg.RunRequest(run_key=ended[-1], partition_key=ended[-1]),
+        *(_range_request(f"missed by {at.isoformat()}", stretch) for stretch in stretches_of(missed)),
+    ]
+
+
+def _ask_for_sweep(
+    context: dg.ScheduleEvaluationContext, access: Access, partitions_def: dg.DailyPartitionsDefinition
+) -> list[dg.RunRequest] | dg.SkipReason:
+    """A run of the last shift dates that are made, or one for each of their stretches."""
+    settings = access.settings
+    if (idle := settings.why_idle()) is not None:
+        return dg.SkipReason(idle)
+    at = context.scheduled_execution_time
+    ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
+    try:
+        made = access.lake.has_each([RECEIPTS], ended)
+    except LakeError as error:
+        return dg.SkipReason(f"which shift dates are made can't be told: {error}")
+    if not made:
+        return dg.SkipReason(f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep")
+    return [_range_request(f"sweep of {at:%Y-%m-%d %H:%M}", stretch) for stretch in stretches_of(made)]
 
 
 def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:

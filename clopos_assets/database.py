@@ -10,17 +10,33 @@ import duckdb
 MEMORY_LIMIT = "576MB"
 """Of DuckDB alone: the rows that it hands over, and the process around it, take the rest of a gigabyte."""
 
-# DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
-_ROUND_HALF_EVEN = """
-create macro round_half_even(exact) as (
-    case
-        when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
-            and cast(exact as decimal(38, 6)) % 0.000002 <> 0
-        then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
-        else cast(exact as decimal(38, 6))
-    end
+_MACROS = (
+    # DuckDB rounds decimals half away from zero; money is rounded half to even, so a tie on an odd digit steps back.
+    """
+    create macro round_half_even(exact) as (
+        case
+            when abs(exact - cast(exact as decimal(38, 6))) = 0.0000005
+                and cast(exact as decimal(38, 6)) % 0.000002 <> 0
+            then cast(exact as decimal(38, 6)) - 0.000001 * sign(exact)
+            else cast(exact as decimal(38, 6))
+        end
+    )
+    """,
+    # A quotient of whole numbers and what is left, neither below 0: up where more than half is left, or exactly half of
+    # the divisor beside an odd quotient.
+    """
+    create macro divided_half_even(quotient, rest, divisor) as (
+        quotient + case
+            when rest > divisor - rest then 1
+            when rest = divisor - rest then quotient % 2
+            else 0
+        end
+    )
+    """,
+    # In a sentence money keeps two decimals of its six, and a quantity none that is 0.
+    "create macro money_in_words(amount) as (regexp_replace(cast(amount as varchar), '0{1,4}$', ''))",
+    "create macro quantity_in_words(quantity) as (rtrim(rtrim(cast(quantity as varchar), '0'), '.'))",
 )
-"""
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -40,7 +56,8 @@ def _database(_process: int) -> duckdb.DuckDBPyConnection:
     # Joins are made as the SQL writes them: the rows of its left side stream through in their order, those of its
     # right side are held in memory. DuckDB knows of files how many rows they have, and guesses the rest.
     database.execute("set disabled_optimizers = 'join_order,build_side_probe_side'")
-    database.execute(_ROUND_HALF_EVEN)
+    for macro in _MACROS:
+        database.execute(macro)
     return database
 
 

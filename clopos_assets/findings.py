@@ -4,7 +4,7 @@ What is found is in `sql/variance/`.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -120,7 +120,7 @@ def follow_findings(before: pa.Table | None, findings: pa.Table, now: datetime) 
 
     A finding that comes back keeps the instant at which it was first seen.
     """
-    history = {row["finding_id"]: row for row in _rows(before)}
+    history = {row["finding_id"]: row for row in ([] if before is None else before.to_pylist())}
     standing = dict(
         zip(findings.column("finding_id").to_pylist(), findings.column("check_name").to_pylist(), strict=True)
     )
@@ -133,7 +133,3 @@ def follow_findings(before: pa.Table | None, findings: pa.Table, now: datetime) 
         )
         known.update(last_seen_at=now, resolved_at=None)
     return pa.Table.from_pylist(list(history.values()), schema=FINDING_HISTORY.schema)
-
-
-def _rows(table: pa.Table | None) -> Iterable[dict[str, object]]:
-    return [] if table is None else table.to_pylist()

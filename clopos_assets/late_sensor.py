@@ -1,7 +1,7 @@
 """The sensor `late_closed_receipts`: Dagster's side of a look at what has changed after its shift ended."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, partial
 
 import dagster as dg
@@ -9,13 +9,14 @@ from dagster import DagsterRunStatus, RunsFilter
 
 from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.ingest.made import RunState
 from clopos_assets.ingest.stretches import in_words
-from clopos_assets.ingest.venues import CHECK
+from clopos_assets.ingest.venues import VENUES_CHECK
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import Request, RunState, Surroundings, names_of
+from clopos_assets.late.deciding import Request, Surroundings, names_of
 from clopos_assets.late.look import Look, look
-from clopos_assets.late.state import State, Versions, read_state, write_state
+from clopos_assets.late.state import Awaited, State, read_state, write_state
 from clopos_assets.line import days_after, left_behind
 from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart, store_of
@@ -35,16 +36,8 @@ _UNREAD = "nothing could be read, the next tick tries again"
 _LONGEST_MESSAGE = 1_000
 _FAILED = {DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 
-Behind = Callable[[dg.DagsterInstance], Mapping[str, Collection[str]]]
-"""Gives the shift dates that ended runs changed without bringing all their tables up to date, and those runs' ids."""
 
-
-def late_sensor(
-    access: Access,
-    job_name: str,
-    partitions_def: dg.DailyPartitionsDefinition,
-    behind: Behind,
-) -> dg.SensorDefinition:
+def late_sensor(access: Access, job_name: str, partitions_def: dg.DailyPartitionsDefinition) -> dg.SensorDefinition:
     """The sensor that asks for runs of the job; it shares quota and token with the assets of its process."""
     settings = access.settings
 
@@ -57,9 +50,8 @@ def late_sensor(
         "that a failed run left unfinished, or that lack a venue added since.",
     )
     def late_closed_receipts(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        missing = settings.missing_credentials()
-        if missing:
-            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
+        if (idle := settings.why_idle()) is not None:
+            return dg.SkipReason(idle)
         keep_apart(context.instance, access.lake)
         try:
             is_empty = not access.lake.dates(RECEIPTS)
@@ -91,7 +83,7 @@ def late_sensor(
                 partitions=frozenset(partitions_def.get_partition_keys()),
                 first_date=settings.start_date.isoformat(),
                 run_state=cache(partial(run_state, context.instance)),  # many dates wait for one run
-                behind=behind(context.instance),
+                behind=left_behind_by_runs(access, context.instance),
                 now=now,
                 poll_seconds=settings.poll_seconds,
             )
@@ -117,42 +109,37 @@ def late_sensor(
 def run_state(instance: dg.DagsterInstance, run_key: str) -> RunState:
     """How the runs of a run key stand: one that succeeded counts, then one that has not ended."""
     runs = instance.get_runs(RunsFilter(tags={RUN_KEY: run_key}), limit=_MOST_RUNS)
-    found = {run.status for run in runs}
-    if not found:
+    return _state_of({run.status for run in runs})
+
+
+def _state_of(statuses: Collection[DagsterRunStatus]) -> RunState:
+    if not statuses:
         return "none"
-    if DagsterRunStatus.SUCCESS in found:
+    if DagsterRunStatus.SUCCESS in statuses:
         return "succeeded"
-    return "failed" if found <= _FAILED else "running"
+    return "failed" if all(status in _FAILED for status in statuses) else "running"
 
 
-def left_behind_by_runs(access: Access) -> Behind:
-    """Shift dates that were changed by runs which failed or died before every table had followed."""
+def left_behind_by_runs(access: Access, instance: dg.DagsterInstance) -> dict[str, set[str]]:
+    """Shift dates that were changed by runs which failed or died before every table had followed: date → run ids."""
+    canceled: set[str] = set()
 
-    def behind(instance: dg.DagsterInstance) -> Mapping[str, Collection[str]]:
-        canceled: set[str] = set()
+    def state_of(run_id: str) -> RunState:
+        run = instance.get_run_by_id(run_id)
+        if run is not None and run.status == DagsterRunStatus.CANCELED:
+            canceled.add(run_id)
+        return _state_of([] if run is None else [run.status])
 
-        def state_of(run_id: str) -> RunState:
-            run = instance.get_run_by_id(run_id)
-            if run is None:
-                return "none"
-            if run.status == DagsterRunStatus.CANCELED:
-                canceled.add(run_id)
-            if run.status == DagsterRunStatus.SUCCESS:
-                return "succeeded"
-            return "failed" if run.status in _FAILED else "running"
-
-        left = left_behind(access.lake, state_of)
-        # Who cancels a first fill wants it to end; what was whole before has to become whole again: the date itself, or
-        # one whose standards rest on it by now.
-        whole = set(access.lake.dates(FINDING_HISTORY)) if canceled else set()
-        for shift_date, run_ids in left.items():
-            if run_ids & canceled and shift_date not in whole:
-                resting = whole & days_after([shift_date], access.settings.standard_days)
-                if not resting or not access.lake.has(RECIPE_OBSERVED, shift_date):
-                    run_ids.difference_update(canceled)
-        return {shift_date: run_ids for shift_date, run_ids in left.items() if run_ids}
-
-    return behind
+    left = left_behind(access.lake, state_of)
+    # Who cancels a first fill wants it to end; what was whole before has to become whole again: the date itself, or
+    # one whose standards rest on it by now.
+    whole = set(access.lake.dates(FINDING_HISTORY)) if canceled else set()
+    for shift_date, run_ids in left.items():
+        if run_ids & canceled and shift_date not in whole:
+            resting = whole & days_after([shift_date], access.settings.standard_days)
+            if not resting or not access.lake.has(RECIPE_OBSERVED, shift_date):
+                run_ids.difference_update(canceled)
+    return {shift_date: run_ids for shift_date, run_ids in left.items() if run_ids}
 
 
 def _run_request(request: Request) -> dg.RunRequest:
@@ -169,7 +156,7 @@ def _incomplete(shift_date: str, venue_ids: Sequence[int], target: Target | None
     named = ", ".join(map(str, venue_ids))
     return dg.AssetCheckEvaluation(
         asset_key=dg.AssetKey(RECEIPTS.name),
-        check_name=CHECK,
+        check_name=VENUES_CHECK,
         passed=False,
         severity=dg.AssetCheckSeverity.WARN,
         partition=shift_date,
@@ -215,7 +202,7 @@ def describe(seen: Look) -> str:
     return "; ".join(parts)
 
 
-def _awaited(receipts: Mapping[str, Versions]) -> str:
+def _awaited(receipts: Mapping[str, Awaited]) -> str:
     return "; ".join(
         f"{_count(len(names), what)}: {', '.join(names[:_NAMED])}{', …' if len(names) > _NAMED else ''}"
         for what, names in zip(("receipt", "unfinished run", "added venue"), names_of(receipts), strict=True)

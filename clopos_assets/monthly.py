@@ -16,7 +16,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from clopos_assets.lake import Lake, LakeError
+from clopos_assets.lake import SHIFT_DATE, Lake
 from clopos_assets.tables import TABLES, Table
 from clopos_assets.tables.encoding import encoding_of
 
@@ -108,25 +108,17 @@ def _copy(lake: Lake, table: Table, month: str, shift_dates: list[str]) -> int:
     if not shift_dates:
         lake.discard(name)
         return 0
-    schema = table.schema.append(pa.field("shift_date", pa.date32()))
+    schema = table.schema.append(SHIFT_DATE)
     options = encoding_of(table)
     sink = pa.BufferOutputStream()
     rows = 0
     with pq.ParquetWriter(sink, schema, **options) as file:
-        for group in _groups(_dated(lake, table, shift_dates), schema):
+        # One that has vanished meanwhile differs the next time.
+        for group in _groups(lake.read_dated(table, shift_dates), schema):
             file.write_table(group)
             rows += group.num_rows
     lake.keep(name, sink.getvalue())
     return rows
-
-
-def _dated(lake: Lake, table: Table, shift_dates: list[str]) -> Iterable[pa.Table]:
-    for shift_date, rows in lake.read_each(table, shift_dates):
-        if isinstance(rows, LakeError):
-            raise rows
-        if rows is not None:  # one that has vanished meanwhile differs the next time
-            day = pa.repeat(pa.scalar(date.fromisoformat(shift_date)), rows.num_rows)
-            yield rows.append_column("shift_date", day)
 
 
 def _groups(parts: Iterable[pa.Table], schema: pa.Schema) -> Iterable[pa.Table]:

@@ -6,8 +6,8 @@ like a misspelled one; credentials may be missing until a run needs them, so tha
 
 import os
 import re
-from collections.abc import Mapping
-from datetime import date, time
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
@@ -43,78 +43,71 @@ class SettingsError(Exception):
     """A variable is malformed, or missing where it is needed. No retry helps until it is set right."""
 
 
-def _read_date(value: object) -> object:
-    if isinstance(value, str):
-        return date(*strptime(value, "%Y-%m-%d")[:3])
-    return value
+def _from_text(read: Callable[[str], object]) -> BeforeValidator:
+    """What the environment says is read so; what a caller gives as a value is taken as it is."""
+    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
 
 
-def _read_time(value: object) -> object:
-    if isinstance(value, str):
-        return time(*strptime(value, "%H:%M")[3:5])
-    return value
+def _read_date(text: str) -> date:
+    return date(*strptime(text, "%Y-%m-%d")[:3])
 
 
-def _read_zone(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            return ZoneInfo(value)
-        except (ZoneInfoNotFoundError, OSError) as error:
-            raise ValueError("unknown time zone") from error
-    return value
+def _read_time(text: str) -> time:
+    return time(*strptime(text, "%H:%M")[3:5])
 
 
-def _read_venues(value: object) -> object:
-    if isinstance(value, str):
-        if value.strip() == "all":
-            return "all"
-        parts = [part.strip() for part in value.split(",")]
-        if not all(part.isascii() and part.isdecimal() for part in parts):
-            raise ValueError("not digits alone")  # int() would read 1_2 as 12
-        ids = tuple(map(int, parts))
-        if len(set(ids)) != len(ids) or min(ids) < 1:
-            raise ValueError("not a list of distinct venue ids")
-        return ids
-    return value
+def _read_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError("unknown time zone") from error
 
 
-def _read_credential(value: object) -> object:
-    if isinstance(value, str):
-        value = value.strip()  # a secret that is kept in a file often ends with a line break
-        if not value.isprintable():
-            raise ValueError("control characters")
-    return value
+def _read_venues(text: str) -> str | tuple[int, ...]:
+    if text.strip() == "all":
+        return "all"
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise ValueError("not digits alone")  # int() would read 1_2 as 12
+    ids = tuple(map(int, parts))
+    if len(set(ids)) != len(ids) or min(ids) < 1:
+        raise ValueError("not a list of distinct venue ids")
+    return ids
 
 
-_Text = Annotated[str | None, BeforeValidator(_read_credential)]
-_Secret = Annotated[SecretStr | None, BeforeValidator(_read_credential)]
+def _read_credential(text: str) -> str:
+    text = text.strip()  # a secret that is kept in a file often ends with a line break
+    if not text.isprintable():
+        raise ValueError("control characters")
+    return text
 
 
-def _read_base_url(value: object) -> object:
-    if isinstance(value, str):
-        check_address(value)
-        return value.rstrip("/")
-    return value
+def _read_base_url(text: str) -> str:
+    check_address(text)
+    return text.rstrip("/")
 
 
-def _read_lake(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    value = value.strip()  # it would be part of the folder's name
-    if not value or any(character < " " for character in value):
+def _read_lake(text: str) -> Path | str:
+    text = text.strip()  # it would be part of the folder's name
+    if not text or any(character < " " for character in text):
         raise ValueError("nothing, or control characters")
-    if value[0] == value[-1] and value[0] in "'\"":
+    if text[0] == text[-1] and text[0] in "'\"":
         raise ValueError("in quotes, which would be part of its name")
-    if _LIKE_ADDRESS.match(value) and "://" not in value:
+    if _LIKE_ADDRESS.match(text) and "://" not in text:
         raise ValueError("an address without its two slashes")
-    if "://" not in value:
+    if "://" not in text:
         try:
-            return Path(value).expanduser().absolute()
+            return Path(text).expanduser().absolute()
         except RuntimeError as error:
             raise ValueError("no such user") from error
-    if not _OBJECT_STORE.fullmatch(value):
+    if not _OBJECT_STORE.fullmatch(text):
         raise ValueError("neither a folder nor a place in an object store")
-    return value.rstrip("/")
+    return text.rstrip("/")
+
+
+_Text = Annotated[str | None, _from_text(_read_credential)]
+_Secret = Annotated[SecretStr | None, _from_text(_read_credential)]
+_Amount = Annotated[Decimal, Field(lt=10**6, decimal_places=6)]
 
 
 def dagster_home() -> Path:
@@ -144,27 +137,27 @@ class Settings(BaseSettings):
     client_secret: _Secret = Field(None, description="the client secret that Clopos gave you")
     brand: _Text = Field(None, description="the brand's name at Clopos")
     integrator_id: _Text = Field(None, description="the integrator id that Clopos gave you")
-    venue_ids: Annotated[Literal["all"] | tuple[int, ...] | None, BeforeValidator(_read_venues)] = Field(
+    venue_ids: Annotated[Literal["all"] | tuple[int, ...] | None, _from_text(_read_venues)] = Field(
         None, description="venue ids separated by commas, such as 1,2, or the word all"
     )
-    base_url: Annotated[str, BeforeValidator(_read_base_url)] = Field(
+    base_url: Annotated[str, _from_text(_read_base_url)] = Field(
         VENDOR_BASE_URL,
         description="the API's address without the version: https, or http to this machine only",
     )
     api_version: Literal["v1", "v2"] = Field("v2", description="v1 or v2")
-    lake: Annotated[Path | str, BeforeValidator(_read_lake)] = Field(
+    lake: Annotated[Path | str, _from_text(_read_lake)] = Field(
         default_factory=_default_lake, description="a folder, or an address in an object store such as s3://bucket/lake"
     )
-    start_date: Annotated[date, BeforeValidator(_read_date)] = Field(
+    start_date: Annotated[date, _from_text(_read_date)] = Field(
         date(2025, 1, 1),
         ge=FIRST_DAY,
         lt=LAST_DAY,
         description="a date from 1970 on as YYYY-MM-DD, such as 2025-01-01",
     )
-    timezone: Annotated[ZoneInfo, BeforeValidator(_read_zone)] = Field(
+    timezone: Annotated[ZoneInfo, _from_text(_read_zone)] = Field(
         ZoneInfo("Asia/Baku"), description="a time zone by its IANA name, such as Asia/Baku"
     )
-    shift_end: Annotated[time, BeforeValidator(_read_time)] = Field(
+    shift_end: Annotated[time, _from_text(_read_time)] = Field(
         time(6, 0), description="a time of day as HH:MM, such as 06:00"
     )
     list_days_before: int = Field(2, ge=0, le=366, description="a number of days from 0 to 366")
@@ -177,26 +170,14 @@ class Settings(BaseSettings):
     sweep_days: int = Field(14, ge=1, le=366, description="a number of days from 1 to 366")
     allow_mass_removal: bool = Field(False, description="true or false")
     personal_data: Literal["keep", "hash", "drop"] = Field("keep", description="keep, hash or drop")
-    money_tolerance: Decimal = Field(
-        Decimal("0.01"),
-        ge=0,
-        lt=10**6,
-        decimal_places=6,
-        description="an amount from 0 and below a million, to six places, such as 0.01",
+    money_tolerance: _Amount = Field(
+        Decimal("0.01"), ge=0, description="an amount from 0 and below a million, to six places, such as 0.01"
     )
-    quantity_tolerance: Decimal = Field(
-        Decimal("0.000001"),
-        ge=0,
-        lt=10**6,
-        decimal_places=6,
-        description="a quantity from 0 and below a million, to six places, such as 0.000001",
+    quantity_tolerance: _Amount = Field(
+        Decimal("0.000001"), ge=0, description="a quantity from 0 and below a million, to six places, such as 0.000001"
     )
-    cost_unit: Decimal = Field(
-        Decimal("0.01"),
-        gt=0,
-        lt=10**6,
-        decimal_places=6,
-        description="an amount above 0 and below a million, to six places, such as 0.01",
+    cost_unit: _Amount = Field(
+        Decimal("0.01"), gt=0, description="an amount above 0 and below a million, to six places, such as 0.01"
     )
     standard_days: int = Field(28, ge=1, le=366, description="a number of days from 1 to 366")
 
@@ -253,10 +234,20 @@ class Settings(BaseSettings):
             )
         return settings
 
+    def cron(self, hours_after_shift_end: int = 0) -> str:
+        """Every day, in `timezone`, so many hours after a shift has ended, as a line of cron."""
+        at = datetime.combine(date.min, self.shift_end) + timedelta(hours=hours_after_shift_end)
+        return f"{at.minute} {at.hour} * * *"
+
     def missing_credentials(self) -> list[str]:
         """Names of the variables without which the API can't be asked, in the order of the table."""
         needed = CREDENTIALS_V1 if self.api_version == "v1" else CREDENTIALS
         return [variable(name) for name in needed if not getattr(self, name)]
+
+    def why_idle(self) -> str | None:
+        """Why nothing starts by itself, for those who skip then; None where all that the API needs is set."""
+        missing = self.missing_credentials()
+        return f"no credentials: {', '.join(missing)} not set" if missing else None
 
     def require_credentials(self) -> tuple[str, str, str, str]:
         """Client id, client secret, brand and integrator id, the last empty under v1, which knows none.

@@ -34,6 +34,13 @@ def memory() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def memory_with_figures() -> Iterator[None]:
+    """The same, for modules that look at what runs tell of the partitions that they make."""
+    with remembering(with_figures=True):
+        yield
+
+
 def pytest_collection_finish() -> None:
     """Leave what is imported by now out of every search for garbage: it is most of what there is."""
     gc.freeze()

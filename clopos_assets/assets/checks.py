@@ -1,6 +1,5 @@
 """The findings as Dagster asset checks: one per check, on the table it is about, per shift date."""
 
-import warnings
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 from clopos_assets.access import Access
 from clopos_assets.assets.asked import asked_dates, tell_unmade
 from clopos_assets.assets.events import changed_dates
+from clopos_assets.assets.specs import check_spec_of
 from clopos_assets.findings import CHECKS, Check, show_amount, show_findings, show_message, worst_of
 from clopos_assets.lake import LakeError
 from clopos_assets.tables import VARIANCE_FINDINGS
@@ -22,20 +22,10 @@ _QUOTED = 3
 
 def finding_checks(access: Access, partitions_def: dg.PartitionsDefinition[str]) -> dg.AssetChecksDefinition:
     """All checks in one step, after the findings they speak of."""
-    with warnings.catch_warnings():
-        # Checks per partition are in preview, and there is no other way to say of which shift date one speaks;
-        # the version of Dagster is pinned.
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        specs = [
-            dg.AssetCheckSpec(
-                name=check.name,
-                asset=check.table,
-                additional_deps=[VARIANCE_FINDINGS.name],
-                partitions_def=partitions_def,
-                description=check.description,
-            )
-            for check in CHECKS
-        ]
+    specs = [
+        check_spec_of(check.name, check.table, partitions_def, check.description, deps=[VARIANCE_FINDINGS.name])
+        for check in CHECKS
+    ]
 
     # Checks are selected with their tables, or alone. Of dates whose findings this run does not make anew, those that
     # stand are told again: of a check that was planned and not told, Dagster forgets what it was told before.
@@ -71,7 +61,7 @@ def with_findings(access: Access, asked: Sequence[str], made: Collection[str] = 
     """
     others = [day for day in asked if day not in made]
     try:
-        there = {*made, *(access.lake.has_each([VARIANCE_FINDINGS], others) if others else ())}
+        there = {*made, *access.lake.has_each([VARIANCE_FINDINGS], others)}
     except LakeError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     return [day for day in asked if day in there]

@@ -3,7 +3,7 @@
 What is made, and of which other dates, is the affair of `line`.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -15,22 +15,21 @@ from clopos_assets.assets.alone import look_at
 from clopos_assets.assets.asked import asked_dates, tell_unmade
 from clopos_assets.assets.checks import judge, untold, with_findings
 from clopos_assets.assets.events import changed_dates, planned_checks, planned_tables
+from clopos_assets.assets.raw_checks import UNKNOWN_FIELDS_CHECK, tell_all, tell_each
 from clopos_assets.clopos.errors import CloposError
-from clopos_assets.findings import CHECKS, Check, show_message
+from clopos_assets.findings import CHECKS, Check
 from clopos_assets.ingest import Refresh
 from clopos_assets.ingest.made import Facts, Made
-from clopos_assets.ingest.stretches import all_in_words, in_words
-from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.ingest.stretches import all_in_words
+from clopos_assets.ingest.venues import VENUES_CHECK
 from clopos_assets.interrupts import insist
 from clopos_assets.lake import LakeError
 from clopos_assets.line import Line, Maker, Run
 from clopos_assets.origin import bring_forward
 from clopos_assets.settings import SettingsError
 from clopos_assets.sharing import keep_apart, priority_of, store_of
-from clopos_assets.tables import VARIANCE_FINDINGS, Table
-from clopos_assets.targets import targets_of
+from clopos_assets.tables import VARIANCE_FINDINGS
 
-UNKNOWN_FIELDS_CHECK = "fields_are_documented"
 _NAMED_REASONS = 5
 _MARKDOWN = frozenset({"changes", "venues", "worst"})
 """Figures that are tables of ours. What else is text may hold names from an answer: it is shown as it is."""
@@ -64,7 +63,7 @@ def _tell(
     days = [day for day in asked if all(day in seen.facts.get(name, {}) for name in step.names)]
     tell_unmade(context, step.tables[0].name, asked, days)
     if days:
-        yield from _checks(context, step, seen, days)
+        yield from tell_all(context, step.tables, seen, days)
 
 
 def _make(
@@ -89,11 +88,11 @@ def _make(
     # Dates to or from which a receipt has moved. Which venues are missing there, what was made does not tell.
     besides = [day for day in made.facts.get(step.tables[0].name, {}) if day not in asked and day not in made.bad]
     of_lake = {key for key in context.selected_asset_check_keys if key.name == UNKNOWN_FIELDS_CHECK}
-    yield from _evaluate(context, step.tables, made, besides, of_lake)
+    yield from tell_each(context, step.tables, made, besides, of_lake)
     if made.bad:
         _record(context, made, good, step.names)
         planned_to_tell = planned_checks(context.instance, run.run_id)
-        yield from _evaluate(context, step.tables, made, good, planned_to_tell)
+        yield from tell_each(context, step.tables, made, good, planned_to_tell)
         stopped = ""
         try:
             yield from _judge(context, access, step, made)
@@ -102,7 +101,7 @@ def _make(
                     _record(context, then, days, {name})
                 if days:
                     good = [day for day in days if day in asked and day not in then.bad]
-                    yield from _evaluate(context, maker.tables, then, good, planned_to_tell)
+                    yield from tell_each(context, maker.tables, then, good, planned_to_tell)
                     yield from _judge(context, access, maker, then)
         except (LakeError, dg.Failure) as error:
             stopped = f"; of the others not all tables could be made: {error}"
@@ -120,7 +119,7 @@ def _make(
                     partition_key=shift_date,
                 )
             yield dg.MaterializeResult(asset_key=table.name)
-    yield from _checks(context, step, made, asked)
+    yield from tell_all(context, step.tables, made, asked)
     if VARIANCE_FINDINGS in step.tables:
         yield from _judge(context, access, step, made, untold(planned_checks(context.instance, run.run_id)))
 
@@ -162,7 +161,7 @@ def _as_found(
         of_lake = {key for key in planned if key.name == UNKNOWN_FIELDS_CHECK}
         for table in (table for maker in to_come for table in maker.tables):
             seen = look_at(access, [table], shift_dates, None, with_venues=False)
-            yield from _evaluate(context, [table], seen, list(seen.facts.get(table.name, ())), of_lake)
+            yield from tell_each(context, [table], seen, list(seen.facts.get(table.name, ())), of_lake)
 
 
 def _judge(
@@ -234,94 +233,3 @@ def _metadata(facts: Facts) -> dict[str, dg.MetadataValue[Any]]:
 
 def _text(name: str, value: str) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.md(value) if name in _MARKDOWN and "\n" in value else dg.MetadataValue.text(value)
-
-
-def _checks(
-    context: dg.AssetExecutionContext, step: Maker, made: Made, shift_dates: Sequence[str]
-) -> Iterator[dg.AssetCheckEvaluation | dg.AssetCheckResult]:
-    """The checks of raw tables, per shift date."""
-    selected = context.selected_asset_check_keys
-    if not context.has_partition_key:  # of a single date the result itself speaks
-        yield from _evaluate(context, step.tables, made, shift_dates, selected)
-    for table in step.tables:
-        for name, judge_all in _OF_RAW.items():
-            if dg.AssetCheckKey(dg.AssetKey(table.name), name) in selected:
-                said, metadata = judge_all({day: made.facts[table.name][day] for day in shift_dates})
-                yield dg.AssetCheckResult(
-                    asset_key=table.name,
-                    check_name=name,
-                    passed=not said,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    metadata=metadata,
-                    description=said or None,
-                )
-
-
-def _evaluate(
-    context: dg.AssetExecutionContext,
-    tables: Sequence[Table],
-    made: Made,
-    shift_dates: Sequence[str],
-    keys: Collection[dg.AssetCheckKey],
-) -> Iterator[dg.AssetCheckEvaluation]:
-    """Those of the checks of raw tables that are among the keys, of each shift date by itself."""
-    for table in tables:
-        key_of = {name: dg.AssetCheckKey(dg.AssetKey(table.name), name) for name in _OF_RAW}
-        told = [(key, _OF_RAW[name]) for name, key in key_of.items() if key in keys]
-        targets = targets_of(context.instance, table.name, shift_dates) if told else {}
-        for key, judge_all in told:
-            for shift_date in shift_dates:
-                said, metadata = judge_all({shift_date: made.facts[table.name][shift_date]})
-                yield dg.AssetCheckEvaluation(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=not said,
-                    severity=dg.AssetCheckSeverity.WARN,
-                    partition=shift_date,
-                    metadata=metadata,
-                    description=said or None,
-                    target_materialization_data=targets.get(shift_date),
-                )
-
-
-def _documented(facts: Mapping[str, Facts]) -> tuple[str, dict[str, int | str]]:
-    """What there is to say, if anything, of fields in the API's answers that its documents do not name."""
-    fields = _listed(facts, "unknown_fields")
-    named: dict[str, int | str] = {"kept_in_extra": ", ".join(sorted(fields))} if fields else {}
-    said = f"Clopos' documents do not name {_in_words(fields, len(facts))}: kept in extra." if fields else ""
-    return said, {"unknown_fields": len(fields), **named}
-
-
-def _complete(facts: Mapping[str, Facts]) -> tuple[str, dict[str, int | str]]:
-    """Where what is made was not made for all venues; of what was made without some, the sensor tells too."""
-    listed = {name: _listed(facts, name) for name in ("venues", "missing_venues")}
-    missing = listed["missing_venues"]
-    said = f"Made without venue {_in_words(missing, len(facts))}: make it again for all of them." if missing else ""
-    return said, {name: ", ".join(sorted(venues, key=int)) for name, venues in listed.items() if venues}
-
-
-def _listed(facts: Mapping[str, Facts], name: str) -> dict[str, list[str]]:
-    """What the figure of that name lists, and on which shift dates."""
-    found: dict[str, list[str]] = {}
-    for shift_date, of_date in facts.items():
-        for each in str(of_date.get(name, "")).split(", "):
-            if each:
-                found.setdefault(each, []).append(shift_date)
-    return found
-
-
-def _in_words(listed: Mapping[str, list[str]], dates: int) -> str:
-    """The first of what is listed, as Markdown, with the shift dates that have it where others of them may not."""
-    parts = [
-        f"{show_message(each)} ({in_words(days)})" if dates > 1 else show_message(each)
-        for each, days in list(listed.items())[:_NAMED_REASONS]
-    ]
-    more = [f"{len(listed) - _NAMED_REASONS} more"] if len(listed) > _NAMED_REASONS else []
-    return ", ".join(parts + more)
-
-
-_OF_RAW: Mapping[str, Callable[[Mapping[str, Facts]], tuple[str, dict[str, int | str]]]] = {
-    UNKNOWN_FIELDS_CHECK: _documented,
-    VENUES_CHECK: _complete,
-}
-"""How each check of raw tables is judged: by what there is to say, which is nothing where all is well."""

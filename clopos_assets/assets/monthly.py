@@ -1,6 +1,6 @@
 """The copies by month in Dagster: a job of its own, for they are no tables and have no shift date, and its schedule."""
 
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 import dagster as dg
 
@@ -11,7 +11,8 @@ from clopos_assets.origin import check_origin
 from clopos_assets.sharing import keep_apart
 
 JOB = "monthly_compaction_job"
-_AFTER_SHIFT_END = timedelta(hours=2)
+_HOURS = 2
+"""After the shift's end, at which months are looked for."""
 
 
 def monthly_compaction(access: Access) -> dg.Definitions:
@@ -45,20 +46,17 @@ def monthly_compaction(access: Access) -> dg.Definitions:
     def job() -> None:
         copy_changed_months()
 
-    at = datetime.combine(date.min, settings.shift_end) + _AFTER_SHIFT_END
-
     @dg.schedule(
         name="monthly_compaction_schedule",
         job=job,
-        cron_schedule=f"{at.minute} {at.hour} * * *",
+        cron_schedule=settings.cron(_HOURS),
         execution_timezone=settings.timezone.key,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Copies months that have ended, or changed since; skips where the lake is a folder without copies.",
     )
     def monthly_compaction_schedule() -> dg.RunRequest | dg.SkipReason:
-        missing = settings.missing_credentials()
-        if missing:
-            return dg.SkipReason(f"no credentials: {', '.join(missing)} not set")
+        if (idle := settings.why_idle()) is not None:
+            return dg.SkipReason(idle)
         # Copies that are there are kept true: what is dropped or corrected in a table must not live on in them.
         try:
             is_wanted = access.lake.folder is None or has_copies(access.lake)

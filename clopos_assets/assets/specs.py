@@ -1,4 +1,7 @@
-"""What Dagster shows of a table: its spec, derived from the table's declaration."""
+"""What Dagster shows of a table and of a check: their specs, the former derived from the table's declaration."""
+
+import warnings
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -51,3 +54,20 @@ def schema_of(table: Table) -> dg.TableSchema:
             for column in table.columns
         ]
     )
+
+
+def check_spec_of(
+    name: str, table: str, partitions_def: dg.PartitionsDefinition[str], description: str, deps: Sequence[str] = ()
+) -> dg.AssetCheckSpec:
+    """The spec of a check on a table, per shift date; `deps` are tables that it reads besides."""
+    with warnings.catch_warnings():
+        # Checks per partition are in preview, and there is no other way to say of which shift date one speaks;
+        # the version of Dagster is pinned.
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.AssetCheckSpec(
+            name=name,
+            asset=table,
+            additional_deps=deps,
+            partitions_def=partitions_def,
+            description=description,
+        )

@@ -132,7 +132,7 @@ class Clopos:
                         page=number, limit=self._page_size, sort=self._order, direction=1, created=(first, last)
                     )
 
-                return await self._ask_page(target, name, venue_id, can_reorder=True)
+                return await self._ask_page(target, name, venue_id, is_first=number == 1, can_reorder=True)
 
             return await self._read_listing(fetch, convert, name, can_be_cut=first < last)
 
@@ -150,19 +150,22 @@ class Clopos:
         def target() -> str:
             return self._dialect.list_receipts(page=page, limit=self._page_size, sort="updated_at", direction=-1)
 
-        return await self._ask_page(target, name, venue_id)
+        return await self._ask_page(target, name, venue_id, is_first=page == 1)
 
     async def _ask_page(
-        self, target: Callable[[], str], name: str, venue_id: int | None, *, can_reorder: bool = False
+        self, target: Callable[[], str], name: str, venue_id: int | None, *, is_first: bool, can_reorder: bool = False
     ) -> Page:
-        """A page, asked for in another way where the way of asking is refused: there are two such ways."""
+        """A page, asked for in another way where the way of asking is refused: there are two such ways.
+
+        What is refused of a later page is not its size, which the first one had, too.
+        """
         for _ in range(2):
             # As this request asks: while it is under way, another may have found out that this is refused.
             size, order = self._page_size, self._order
             try:
                 return read_page((await self._ask(target(), name, venue_id)).read(), name)
             except CloposRefusedError as error:
-                self._ask_differently(error, size, order if can_reorder else _USUAL_ORDER)
+                self._ask_differently(error, size if is_first else _USUAL_PAGE, order if can_reorder else _USUAL_ORDER)
         return read_page((await self._ask(target(), name, venue_id)).read(), name)
 
     def _ask_differently(self, error: CloposRefusedError, size: int, order: str) -> None:

@@ -5,20 +5,22 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random
 
 from clopos_assets.clopos.decode import encode_json
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 
 T = TypeVar("T")
+P = TypeVar("P")
 Item = dict[str, object]
 
 _RESTARTS = 5
 _MOST_PAGES = 10_000
-_LONGEST_NUMBER = 18
+_LONGEST_NUMBER = 19
 # The limits that the documents name are multiples of it.
 _PAGES_BY = 50
 # Reading so many pages takes seconds. During more, a busy brand's list may change every time.
@@ -71,6 +73,14 @@ def may_be_one_of_many(first: Page) -> bool:
     return first.total == len(first.items) > 0 and first.total % _PAGES_BY == 0
 
 
+async def page_behind(asked: Awaitable[P]) -> P | None:
+    """The page that was asked for behind one that is said to be all: none is there, too, where it is refused."""
+    try:
+        return await asked
+    except CloposRefusedError:
+        return None
+
+
 def one_of_many(first: Page) -> CloposAnswerError:
     """Where another page follows such a one."""
     return CloposAnswerError(
@@ -79,12 +89,13 @@ def one_of_many(first: Page) -> CloposAnswerError:
 
 
 def read_id(value: object) -> int | None:
-    """A whole number of 64 bits, which may come as a numeric string; None where it is neither."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if -(2**63) <= value < 2**63 else None
+    """A whole number of 64 bits, which may come as 12.0 or as a numeric string; None where it is none of them."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER:
-        return int(value)
-    return None
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not -(2**63) <= value < 2**63:
+        return None
+    whole = int(value)
+    return whole if whole == value else None
 
 
 def _identify(item: Item) -> int:
@@ -217,8 +228,10 @@ class _Reading(Generic[T]):
                 f"{self.total:,} items in pages of {size} are too many for one list; ask for fewer days at once"
             )
         await self._take_concurrently(fetch, pages, concurrency)
-        if may_be_one_of_many(first) and self.take(2, await fetch(2)):
-            raise one_of_many(first)
+        if may_be_one_of_many(first):
+            behind = await page_behind(fetch(2))
+            if behind is not None and self.take(2, behind):
+                raise one_of_many(first)
         # Rows that moved while the pages were read, or pages that were cut down: go on as long as it helps.
         number = pages
         while len(self.digests) < self.total:

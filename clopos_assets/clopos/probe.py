@@ -8,7 +8,7 @@ from types import TracebackType
 
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.errors import CloposUnavailableError
-from clopos_assets.clopos.listing import Item, read_objects
+from clopos_assets.clopos.listing import Item, Page, read_objects, read_page
 from clopos_assets.clopos.reply import read_reply, refusal, refusal_of_new_token
 from clopos_assets.clopos.token import authenticate
 from clopos_assets.clopos.verdict import Kind
@@ -46,10 +46,13 @@ class Probe:
         """For the venue where tokens are of a venue. https://developer.clopos.com/authentication"""
         self._token = (await authenticate(self._wire, self._connection, venue_id=venue_id)).token
 
-    async def list_venues(self) -> list[Item]:
+    async def list_venues(self) -> Page:
         """The brand's venues, as many as one answer holds. https://developer.clopos.com/api-reference/v2/venues/get-venues"""
         target = self._dialect.address("/venues")
-        return await self._ask(target, f"GET {target}", None)
+        name = f"GET {target}"
+        envelope = await self._ask(target, name, None)
+        held = len(read_objects(envelope, name))
+        return read_page(envelope if envelope.get("total") is not None else {**envelope, "total": held}, name)
 
     async def read_receipts(self, venue_id: int | None) -> None:
         """Whether receipts may be read, of a venue or of the token's own.
@@ -58,9 +61,10 @@ class Probe:
         """
         of_venue = "" if venue_id is None else f" (venue {venue_id})"
         target = self._dialect.list_receipts(page=1, limit=1, sort="created_at", direction=1)
-        await self._ask(target, f"GET {self._dialect.address('/receipts')}{of_venue}", venue_id)
+        name = f"GET {self._dialect.address('/receipts')}{of_venue}"
+        read_objects(await self._ask(target, name, venue_id), name)
 
-    async def _ask(self, target: str, name: str, venue_id: int | None) -> list[Item]:
+    async def _ask(self, target: str, name: str, venue_id: int | None) -> Item:
         known = self._dialect.identify(self._connection.brand, self._token, venue_id)
         headers = {"accept": "application/json"} | known
         try:
@@ -71,7 +75,7 @@ class Probe:
         secrets = (self._connection.client_secret, self._token)
         reply = read_reply(answer, secrets=secrets, dialect=self._dialect, venue_id=venue_id)
         if reply.verdict.kind is Kind.OK:
-            return read_objects(reply.read(), name)
+            return reply.read()
         if reply.verdict.kind is Kind.RETRY:
             raise CloposUnavailableError(f"{name}: {reply.verdict.text}; try again later")
         if reply.verdict.kind is Kind.REAUTHENTICATE:

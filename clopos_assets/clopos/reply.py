@@ -1,14 +1,16 @@
 """One answer, decoded and judged, with the words of its refusal free of secrets."""
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, urlsplit
 
-from clopos_assets.clopos.decode import decode_json
+from clopos_assets.clopos.decode import decode_json, encode_json
 from clopos_assets.clopos.dialect import Dialect
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError
 from clopos_assets.clopos.verdict import Verdict, judge, told
-from clopos_assets.clopos.window import read_seconds
+from clopos_assets.clopos.window import RateLimit, read_seconds
 from clopos_assets.clopos.wire import Answer
 
 
@@ -45,7 +47,8 @@ def read_reply(
         answer.status,
         _without_secrets(envelope, secrets),
         content_type=_without(answer.headers.get("content-type", ""), secrets),
-        rate_limit_reset=read_seconds(headers.get("RateLimit-Reset")),
+        # As the quota reads it: a moment, or what else is no number of seconds, is nothing to wait for.
+        rate_limit_reset=RateLimit.read(headers).reset_seconds,
         retry_after=read_seconds(answer.headers.get("Retry-After")),
         venue_id=venue_id,
         one_resource=one_resource,
@@ -81,9 +84,18 @@ def _without_secrets(envelope: object, secrets: Collection[str]) -> object:
 
 
 def _without(text: str, secrets: Collection[str]) -> str:
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
+    if text:
+        for secret in filter(None, secrets):
+            text = _spelled(secret).sub("***", text)
     return text
+
+
+@lru_cache(maxsize=16)
+def _spelled(secret: str) -> re.Pattern[str]:
+    """A secret as a request holds it, and as servers write what they were sent: in an address, and in JSON."""
+    in_json = encode_json(secret)[1:-1]
+    ways = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), in_json, in_json.replace("/", r"\/")}
+    return re.compile("|".join(map(re.escape, sorted(ways, key=len, reverse=True))), re.IGNORECASE)
 
 
 def _host(location: str) -> str:

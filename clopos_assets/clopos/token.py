@@ -136,10 +136,11 @@ async def authenticate(
     Raises CloposRefusedError for credentials that Clopos does not take, CloposUnavailableError, CloposAnswerError. Not
     counted against the quota of the brand.
     """
+    target = connection.dialect.address("/auth")
     request = Request(
         method="POST",
-        target=connection.dialect.address("/auth"),
-        name=_name(connection),
+        target=target,
+        name=f"POST {target}",
         headers={"content-type": "application/json", "accept": "application/json"},
         body=encode_json(connection.credentials(venue_id)).encode(),
     )
@@ -175,10 +176,6 @@ async def _ask_once(wire: Wire, connection: Connection, request: Request, venue_
             case _:
                 raise refusal(request.name, reply.verdict)
     raise failure
-
-
-def _name(connection: Connection) -> str:
-    return f"POST {connection.dialect.address('/auth')}"
 
 
 def _read_grant(envelope: dict[str, object], name: str, answered_at: float) -> Grant:

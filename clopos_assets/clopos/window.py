@@ -283,6 +283,19 @@ class Window:
                 self._hold_until(started_at + self._lease_seconds + self.seconds)
         while state.strangers and state.strangers[0][0] <= now:
             state.strangers.pop(0)
+        self._shorten(now)
         # An answer still under way may count slots that ended since its request was sent.
         oldest = min(state.leases.values(), default=now)
         del state.ends[: self._first_end(oldest)]
+
+    def _shorten(self, now: float) -> None:
+        """Hold nothing for longer than a window from now: what is, was held before the setting was made shorter."""
+        state = self._state
+        longest = now + self.seconds
+        first_later = self._first_end(longest)
+        if later := sum(count for _, count in state.ends[first_later:]):
+            state.ends[first_later:] = [(longest, later)]
+        state.strangers = [(min(until, longest), requests) for until, requests in state.strangers]
+        state.strangers_until = min(state.strangers_until, now + _STRANGERS_STAY_WINDOWS * self.seconds)
+        # Unless Clopos itself keeps urgent requests waiting for longer.
+        state.urgent_until = min(state.urgent_until, max(longest, state.closed_until) + _GRACE_SECONDS)

@@ -189,6 +189,8 @@ def _explain(error: BaseException) -> str:
                 return "the proxy cannot be reached"
             case aiohttp.ClientHttpProxyError():
                 return f"the proxy answered HTTP {link.status}"
+            case aiohttp.ClientResponseError() if not isinstance(link.__cause__, ContentEncodingError):
+                return "the answer is not HTTP that can be read"
             case aiohttp.ClientConnectionError() if link.__cause__ is None and link.__context__ is None:
                 return "the connection broke"
             case OSError(strerror=str(reason)) if not isinstance(link, aiohttp.ClientError):

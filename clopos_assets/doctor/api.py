@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from clopos_assets.clopos.connection import Connection
 from clopos_assets.clopos.dialect import DIALECTS
 from clopos_assets.clopos.errors import CloposError
-from clopos_assets.clopos.listing import Item
+from clopos_assets.clopos.listing import Page, read_id
 from clopos_assets.clopos.probe import Probe
+from clopos_assets.clopos.verdict import one_line
 from clopos_assets.clopos.window import RateLimit
 from clopos_assets.doctor.finding import Finding
 from clopos_assets.settings import Settings
 
 WHAT = ("authentication", "venues", "receipts", "quota")
 _SHOWN_VENUES = 10
+_SHOWN_LETTERS = 40
 _TRIED_VENUES = 10
 """Authentications of one address are limited to 60 a minute: https://developer.clopos.com/rate-limits"""
 
@@ -75,19 +77,27 @@ def _judge_named_venues(venue_ids: Sequence[int], refused: Mapping[int, str]) ->
     return Finding("venues", True, f"{', '.join(map(str, venue_ids[:_TRIED_VENUES]))} are read{more}")
 
 
-def _judge_venues(settings: Settings, venues: list[Item]) -> Finding:
-    names = {str(venue.get("id")): str(venue.get("name") or "") for venue in venues}
+def _judge_venues(settings: Settings, venues: Page) -> Finding:
+    names = {read_id(venue.get("id")): _shown_name(venue.get("name")) for venue in venues.items}
+    if None in names and isinstance(settings.venue_ids, str):
+        return Finding("venues", False, "GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS")
     shown = ", ".join(f"{number} {name}".strip() for number, name in [*names.items()][:_SHOWN_VENUES])
-    more = f" and {len(names) - _SHOWN_VENUES} more" if len(names) > _SHOWN_VENUES else ""
+    unshown = max(len(names), venues.total) - min(len(names), _SHOWN_VENUES)
+    more = f" and {unshown} more" if unshown > 0 else ""
     if settings.venue_ids is None:
         return Finding("venues", True, f"the token's own is read; the brand has {shown}{more}")
     if isinstance(settings.venue_ids, str):
         return Finding("venues", bool(names), f"all are read: {shown}{more}" if names else "the brand has none")
-    strangers = [str(number) for number in settings.venue_ids if str(number) not in names]
-    if strangers:
+    strangers = [str(number) for number in settings.venue_ids if number not in names]
+    if strangers and len(venues.items) >= venues.total:  # where the list comes in pages, they may be on the next
         text = f"CLOPOS_VENUE_IDS names {', '.join(strangers)}, and the brand has {shown}{more}: name those"
         return Finding("venues", False, text)
     return Finding("venues", True, f"{', '.join(map(str, settings.venue_ids))} are read; the brand has {shown}{more}")
+
+
+def _shown_name(name: object) -> str:
+    line = one_line(name) if isinstance(name, str) else ""
+    return line if len(line) <= _SHOWN_LETTERS else f"{line[:_SHOWN_LETTERS]}…"
 
 
 def _judge_quota(settings: Settings, told: RateLimit) -> Finding:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import pyarrow as pa
 
-from clopos_assets.ingest.listed import pack_operations
+from clopos_assets.ingest.brought import pack_operations
+from clopos_assets.ingest.made import Scope
 from clopos_assets.ingest.versions import Version, version_of
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS
-from clopos_assets.tables.privacy import Privacy
 from clopos_assets.tables.rows import Row, RowReader
 from clopos_assets.tables.values import RowError, is_same_id, name_of, read_shift_date, read_time, read_whole, shown
 
@@ -43,6 +43,10 @@ class Entry:
         """When the receipt changed, as the API says it, and the instant at which it was read."""
         row = self.batch.receipts.slice(self.row, 1)
         return row.column("updated_at")[0].as_py(), row.column("fetched_at")[0].as_py()
+
+    def as_bad(self, reason: str) -> "BadReceipt":
+        """The same receipt, where it turns out that it can't be filed."""
+        return BadReceipt(self.receipt_id, self.shift_date, self.shift_date, reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +78,16 @@ class Batch:
 
 def read_batch(
     items: Sequence[Mapping[str, object]],
+    scope: Scope,
     *,
     asked_venue: int | None,
-    window: tuple[int, int],
-    privacy: Privacy,
     fetched_at: datetime,
     brings_operations: bool = False,
 ) -> Batch:
     """Read the receipts of one answer, in which lines were asked for.
 
-    `window` is the days before and after a shift date in which its receipts are created: where a receipt's
-    own shift date can't be read, it tells which dates it may belong to. `brings_operations` says that stock operations
-    are a field of the receipt, and so part of its version.
+    Where a receipt's own shift date can't be read, the days around one that the scope lists tell which dates it may
+    belong to. `brings_operations` says that stock operations are a field of the receipt, and so part of its version.
     """
     batch = Batch()
     rows: list[Row] = []
@@ -94,11 +96,11 @@ def read_batch(
         try:
             shift_date = read_shift_date(item.get("shift_date"))
         except RowError as error:
-            first, last = _possible_dates(item, window)
+            first, last = _possible_dates(item, scope)
             batch.bad.append(BadReceipt(item.get("id"), first, last, f"shift_date: {error}"))
             continue
         try:
-            stored, compared = privacy.forms(item)
+            stored, compared = scope.privacy.forms(item)
             row = _RECEIPTS.read(stored)
             receipt_id, venue_id = read_whole(item["id"]), read_whole(item["venue_id"])
             if asked_venue is not None and venue_id != asked_venue:
@@ -147,14 +149,14 @@ def _read_lines(item: Mapping[str, object], receipt_id: int, venue_id: int) -> l
     return [own[line_id] for line_id in sorted(own, key=str)]  # their order in the answer says nothing
 
 
-def _possible_dates(item: Mapping[str, object], window: tuple[int, int]) -> tuple[str | None, str | None]:
+def _possible_dates(item: Mapping[str, object], scope: Scope) -> tuple[str | None, str | None]:
     try:
         created = read_time(item.get("created_at")).date()
     except RowError:
         return None, None
-    before, after = window
     try:
-        return (created - timedelta(days=after)).isoformat(), (created + timedelta(days=before)).isoformat()
+        first, last = created - timedelta(days=scope.days_after), created + timedelta(days=scope.days_before)
+        return first.isoformat(), last.isoformat()
     except OverflowError:  # a year that no calendar has
         return None, None
 

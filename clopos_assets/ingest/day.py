@@ -13,6 +13,7 @@ from clopos_assets.ingest.versions import Version, Versions, read_untold, read_v
 from clopos_assets.lake import Lake
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
 from clopos_assets.tables.privacy import names_personal
+from clopos_assets.tables.raw import is_closed
 from clopos_assets.tables.rows import Row, RowReader
 from clopos_assets.tables.values import RowError, name_of
 
@@ -89,8 +90,7 @@ class Day:
             row["id"]: ClosedReceipt(
                 row["id"], row["venue_id"], row["closed_at"], row["id"] in with_lines, versions.get(row["id"], b"")
             )
-            for row in receipts.rows.to_pylist()
-            if row["status"] == 2 and row["deleted_at"] is None
+            for row in receipts.rows.filter(is_closed(receipts.rows)).to_pylist()
         }
         ids = set(receipts.rows.column("id").to_pylist())
         stored = lake.partition(STOCK_OPERATIONS, shift_date, columns)

@@ -1,13 +1,11 @@
-"""Filing receipts under their shift date: the plan of a partition, moves between partitions, and the writes.
+"""Filing receipts under their shift date: carrying plans out, moves between partitions, and the writes.
 
 Order is what keeps receipts from being lost: a destination is written before the source lets go. Both files of
 a partition name the versions they hold, so that a crash between them is seen by the next making.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -15,82 +13,18 @@ import pyarrow.compute as pc
 
 from clopos_assets.ingest.answers import Entry, gather_rows
 from clopos_assets.ingest.changes import Change, describe_changes
-from clopos_assets.ingest.made import (
-    LOCK_SECONDS,
-    Facts,
-    HeldByOthersError,
-    IngestError,
-    Made,
-    Scope,
-    is_mass_removal,
-    mass_removal_message,
-)
+from clopos_assets.ingest.made import LOCK_SECONDS, HeldByOthersError, IngestError, Made, Scope
+from clopos_assets.ingest.plan import Plan
 from clopos_assets.ingest.stored import Handled, Stored, newer_there, refuse_other_venue
 from clopos_assets.ingest.venues import write_known_until, write_venues
 from clopos_assets.ingest.versions import write_versions
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, ContractError
+from clopos_assets.tables.raw import is_closed
 from clopos_assets.tables.rows import unknown_fields
 
 _MOST_LOOKS = 10
 """Times that a filing looks where its receipts stand: once, and again for each time they turn up under more dates."""
-
-
-@dataclass
-class Plan:
-    """What is to become of a partition: entries that enter or are refreshed, and receipts that leave.
-
-    `leaving` maps a receipt to the shift date the API says it has now, None where it is no more; `coming` a receipt
-    that enters to the date it stood in. What is stored and not named here stays as it is. `known_until` is what the
-    listing behind the plan says of itself, by venue; `settled` are the notes of waiting receipts that it takes care of,
-    id and venue; `venues` are those that it names.
-    """
-
-    shift_date: str
-    stored: Stored
-    entries: dict[int, Entry] = field(default_factory=dict)
-    leaving: dict[int, str | None] = field(default_factory=dict)
-    coming: dict[int, str] = field(default_factory=dict)
-    known_until: Mapping[str, str] = field(default_factory=dict)
-    venues: frozenset[int] = frozenset()
-    changes: list[Change] = field(default_factory=list)
-    settled: dict[int, int] = field(default_factory=dict)
-    facts: Facts = field(default_factory=dict)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def copy(self) -> "Plan":
-        """The same plan, to be added to."""
-        return replace(
-            self,
-            entries=dict(self.entries),
-            leaving=dict(self.leaving),
-            coming={},
-            changes=[],
-            counts=Counter(),
-        )
-
-    def refuse_other_venues(self) -> None:
-        """Refuse to put a receipt in the place of another venue's. Raises IngestError."""
-        for receipt_id in self.entries.keys() & self.stored.venues.keys():
-            refuse_other_venue(self.entries[receipt_id], self.shift_date, self.stored.venues[receipt_id])
-
-    def guard(self, *, allow_mass_removal: bool) -> None:
-        """Refuse to let a large part of the partition leave at once, or to keep receipts without their lines.
-
-        Raises IngestError.
-        """
-        kept = self.stored.venues.keys() - self.entries.keys() - self.leaving.keys()
-        if self.stored.lacks_lines and kept:
-            raise IngestError(
-                f"receipt_products of shift date {self.shift_date} is missing, and the lines of {len(kept)} receipts "
-                "with it: make that shift date again, for all its venues"
-            )
-        self.refuse_mass_removal(allow=allow_mass_removal)
-
-    def refuse_mass_removal(self, *, allow: bool) -> None:
-        """Raise IngestError where more leave than may, as far as is known."""
-        if not allow and is_mass_removal(len(self.leaving), len(self.stored.venues)):
-            raise IngestError(mass_removal_message(self.shift_date, len(self.leaving), len(self.stored.venues)))
 
 
 class Filing:
@@ -355,15 +289,14 @@ class Filing:
         lines = self._lake.read(RECEIPT_PRODUCTS, plan.shift_date, ["extra"])
         assert receipts is not None  # just written, or found unchanged, under lock
         assert lines is not None
-        there = pc.is_null(receipts.column("deleted_at"))
-        closed = pc.sum(pc.and_(pc.equal(receipts.column("status"), 2), there)).as_py() or 0
+        closed = pc.sum(is_closed(receipts)).as_py() or 0
         self._made.add(
             RECEIPTS,
             plan.shift_date,
             {
                 "rows": receipts.num_rows,
                 "closed_receipts": closed,
-                "open_receipts": (pc.sum(there).as_py() or 0) - closed,
+                "open_receipts": receipts.column("deleted_at").null_count - closed,
                 "receipts_total": pc.sum(receipts.column("total")).as_py() or Decimal(0),
                 "unknown_fields": unknown_fields(RECEIPTS, receipts.column("extra")),
                 **({"venues": ", ".join(map(str, sorted(read_for)))} if (read_for := plan.stored.read_for) else {}),

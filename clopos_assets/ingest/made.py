@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from clopos_assets.lake import BusyError, Lake
@@ -22,11 +23,10 @@ OUTSIDE_LOCK_SECONDS = 900.0
 turn wait for this run.
 """
 
-
-MASS_REMOVAL_RECEIPTS = 5
-MASS_REMOVAL_SHARE = 0.05
 NOBODY = "nobody"
 """Owner of the marks that a run of some tables leaves: who makes the other tables next has to follow its changes."""
+RunState = Literal["none", "running", "succeeded", "failed"]
+"""How a run stands, as whoever runs it says; `none` where nobody knows of it."""
 
 
 def life_of(run_id: str) -> str:
@@ -120,16 +120,3 @@ class Made:
     def fail(self, shift_date: str, reason: str) -> None:
         """Record a shift date that failed; the first reason stands."""
         self.bad.setdefault(shift_date, reason)
-
-
-def is_mass_removal(leaving: int, stored: int) -> bool:
-    """More than five receipts and more than five percent: what a wrong brand or venue looks like."""
-    return leaving > MASS_REMOVAL_RECEIPTS and leaving > MASS_REMOVAL_SHARE * stored
-
-
-def mass_removal_message(shift_date: str, leaving: int, stored: int) -> str:
-    """Why a partition is left alone, and what to do."""
-    return (
-        f"{leaving} or more of the {stored} receipts of shift date {shift_date} would leave at once: check "
-        "CLOPOS_BRAND and CLOPOS_VENUE_IDS, or set CLOPOS_ALLOW_MASS_REMOVAL=true and run again if they are right"
-    )

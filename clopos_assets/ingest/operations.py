@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.stock import read_stock_operations
+from clopos_assets.ingest.asking import ASKED_AT_ONCE, ask_receipt
+from clopos_assets.ingest.brought import staged_operations, unstage_operations
 from clopos_assets.ingest.day import POSTING_TIME, ClosedReceipt, Day, personal_in, read_operations
-from clopos_assets.ingest.filing import Filing, Plan
-from clopos_assets.ingest.listed import staged_operations, unstage_operations
+from clopos_assets.ingest.filing import Filing
 from clopos_assets.ingest.made import (
     ASK_CLOPOS,
     LOCK_SECONDS,
@@ -30,7 +31,7 @@ from clopos_assets.ingest.made import (
     is_alive,
     no_progress,
 )
-from clopos_assets.ingest.receipts import ASKED_AT_ONCE, ask_receipt
+from clopos_assets.ingest.plan import Plan
 from clopos_assets.ingest.stored import Handled, Stored
 from clopos_assets.ingest.versions import read_versions, write_untold, write_versions
 from clopos_assets.lake import Lake, LakeError

@@ -1,19 +1,14 @@
-"""Making `receipts` and `receipt_products`: one listing of a stretch of days, and by id what left it."""
+"""Making `receipts` and `receipt_products`: per shift date a plan of what its stretch lists, and of what left by id."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from functools import cached_property
-from typing import TypeVar
-
-import pyarrow.compute as pc
+from collections.abc import Iterable, Iterator, Sequence
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.errors import CloposError
-from clopos_assets.ingest.answers import BadReceipt, Batch, Entry, read_batch
-from clopos_assets.ingest.filing import Filing, Plan
-from clopos_assets.ingest.listed import stage_operations
+from clopos_assets.ingest.answers import Entry
+from clopos_assets.ingest.asking import ASKED_AT_ONCE, ask_all, ask_receipt, in_parts
+from clopos_assets.ingest.brought import stage_operations
+from clopos_assets.ingest.filing import Filing
+from clopos_assets.ingest.listing import Listed, list_stretch
 from clopos_assets.ingest.made import (
     ASK_CLOPOS,
     LOCK_SECONDS,
@@ -24,14 +19,12 @@ from clopos_assets.ingest.made import (
     Made,
     Progress,
     Scope,
-    is_mass_removal,
-    mass_removal_message,
     no_progress,
 )
+from clopos_assets.ingest.plan import Plan
 from clopos_assets.ingest.stored import Stored, refuse_other_venue
 from clopos_assets.ingest.stretches import stretches_of
-from clopos_assets.ingest.venues import venues_to_read
-from clopos_assets.ingest.versions import Version, staged_as
+from clopos_assets.ingest.versions import staged_as
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.origin import sign
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS
@@ -42,38 +35,6 @@ _MOST_TURNS = 3
 """Times that a stretch is listed: while its own dates are held; while those that other runs held are held too; and, if
 these stay busy, once more without them, at the cost of the dates that need them."""
 _NAMED = 10
-ASKED_AT_ONCE = 16
-"""Questions by id put at once; the client bounds what is in flight, and the quota what is sent."""
-T = TypeVar("T")
-
-
-@dataclass
-class _Listed:
-    """What the listing of a run says of receipts created from `first` to `last`: entries by receipt id, what can't be
-    filed, and what it cost.
-
-    `known_until` is, by venue, the latest `updated_at` of the first page that was read: whatever changed before it,
-    the listing shows. Later pages prove less, for what changed meanwhile may stand on one that was read already.
-    """
-
-    first: date
-    last: date
-    entries: dict[int, Entry] = field(default_factory=dict)
-    bad: list[BadReceipt] = field(default_factory=list)
-    requests: int = 0
-    waited_seconds: float = 0.0
-    venues: frozenset[int] | None = None
-    known_until: dict[str, str] = field(default_factory=dict)
-
-    def leaves_out_as_deleted(self, entry: Entry) -> bool:
-        """Whether a receipt that it does not hold is deleted, and would be in it if deleted ones were."""
-        created_at, deleted_at = (entry.batch.receipts.column(name)[0].as_py() for name in ("created_at", "deleted_at"))
-        return deleted_at is not None and self.first <= created_at.date() <= self.last
-
-    @cached_property
-    def leaves_operations_out(self) -> bool:
-        """Whether it tells of no receipt's stock operations, not even that there are none."""
-        return bool(self.entries) and all(entry.operations is None for entry in self.entries.values())
 
 
 async def make_receipts(
@@ -134,7 +95,7 @@ async def _make(
     gives_way: bool,
 ) -> None:
     """List a stretch and file what is listed; the run holds it, and others. Raises HeldByOthersError as `Filing`."""
-    listed = await _list(clopos, scope, stretch, progress)
+    listed = await list_stretch(clopos, scope, stretch, progress)
     if scope.brand is not None:
         sign(lake, scope.brand)  # now that Clopos has answered for it, and before anything is written
     plans, elsewhere = await _plan_all(lake, clopos, scope, stretch, listed, made)
@@ -143,65 +104,8 @@ async def _make(
     Filing(lake, plans, made, scope, _BRIEFLY_SECONDS, gives_way=gives_way).carry_out(held, elsewhere)
 
 
-async def _list(clopos: Clopos, scope: Scope, stretch: Sequence[str], progress: Progress) -> _Listed:
-    first = date.fromisoformat(stretch[0]) - timedelta(days=scope.days_before)
-    last = date.fromisoformat(stretch[-1]) + timedelta(days=scope.days_after)
-    before, waited = clopos.requests, clopos.waited_seconds
-    venues = await venues_to_read(scope, clopos.list_venues)
-    listed = _Listed(
-        first, last, venues=None if scope.venue_ids is None else frozenset(v for v in venues if v is not None)
-    )
-    seen = 0
-    for venue_id in venues:
-
-        def convert(items: list[dict[str, object]], venue_id: int | None = venue_id) -> Batch:
-            nonlocal seen
-            seen += len(items)
-            progress("receipts listed", seen, 0)
-            batch = read_batch(
-                items,
-                asked_venue=venue_id,
-                window=(scope.days_before, scope.days_after),
-                privacy=scope.privacy,
-                fetched_at=scope.clock(),
-                brings_operations=clopos.receipts_hold_operations,
-            )
-            stamps = batch.receipts.column("updated_at")
-            # A till whose clock is ahead says nothing of what will have been seen by then.
-            latest = pc.max(stamps.filter(pc.less_equal(stamps, scope.local_now()))).as_py()
-            listed.known_until.setdefault("" if venue_id is None else str(venue_id), str(latest or ""))
-            return batch
-
-        listing = await clopos.list_receipts(created_from=first, created_to=last, venue_id=venue_id, convert=convert)
-        for variants in listing.conflicts.values():
-            batch = convert(variants)
-            listed.bad += batch.bad
-            listed.bad += [
-                BadReceipt(
-                    entry.receipt_id,
-                    entry.shift_date,
-                    entry.shift_date,
-                    "the listing holds it twice in one answer, with different content",
-                )
-                for entry in batch.entries
-            ]
-        for batch in listing.parts:
-            listed.bad += batch.bad
-            for entry in batch.entries:
-                other = listed.entries.setdefault(entry.receipt_id, entry)
-                if (other.venue_id, other.version) != (entry.venue_id, entry.version):
-                    reason = (
-                        f"venues {other.venue_id} and {entry.venue_id} both list it"
-                        if other.venue_id != entry.venue_id
-                        else "the listing holds it twice, with different content"
-                    )
-                    listed.bad += [BadReceipt(e.receipt_id, e.shift_date, e.shift_date, reason) for e in (other, entry)]
-    listed.requests, listed.waited_seconds = clopos.requests - before, clopos.waited_seconds - waited
-    return listed
-
-
 async def _plan_all(
-    lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: _Listed, made: Made
+    lake: Lake, clopos: Clopos, scope: Scope, stretch: Sequence[str], listed: Listed, made: Made
 ) -> tuple[dict[str, Plan], list[tuple[str, Entry]]]:
     plans: dict[str, Plan] = {}
     elsewhere: list[tuple[str, Entry]] = []
@@ -230,7 +134,7 @@ async def _plan_all(
 
 
 async def _plan(
-    lake: Lake, clopos: Clopos, scope: Scope, shift_date: str, listed: _Listed, facts: Facts
+    lake: Lake, clopos: Clopos, scope: Scope, shift_date: str, listed: Listed, facts: Facts
 ) -> tuple[Plan, list[Entry]]:
     """What the listing, and the API by id, say of one shift date; and receipts found to have another one."""
     stored = Stored.load(lake, shift_date)
@@ -238,11 +142,7 @@ async def _plan(
     plan = Plan(shift_date, stored, facts=facts, known_until=known_until, venues=listed.venues or frozenset())
     elsewhere: list[Entry] = []
     # A venue that is not read now says nothing about its receipts: they stay as they are, and wait on.
-    waiting = {
-        receipt_id: venue_id
-        for receipt_id, venue_id in lake.waiting(shift_date).items()
-        if listed.venues is None or venue_id in listed.venues
-    }
+    waiting = {i: venue for i, venue in lake.waiting(shift_date).items() if listed.is_of(venue)}
     for receipt_id, entry in listed.entries.items():
         if entry.shift_date == shift_date:
             plan.entries[receipt_id] = entry
@@ -252,12 +152,8 @@ async def _plan(
             plan.leaving[receipt_id] = entry.shift_date
         if receipt_id in stored.venues or receipt_id in waiting:
             elsewhere.append(entry)
+    missing = {i: v for i, v in stored.venues.items() if i not in listed.entries and listed.is_of(v)}
     left = {} if stored.exists else _left_of(lake, shift_date)
-    missing = {
-        receipt_id: venue_id
-        for receipt_id, venue_id in stored.venues.items()
-        if receipt_id not in listed.entries and (listed.venues is None or venue_id in listed.venues)
-    }
     asked = missing | {
         i: venue
         for i, venue in (left | waiting).items()
@@ -265,17 +161,12 @@ async def _plan(
         if i not in listed.entries or (i in waiting and listed.entries[i].venue_id != venue)
     }
     before, waited = clopos.requests, clopos.waited_seconds
-    for part in _parts(sorted(asked.items()), ASKED_AT_ONCE):
-        for receipt_id, found in zip(
-            [receipt_id for receipt_id, _ in part],
-            await ask_all(
-                ask_receipt(
-                    clopos, scope, *one, stored.versions.get(one[0]), listed_without=listed.leaves_operations_out
-                )
-                for one in part
-            ),
-            strict=True,
-        ):
+    for part in in_parts(sorted(asked.items()), ASKED_AT_ONCE):
+        answers = await ask_all(
+            ask_receipt(clopos, scope, *one, stored.versions.get(one[0]), listed_without=listed.leaves_operations_out)
+            for one in part
+        )
+        for (receipt_id, _), found in zip(part, answers, strict=True):
             if found is not None and receipt_id in listed.entries:
                 refuse_other_venue(listed.entries[receipt_id], found.shift_date, found.venue_id)
             if found is not None and listed.leaves_out_as_deleted(found):
@@ -287,8 +178,7 @@ async def _plan(
                 plan.leaving[receipt_id] = None if found is None else found.shift_date
             if found is not None:
                 elsewhere.append(found)
-        if not scope.allow_mass_removal and is_mass_removal(len(plan.leaving), len(stored.venues)):
-            raise IngestError(mass_removal_message(shift_date, len(plan.leaving), len(stored.venues)))
+        plan.refuse_mass_removal(allow=scope.allow_mass_removal)  # before all of them are asked for
     plan.guard(allow_mass_removal=scope.allow_mass_removal)
     plan.settled = waiting
     facts["by_id_requests"] = clopos.requests - before
@@ -315,62 +205,3 @@ def _brought(plans: Iterable[Plan], elsewhere: Iterable[tuple[str, Entry]]) -> I
     for entry in [*(e for plan in plans for e in plan.entries.values()), *(e for _, e in elsewhere)]:
         if entry.operations is not None:
             yield entry.shift_date, staged_as(entry.receipt_id, entry.version), entry.operations
-
-
-async def ask_all(questions: Iterable[Coroutine[object, object, T]]) -> list[T]:
-    """All answers, in order; where one raises, the others end before it is raised here."""
-    answers = await asyncio.gather(*questions, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return [answer for answer in answers if not isinstance(answer, BaseException)]
-
-
-def _parts(items: Sequence[tuple[int, int]], size: int) -> Iterable[Sequence[tuple[int, int]]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
-
-
-async def ask_receipt(
-    clopos: Clopos,
-    scope: Scope,
-    receipt_id: int,
-    venue_id: int,
-    stored: Version | None,
-    *,
-    listed_without: bool = False,
-) -> Entry | None:
-    """What the API says of one receipt by its id: its entry, or None where it is no more.
-
-    `stored` is the version that the lake has of it. A list may leave out the operations that the answer by id holds
-    (`listed_without`, where it is seen to do so): they are then no part of the version, or it would change with the way
-    in which the receipt was read. Raises IngestError where the receipt can't be read.
-    """
-    # Always by its own venue: under another it would answer 404, as if it were no more.
-    fetched_at = scope.clock()
-    item = await clopos.get_receipt(receipt_id, venue_id)
-    if item is None:
-        return None
-
-    def read(*, brings_operations: bool) -> Entry:
-        batch = read_batch(
-            [item],
-            asked_venue=venue_id,
-            window=(scope.days_before, scope.days_after),
-            privacy=scope.privacy,
-            fetched_at=fetched_at,
-            brings_operations=brings_operations,
-        )
-        if batch.bad:
-            raise IngestError(f"{batch.bad[0]}{ASK_CLOPOS}")
-        return batch.entries[0]
-
-    entry = read(brings_operations=clopos.receipts_hold_operations)
-    if entry.receipt_id != receipt_id:
-        raise IngestError(f"receipt {receipt_id} was asked for, and receipt {entry.receipt_id} answered")
-    if entry.batch.receipts.column("deleted_at")[0].is_valid and not clopos.shows_deleted:
-        return None
-    if entry.operations is not None:
-        as_listed = read(brings_operations=False)
-        if listed_without or as_listed.version == stored:
-            return replace(as_listed, operations=entry.operations)
-    return entry

@@ -14,7 +14,7 @@ from clopos_assets.tables import RECEIPTS
 
 NOTE = "venues"
 """The note in a receipts file that says, as a JSON list of ids, which venues' listings it was made from."""
-CHECK = "venues_are_complete"
+VENUES_CHECK = "venues_are_complete"
 """Name of the check on `receipts` that says whether a shift date was made for all venues."""
 KNOWN_UNTIL = "known_until"
 """The note in a receipts file that says, as JSON, venue → the `updated_at` up to which the file is known to be true."""

@@ -15,14 +15,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from clopos_assets.ingest.made import RunState
 from clopos_assets.ingest.stored import Stored
 from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import BusyError, Lake, LakeError
 from clopos_assets.late.sighting import Sighting
-from clopos_assets.late.state import Asked, Versions
+from clopos_assets.late.state import Asked, Awaited
 from clopos_assets.tables import RECEIPTS
 
-RunState = Literal["none", "running", "succeeded", "failed"]
 Standing = Literal["made", "busy", "unmade", "no partition"]
 
 LONGEST_PAUSE_SECONDS = 6 * 3600
@@ -57,7 +57,7 @@ class Request:
     """A run to ask for: consecutive shift dates, and what is awaited of each."""
 
     run_key: str
-    receipts: Mapping[str, Versions]
+    receipts: Mapping[str, Awaited]
 
     @property
     def shift_dates(self) -> list[str]:
@@ -65,7 +65,7 @@ class Request:
         return sorted(self.receipts)
 
 
-def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str], list[str]]:
+def names_of(receipts: Mapping[str, Awaited]) -> tuple[list[str], list[str], list[str]]:
     """Of what is awaited by shift date: the receipts, by id, the ids of runs that left a date half made, and venues
     that a date was made without.
     """
@@ -76,7 +76,7 @@ def names_of(receipts: Mapping[str, Versions]) -> tuple[list[str], list[str], li
     return sorted(names - runs - venues, key=lambda name: (len(name), name)), of_runs, of_venues
 
 
-def await_venues(kept: Mapping[str, Versions], lacking: Mapping[str, Collection[int]]) -> dict[str, Versions]:
+def await_venues(kept: Mapping[str, Awaited], lacking: Mapping[str, Collection[int]]) -> dict[str, Awaited]:
     """What was kept, and besides that the shift dates be made for the venues they lack."""
     both = {shift_date: dict(versions) for shift_date, versions in kept.items()}
     for shift_date, venue_ids in lacking.items():
@@ -94,92 +94,117 @@ class Decision:
 
     requests: list[Request] = field(default_factory=list)
     asked: dict[str, Asked] = field(default_factory=dict)
-    kept: dict[str, Versions] = field(default_factory=dict)
-    running: dict[str, Versions] = field(default_factory=dict)
-    paused: dict[str, Versions] = field(default_factory=dict)
-    unmade: dict[str, Versions] = field(default_factory=dict)
-    outside: dict[str, Versions] = field(default_factory=dict)
+    kept: dict[str, Awaited] = field(default_factory=dict)
+    running: dict[str, Awaited] = field(default_factory=dict)
+    paused: dict[str, Awaited] = field(default_factory=dict)
+    unmade: dict[str, Awaited] = field(default_factory=dict)
+    outside: dict[str, Awaited] = field(default_factory=dict)
 
 
 def decide(
     asked: Mapping[str, Asked],
-    kept: Mapping[str, Versions],
+    kept: Mapping[str, Awaited],
     sightings: Iterable[Sighting],
     around: Surroundings,
     begun: int,
 ) -> Decision:
     """Which runs to ask for now. `asked` and `kept` are from the look before; `begun` as in `State`."""
     seen = list(sightings)
-    decision = Decision()
-    lake = _Lake(around)
-    wanted = lake.missing(_gather(kept, seen, around))
+    deciding = _Deciding(around)
+    wanted = deciding.lake.missing(_gather(kept, seen, around))
     _note_unlisted(seen, wanted, around)
-    still_missing = lake.missing({shift_date: request.receipts for shift_date, request in asked.items()})
-    due: dict[str, Versions] = {}
-    tries: dict[str, int] = {}
-    judged = {day: _judge(request, still_missing.get(day, {}), around) for day, request in asked.items()}
-    lake.look_at(shift_date for shift_date, verdict in judged.items() if verdict == "again")
-    for shift_date, request in asked.items():
-        still = still_missing.get(shift_date, {})
-        match judged[shift_date]:
-            case "over":
-                continue
-            case "running":
-                decision.running[shift_date] = still or request.receipts
-            case "paused":
-                decision.paused[shift_date] = still
-            case "again":
-                standing = lake.standing(shift_date)
-                if standing == "made":
-                    # Which runs have left it by now, `wanted` says.
-                    due[shift_date] = {n: v for n, v in still.items() if not n.startswith(_RUN)}
-                    tries[shift_date] = request.tries + 1
+    deciding.see_to_asked(asked)
+    deciding.see_to_wanted(wanted)
+    deciding.ask(begun)
+    return deciding.decision
+
+
+class _Deciding:
+    """One decision as it is made: what is `due` to be asked for now, and how often each date was before."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self.lake = _Lake(around)
+        self.decision = Decision()
+        self._due: dict[str, Awaited] = {}
+        self._tries: dict[str, int] = {}
+
+    def see_to_asked(self, asked: Mapping[str, Asked]) -> None:
+        """What was asked for is over, goes on being awaited, or is due again."""
+        decision = self.decision
+        still_missing = self.lake.missing({shift_date: request.receipts for shift_date, request in asked.items()})
+        judged = {day: _judge(request, still_missing.get(day, {}), self._around) for day, request in asked.items()}
+        self.lake.look_at(shift_date for shift_date, verdict in judged.items() if verdict == "again")
+        for shift_date, request in asked.items():
+            still = still_missing.get(shift_date, {})
+            match judged[shift_date]:
+                case "over":
                     continue
-                if standing != "busy":
-                    continue  # it was taken out of the lake or of the calendar since
-                decision.running[shift_date] = still
-        decision.asked[shift_date] = request
-    under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
-    lake.look_at(shift_date for shift_date in wanted if shift_date not in decision.asked)
-    for shift_date, all_versions in wanted.items():
-        if shift_date in decision.asked:
-            news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
-            if news:
-                decision.kept[shift_date] = news
-            continue
-        # A run of another date may have listed the receipt before it moved, and must not write it after a run of this.
-        held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith((_RUN, _VENUE))}
-        if held:
-            decision.kept[shift_date] = decision.running[shift_date] = held
-        versions = {n: v for n, v in all_versions.items() if n not in held}
-        if not versions:
-            continue
-        match lake.standing(shift_date):
-            case "made":
-                due[shift_date] = due.get(shift_date, {}) | versions
-            case "busy":
-                decision.kept[shift_date] = decision.running[shift_date] = all_versions
-            case "unmade":
-                decision.unmade[shift_date] = versions
-            case "no partition":
-                decision.outside[shift_date] = versions
-    for stretch in stretches_of(due):
-        receipts = {shift_date: due[shift_date] for shift_date in stretch}
-        # Dagster takes a run key once. What was asked for before may have to be made again, where the lake or this
-        # memory is not what it was then; but not where a run ended well and wrote nothing, or the request was repeated.
-        run_key = _key({day: [begun, lake.stamp(day), tries.get(day, 0), receipts[day]] for day in stretch})
-        decision.requests.append(Request(run_key, receipts))
-        for shift_date in stretch:
-            count = tries.get(shift_date, 0)
-            not_before = int(around.now + _pause(count, around))
-            decision.asked[shift_date] = Asked(run_key, count, not_before, receipts[shift_date])
-    return decision
+                case "running":
+                    decision.running[shift_date] = still or request.receipts
+                case "paused":
+                    decision.paused[shift_date] = still
+                case "again":
+                    standing = self.lake.standing(shift_date)
+                    if standing == "made":
+                        # Which runs have left it by now, what is wanted says.
+                        self._due[shift_date] = {n: v for n, v in still.items() if not n.startswith(_RUN)}
+                        self._tries[shift_date] = request.tries + 1
+                        continue
+                    if standing != "busy":
+                        continue  # it was taken out of the lake or of the calendar since
+                    decision.running[shift_date] = still
+            decision.asked[shift_date] = request
+
+    def see_to_wanted(self, wanted: Mapping[str, Awaited]) -> None:
+        """What is wanted and was not asked for is due, or kept for later, or told only. After what was asked for."""
+        decision = self.decision
+        under_way = {name for shift_date in decision.running for name in decision.asked[shift_date].receipts}
+        self.lake.look_at(shift_date for shift_date in wanted if shift_date not in decision.asked)
+        for shift_date, all_versions in wanted.items():
+            if shift_date in decision.asked:
+                news = {n: v for n, v in all_versions.items() if decision.asked[shift_date].receipts.get(n) != v}
+                if news:
+                    decision.kept[shift_date] = news
+                continue
+            # A run of another date may have listed the receipt before it moved, and must not write it after a run of
+            # this.
+            held = {n: v for n, v in all_versions.items() if n in under_way and not n.startswith((_RUN, _VENUE))}
+            if held:
+                decision.kept[shift_date] = decision.running[shift_date] = held
+            versions = {n: v for n, v in all_versions.items() if n not in held}
+            if not versions:
+                continue
+            match self.lake.standing(shift_date):
+                case "made":
+                    self._due[shift_date] = self._due.get(shift_date, {}) | versions
+                case "busy":
+                    decision.kept[shift_date] = decision.running[shift_date] = all_versions
+                case "unmade":
+                    decision.unmade[shift_date] = versions
+                case "no partition":
+                    decision.outside[shift_date] = versions
+
+    def ask(self, begun: int) -> None:
+        """Ask for what is due, in runs of consecutive dates."""
+        due, tries = self._due, self._tries
+        for stretch in stretches_of(due):
+            receipts = {shift_date: due[shift_date] for shift_date in stretch}
+            # Dagster takes a run key once. What was asked for before may have to be made again, where the lake or this
+            # memory is not what it was then; but not where a run ended well and wrote nothing, or the request was
+            # repeated.
+            run_key = _key({day: [begun, self.lake.stamp(day), tries.get(day, 0), receipts[day]] for day in stretch})
+            self.decision.requests.append(Request(run_key, receipts))
+            for shift_date in stretch:
+                count = tries.get(shift_date, 0)
+                not_before = int(self._around.now + _pause(count, self._around))
+                self.decision.asked[shift_date] = Asked(run_key, count, not_before, receipts[shift_date])
 
 
-def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surroundings) -> dict[str, Versions]:
+def _gather(kept: Mapping[str, Awaited], seen: Iterable[Sighting], around: Surroundings) -> dict[str, Awaited]:
     """All that is awaited and not asked for: kept from before, seen now, and left behind by runs."""
     now_seen = {sighting.name: sighting for sighting in seen}
-    wanted: dict[str, Versions] = {}
+    wanted: dict[str, Awaited] = {}
 
     def want(shift_date: str, name: str, version: str) -> None:
         wanted.setdefault(shift_date, {})[name] = version
@@ -202,7 +227,7 @@ def _gather(kept: Mapping[str, Versions], seen: Iterable[Sighting], around: Surr
     return wanted
 
 
-def _judge(request: Asked, still: Versions, around: Surroundings) -> Literal["over", "running", "paused", "again"]:
+def _judge(request: Asked, still: Awaited, around: Surroundings) -> Literal["over", "running", "paused", "again"]:
     """How it stands with what was asked for, `still` being what is missing of it."""
     # What a dead run left is the affair of the run that was asked for; only its end tells whether it is made good.
     if not still and not any(name.startswith(_RUN) for name in request.receipts):
@@ -227,7 +252,7 @@ def _pause(tries: int, around: Surroundings) -> int:
     return min(longest, LONGEST_PAUSE_SECONDS)
 
 
-def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Versions], around: Surroundings) -> None:
+def _note_unlisted(seen: Iterable[Sighting], wanted: Mapping[str, Awaited], around: Surroundings) -> None:
     """Let receipts wait in the lake that the making of their shift date would not list, made already or not.
 
     Before the lake is asked whether the date is made: a making that begins in between finds the note.
@@ -252,7 +277,7 @@ class _Lake:
         self._standings: dict[str, Standing] = {}
         self._stamps: dict[str, str | None] = {}
 
-    def missing(self, wanted: Mapping[str, Versions]) -> dict[str, Versions]:
+    def missing(self, wanted: Mapping[str, Awaited]) -> dict[str, Awaited]:
         """What of it is not so in the lake."""
         self._load([day for day, names in wanted.items() if not all(name.startswith(_RUN) for name in names)])
         missing = {

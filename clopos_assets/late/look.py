@@ -124,28 +124,15 @@ async def _read_all(
 
     Raises CloposError where some failed and none could be read.
     """
-    # In local time, where an hour may be left out or come twice: the earlier of the margin ago on the clock
-    # and in truth.
-    in_truth = (scope.clock() - MARGIN).astimezone(scope.zone).replace(tzinfo=None)
-    settled = str(min(scope.local_now() - MARGIN, in_truth).replace(microsecond=0))
+    settled = _settled(scope)
     by_name = {_name(venue_id): venue_id for venue_id in venues}
-    for venue, reading in list(read.items()):
-        since = before_repeats(reading.newest, scope.zone)
-        if since > settled:
-            # A clock or somebody's hand set it ahead: nobody knows from where on it was not read.
-            del read[venue]
-        else:
-            read[venue] = Reading(since, reading.unread)
+    _step_back(read, settled, scope.zone)
     new = [venue for venue in by_name if venue not in read]
     with budget.aside():
         known = known_until(around.lake, new, settled, noted()) if new else {}
     # In the order of the last reading: where there is not time for all venues, each has its turn. First where something
     # was left unread: that takes more than what the others leave over.
-    turns = {venue: turn for turn, venue in enumerate(read)}
-    order = [
-        *known,
-        *sorted(by_name.keys() & read.keys(), key=lambda venue: (read[venue].unread is None, turns[venue])),
-    ]
+    order = [*known, *sorted((v for v in read if v in by_name), key=lambda venue: read[venue].unread is None)]
     for venue, stamp in known.items():
         read[venue] = Reading(stamp)
     errors: dict[str, CloposError] = {}
@@ -167,15 +154,32 @@ async def _read_all(
         done += budget.answered > pages
         sighted.take(
             items,
+            scope,
             asked_venue=by_name[venue],
-            window=(scope.days_before, scope.days_after),
-            privacy=scope.privacy,
             fetched_at=fetched_at,
             brings_operations=clopos.receipts_hold_operations,
         )
     if errors and not done:
         raise next(iter(errors.values()))
     return {venue: str(error) for venue, error in errors.items()}
+
+
+def _settled(scope: Scope) -> str:
+    """The local time up to which every change is in the list by now: the earlier of the margin ago on the clock and in
+    truth, for an hour may be left out or come twice.
+    """
+    return str(min(scope.local_now() - MARGIN, scope.local_now(MARGIN)).replace(microsecond=0))
+
+
+def _step_back(read: dict[str, Reading], settled: str, zone: ZoneInfo) -> None:
+    """Where clocks go back, read on from before the hour that comes twice, and nowhere from after what is settled."""
+    for venue, reading in list(read.items()):
+        since = before_repeats(reading.newest, zone)
+        if since > settled:
+            # A clock or somebody's hand set it ahead: nobody knows from where on it was not read.
+            del read[venue]
+        else:
+            read[venue] = Reading(since, reading.unread)
 
 
 def _fetch(clopos: Clopos, budget: Budget, venue_id: int | None) -> Fetch:

@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
-from clopos_assets.clopos.listing import Item, Page, may_be_one_of_many, one_of_many, read_id
+from clopos_assets.clopos.listing import Item, Page, may_be_one_of_many, one_of_many, page_behind, read_id
 from clopos_assets.late.state import Reading, Unread
 from clopos_assets.tables.values import RowError, read_time
 
@@ -135,8 +136,9 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
         first = position // walk.size * walk.size
         position = max(0, position + min(0, page.total - total))
         total = page.total
-        if len(page.items) != min(walk.size, max(0, total - first)):
-            raise _ChangedError(f"a page holds {len(page.items)} of {walk.size} receipts")
+        awaited = min(walk.size, max(0, total - first))
+        if len(page.items) != awaited and not _is_last_with_repeats(page, first, awaited):
+            raise _ChangedError(f"a page holds {len(page.items)} receipts, and {awaited} were to come")
         _check_order(page.items)
         if position < first:
             continue  # what is unread may have moved to the page before
@@ -152,9 +154,15 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
             return
 
 
+def _is_last_with_repeats(page: Page, first: int, awaited: int) -> bool:
+    """Whether the last page holds all that was to come, and some of it again, which the total does not count."""
+    is_last = first + awaited == page.total
+    return is_last and len(page.items) > awaited == len({encode_json(item) for item in page.items})
+
+
 async def _look_behind(fetch: Fetch, page: Page) -> None:
     """Raises CloposAnswerError where more follows a page that is said to be all, and _ChangedError if it is news."""
-    behind = await fetch(2)
+    behind = await page_behind(fetch(2))
     known = {read_id(item.get("id")) for item in page.items}
     # One that knows no second page may give the first again.
     if behind is not None and any(read_id(item.get("id")) not in known for item in behind.items):

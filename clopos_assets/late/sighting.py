@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from hashlib import blake2b
 
 from clopos_assets.clopos.decode import encode_json
 from clopos_assets.clopos.listing import Item, read_id
 from clopos_assets.ingest.answers import BadReceipt, Batch, read_batch
-from clopos_assets.tables.privacy import Privacy
+from clopos_assets.ingest.made import Scope
 
 UNREADABLE = "unreadable "
 """Begins the version of a receipt that can't be read: no version in the lake is like it."""
@@ -39,25 +39,22 @@ class Sighted:
     def take(
         self,
         items: Sequence[Item],
+        scope: Scope,
         *,
         asked_venue: int | None,
-        window: tuple[int, int],
-        privacy: Privacy,
         fetched_at: datetime,
         brings_operations: bool = False,
     ) -> None:
         """Add what was read of a venue, in the order in which it was read.
 
-        `window` is the days of creation before and after a shift date that its making lists; `brings_operations` tells
-        whether receipts hold their stock operations (v1).
+        `brings_operations` tells whether receipts hold their stock operations (v1).
         """
 
         def read(part: Sequence[Item]) -> Batch:
             return read_batch(
                 part,
+                scope,
                 asked_venue=asked_venue,
-                window=window,
-                privacy=privacy,
                 fetched_at=fetched_at,
                 brings_operations=brings_operations,
             )
@@ -67,13 +64,13 @@ class Sighted:
             # Which item is the bad one, only a reading of each alone can tell.
             for item in items:
                 alone = read([item])
-                self._add(alone, window)
+                self._add(alone, scope)
                 for bad in alone.bad:
                     self._add_unreadable(bad, item)
         else:
-            self._add(batch, window)
+            self._add(batch, scope)
 
-    def _add(self, batch: Batch, window: tuple[int, int]) -> None:
+    def _add(self, batch: Batch, scope: Scope) -> None:
         days = [created.date() for created in batch.receipts.column("created_at").to_pylist()]
         for entry in batch.entries:
             self.receipts[str(entry.receipt_id)] = Sighting(
@@ -82,7 +79,7 @@ class Sighted:
                 entry.venue_id,
                 entry.shift_date,
                 entry.version.hex(),
-                _is_within(days[entry.row], entry.shift_date, window),
+                _is_within(days[entry.row], entry.shift_date, scope),
             )
 
     def _add_unreadable(self, bad: BadReceipt, item: Item) -> None:
@@ -94,6 +91,5 @@ class Sighted:
             self.receipts[name] = Sighting(name, None, 0, bad.first, UNREADABLE + digest, is_listed=True)
 
 
-def _is_within(day: date, shift_date: str, window: tuple[int, int]) -> bool:
-    before, after = (timedelta(days=number) for number in window)
-    return -before <= day - date.fromisoformat(shift_date) <= after
+def _is_within(day: date, shift_date: str, scope: Scope) -> bool:
+    return -scope.days_before <= (day - date.fromisoformat(shift_date)).days <= scope.days_after

@@ -14,7 +14,7 @@ _Name = Annotated[str, Meta(pattern=r"^((venue )?-?[0-9]{1,20}$|run |\? )")]
 _Venue = Annotated[str, Meta(pattern=r"^(-?[0-9]{1,20})?$")]
 _Count = Annotated[int, Meta(ge=0)]
 
-Versions = dict[_Name, str]
+Awaited = dict[_Name, str]
 """Receipt id, or another name of what is awaited, → what is awaited of it; see `deciding`."""
 
 MOST_RECEIPTS = 20_000
@@ -50,11 +50,12 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run_key: str
     tries: _Count
     not_before: int
-    receipts: Versions
+    receipts: Awaited
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`read` by venue (\"\" is the token's own), the one read longest ago first; `asked` and `kept` by shift date.
+    """What a look leaves to the next: `read` by venue (an empty name is the token's own), the one read longest ago
+    first; `asked` and `kept` by shift date.
 
     `kept` was seen, and is to be asked for once the shift date is free. `begun` is when all this was empty, in unix
     seconds: what is asked for after it was lost is not what was asked for before. `is_starved` tells that the last
@@ -71,7 +72,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     looked_at: str = ""
     read: dict[_Venue, Reading] = {}
     asked: dict[str, Asked] = {}
-    kept: dict[str, Versions] = {}
+    kept: dict[str, Awaited] = {}
 
     @property
     def receipts(self) -> int:

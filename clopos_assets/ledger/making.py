@@ -7,13 +7,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clopos_assets.compute import MANY_OPERATIONS, select
+from clopos_assets.compute import MANY_OPERATIONS, registered, select
 from clopos_assets.database import explain, set_threads
 from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, Facts, Made
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index, discard_index, in_days
 from clopos_assets.ledger.packing import DamagedIndexError
 from clopos_assets.tables import RECEIPTS, STOCK_LEDGER, STOCK_OPERATIONS, ContractError
+from clopos_assets.tables.raw import is_closed
 
 _RECEIPTS = ("id", "status", "deleted_at")
 _OPERATIONS = (
@@ -166,13 +167,8 @@ class _Making:
         return {shift_date for shift_date in found - to_make if self._lake.has(STOCK_LEDGER, shift_date)}
 
     def _ask(self, query: str, **tables: pa.Table) -> pa.Table:
-        for name, rows in tables.items():
-            self._connection.register(name, rows)
-        try:
+        with registered(self._connection, tables):
             return self._connection.sql(query).to_arrow_table()
-        finally:
-            for name in tables:
-                self._connection.unregister(name)
 
     def _make(self, shift_date: str) -> None:
         try:
@@ -217,8 +213,7 @@ class _Making:
 
 def _closed(receipts: pa.Table, operations: pa.Table) -> pa.Table:
     """The operations of closed receipts."""
-    is_closed = pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at")))
-    closed = receipts.column("id").filter(is_closed)
+    closed = receipts.column("id").filter(is_closed(receipts))
     return operations.filter(pc.is_in(operations.column("receipt_id"), value_set=closed))
 
 

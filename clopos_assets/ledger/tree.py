@@ -30,10 +30,14 @@ _NODE = pa.schema([pa.field("child", pa.int64()), *SUMMARY])
 
 def summarize(operations: pa.Table) -> pa.Table:
     """The summary of one day from all its operations, sorted by stock, time and id."""
-    first, last = first_and_last(operations)
-    columns = {name: last.column(name) for name in SUMMARY.names if name != "first_shift_date"}
-    columns["first_shift_date"] = first.column("shift_date")
-    return pa.table([columns[name] for name in SUMMARY.names], schema=SUMMARY)
+    return _summed_up(operations, "shift_date")
+
+
+def _summed_up(rows: pa.Table, filed: str) -> pa.Table:
+    """Of rows sorted by stock first: each stock's last row, and where by the column `filed` its first one is filed."""
+    first, last = first_and_last(rows)
+    columns = [first.column(filed) if name == "first_shift_date" else last.column(name) for name in SUMMARY.names]
+    return pa.table(columns, schema=SUMMARY)
 
 
 class Tree:
@@ -106,10 +110,7 @@ class Tree:
         if not fresh.equals(node):
             keep_rows(self._lake, _name(level, block), fresh)
             self._remember(level, block, fresh)
-        first, last = first_and_last(fresh)
-        columns = {name: last.column(name) for name in SUMMARY.names}
-        columns["first_shift_date"] = first.column("first_shift_date")
-        return pa.table(columns)
+        return _summed_up(fresh, "first_shift_date")
 
     def _read(self, level: int, block: int) -> pa.Table:
         node = self._recent.get((level, block))

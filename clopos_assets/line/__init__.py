@@ -8,12 +8,12 @@ partition says of itself.
 from clopos_assets.access import Access
 from clopos_assets.ingest import Progress
 from clopos_assets.line.derived import derived_makers
-from clopos_assets.line.following import RunState, days_after, left_behind
+from clopos_assets.line.following import days_after, left_behind
 from clopos_assets.line.maker import Maker, Run
 from clopos_assets.line.raw import raw_makers
 from clopos_assets.line.steps import Line
 
-__all__ = ["Line", "Maker", "Run", "RunState", "days_after", "left_behind", "line_of"]
+__all__ = ["Line", "Maker", "Run", "days_after", "left_behind", "line_of"]
 
 
 def line_of(access: Access, watch: Progress | None = None) -> Line:

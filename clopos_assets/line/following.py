@@ -7,14 +7,11 @@ when every table that may follow has done so. Marks of a run that has died say w
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from datetime import date, timedelta
-from typing import Literal
 
-from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, is_alive, life_of
+from clopos_assets.ingest.made import LOCK_SECONDS, NOBODY, RunState, is_alive, life_of
 from clopos_assets.lake import BusyError, Lake
 from clopos_assets.line.maker import Maker, Run
 from clopos_assets.tables import TABLES
-
-RunState = Literal["none", "running", "succeeded", "failed"]
 
 
 class Following:
@@ -29,10 +26,13 @@ class Following:
     def begin(self, run: Run, *, makes_all: bool, is_whole: bool, looks_back: bool) -> set[str]:
         """Say before each step that the run is alive: until it leaves, or its process ends. Gives the dates taken over.
 
-        A run of the whole line (`makes_all`) takes over, once, what others have left to do on its dates. One of all
-        that is computed (`is_whole`) follows it too, but takes over only what was left to whoever comes: another may
-        have died before its stock operations. One that makes some tables, and of those that look back (`looks_back`),
-        follows with these what was left to whoever comes.
+        Once, before its first step, a run sees to the marks that others have left on its dates:
+
+        - `makes_all`, a run of all tables: takes over every mark.
+        - `is_whole`, one of all computed tables: takes over marks of nobody. Other marks it follows and leaves, for
+          their owner may have died before its stock operations were read.
+        - `looks_back`, one of some tables, among them any that look back: follows marks of nobody, and leaves them.
+        - any other run: leaves them alone.
         """
         if run.run_id not in self._alive:
             alive = ExitStack()
@@ -66,18 +66,22 @@ class Following:
         days = run.recorded(maker.inputs) if maker.inputs else set()
         if maker.looks_back:
             days |= self._after(self._marked_by(run.run_id))
-        return sorted(day for day in days - run.asked if self._is_made(maker, day))
+        return self._made(maker, sorted(days - run.asked))
 
-    def _is_made(self, maker: Maker, shift_date: str) -> bool:
-        """Whether the maker's tables are there.
+    def _made(self, maker: Maker, shift_dates: list[str]) -> list[str]:
+        """Those of the shift dates of which the maker's tables are there.
 
         Where they look back, a date that another run is making for the first time is waited for: it may have read what
         this run has changed. What is of the date itself, both read and write under its lock.
         """
-        if all(self._lake.has(table, shift_date) for table in maker.tables):
-            return True
-        if not maker.looks_back or not all(self._lake.has(TABLES[name], shift_date) for name in maker.inputs):
-            return False
+        made = set(self._lake.has_each(maker.tables, shift_dates))
+        if maker.looks_back:
+            others = [shift_date for shift_date in shift_dates if shift_date not in made]
+            begun = self._lake.has_each([TABLES[name] for name in sorted(maker.inputs)], others)
+            made.update(shift_date for shift_date in begun if self._is_made_at_last(maker, shift_date))
+        return [shift_date for shift_date in shift_dates if shift_date in made]
+
+    def _is_made_at_last(self, maker: Maker, shift_date: str) -> bool:
         try:
             with self._lake.locked([shift_date], seconds=LOCK_SECONDS):
                 return all(self._lake.has(table, shift_date) for table in maker.tables)

@@ -18,10 +18,12 @@ _MOST_ROUNDS = 4
 
 @dataclass
 class _Course:
-    """How far a run has come: the makers whose steps may still come, shift dates that were bad, those `taken` over from
-    runs that have left something to do there, those that `failed`, be it that they were carried on all the same, and
-    whether a step broke off. Which of its steps is the last one, whoever runs the line decides: their order is not that
-    of the makers.
+    """How far a run has come.
+
+    `to_come` are the makers whose steps may still come; whoever runs the line decides which step is the last one, and
+    need not keep to the order of the makers. Of shift dates, `bad` are those that get no further tables, `failed` also
+    those that failed in a step and get them all the same, and `taken` those that earlier runs had left something to do
+    on. `is_broken` says that a step ended in an error of its own.
     """
 
     to_come: list[Maker]
@@ -77,7 +79,7 @@ class Line:
         course = self._courses[run.run_id]
         bad = (made.bad.keys() - moved) | course.bad
         course.failed |= made.bad.keys()
-        good = replace(run, asked=run.asked - made.bad.keys() - course.bad)
+        good = replace(run, asked=run.asked - made.bad.keys())
         try:
             for maker, is_kept_from_coming in self._kept_from_coming(failed, planned):
                 if not maker.names <= set(planned):

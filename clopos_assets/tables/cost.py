@@ -5,7 +5,7 @@ delivered. The SQL is in `sql/cost/`, one file per table.
 """
 
 from clopos_assets.tables.columns import Column, Kind, Table
-from clopos_assets.tables.raw import MONEY, PERCENT
+from clopos_assets.tables.raw import MONEY, PER_STOCK_UNIT, PERCENT, STOCK_UNITS
 
 BLIND = " This table cannot know waste, theft and over-portioning."
 
@@ -135,8 +135,8 @@ INGREDIENT_USAGE = Table(
         _name("storage_name", "Storage's name on the operation with the greatest id"),
         _count("operations", "Stock operations"),
         _count("receipts", "Receipts that caused them"),
-        _decimal("quantity", "Σ quantity deducted", "stock units"),
+        _decimal("quantity", "Σ quantity deducted", STOCK_UNITS),
         _decimal("total_cost", "Σ total_cost"),
-        _ratio("unit_cost", "total_cost / quantity; NULL where quantity is 0", "currency per stock unit"),
+        _ratio("unit_cost", "total_cost / quantity; NULL where quantity is 0", PER_STOCK_UNIT),
     ),
 )

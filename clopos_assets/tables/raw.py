@@ -4,11 +4,16 @@ Field meanings are from the vendor's pages "List receipts", "Get receipt by ID" 
 Stock Operations"; a v1-only field that no page describes is given in its plain sense.
 """
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from clopos_assets.tables.columns import Column, Kind, Table
 
 MONEY = "brand's currency"
 PERCENT = "percent"
 LOCAL = "venue's local time"
+STOCK_UNITS = "stock units"
+PER_STOCK_UNIT = "currency per stock unit"
 
 
 def _field(
@@ -162,6 +167,11 @@ RECEIPTS = Table(
 )
 
 
+def is_closed(receipts: pa.Table) -> pa.ChunkedArray:
+    """Which of some receipts are sales, by `status` and `deleted_at`: what the SQL calls `closed_receipts`."""
+    return pc.and_(pc.equal(receipts.column("status"), 2), pc.is_null(receipts.column("deleted_at")))
+
+
 def _of_product(name: str, field: str, kind: Kind, meaning: str, unit: str | None = None) -> Column:
     return _field(name, kind, meaning, unit, path=("meta", "product", field), repeats=True)
 
@@ -252,11 +262,11 @@ STOCK_OPERATIONS = Table(
         _id("operation_id", "Document behind it; always NULL for a sale", repeats=True),
         _field("product_name", Kind.TEXT, "Product's name", path=("product", "name"), repeats=True),
         _field("storage_name", Kind.TEXT, "Storage's name", path=("stock", "storage", "name"), repeats=True),
-        _number("quantity", "Deducted; negative where put back", "stock units", required=True),
-        _number("before_quantity", "In stock before", "stock units", required=True, repeats=False),
-        _number("after_quantity", "In stock after", "stock units", required=True, repeats=False),
-        _number("cost", "Unit cost applied", "currency per stock unit", required=True),
-        _number("before_cost", "Unit cost before", "currency per stock unit"),
+        _number("quantity", "Deducted; negative where put back", STOCK_UNITS, required=True),
+        _number("before_quantity", "In stock before", STOCK_UNITS, required=True, repeats=False),
+        _number("after_quantity", "In stock after", STOCK_UNITS, required=True, repeats=False),
+        _number("cost", "Unit cost applied", PER_STOCK_UNIT, required=True),
+        _number("before_cost", "Unit cost before", PER_STOCK_UNIT),
         _money("total_cost", "Cost of the quantity deducted", required=True),
         _time("operated_at", "When it was applied: when the receipt closed", required=True),
         _EXTRA,

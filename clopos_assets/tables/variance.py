@@ -4,10 +4,9 @@ The SQL is in `sql/variance/`, one file per table.
 """
 
 from clopos_assets.tables.columns import Column, Kind, Table
-from clopos_assets.tables.raw import MONEY
+from clopos_assets.tables.raw import LOCAL, MONEY, PER_STOCK_UNIT, STOCK_UNITS
 
-STOCK_UNITS = "stock units"
-PER_STOCK_UNIT = "currency per stock unit"
+_STOCK_UNITS_PER_UNIT = "stock units per unit"
 _INVISIBLE = (
     " This table cannot know deliveries, counts, waste and transfers one by one: Clopos' API shows none of them."
 )
@@ -83,7 +82,7 @@ STOCK_LEDGER = Table(
             "before_quantity × before_cost − previous_after_quantity × previous_cost; NULL where one is",
             required=False,
         ),
-        Column("operated_at", Kind.TIME, "When it was applied", "venue's local time", required=True),
+        Column("operated_at", Kind.TIME, "When it was applied", LOCAL, required=True),
     ),
 )
 
@@ -155,7 +154,7 @@ RECIPE_OBSERVED = Table(
             "quantity_per_unit",
             "Most frequent quantity per unit sold over those lines, the smallest of equally frequent ones; NULL where "
             "none of them sold units, or so few that no decimal column holds it",
-            "stock units per unit",
+            _STOCK_UNITS_PER_UNIT,
             required=False,
         ),
         _count("deviating_lines", "Those of lines with units and another quantity per unit than the most frequent one"),
@@ -168,7 +167,7 @@ RECIPE_OBSERVED = Table(
         _decimal(
             "previous_quantity_per_unit",
             "quantity_per_unit on the last shift date before that shows one, within the standard window",
-            "stock units per unit",
+            _STOCK_UNITS_PER_UNIT,
             required=False,
         ),
         Column(
@@ -209,7 +208,7 @@ USAGE_VARIANCE = Table(
         _ratio(
             "standard_quantity",
             "Σ quantity / Σ units_sold of the pair over the window; NULL unless units were sold",
-            "stock units per unit",
+            _STOCK_UNITS_PER_UNIT,
         ),
         _ratio(
             "standard_cost",

@@ -10,12 +10,15 @@ import pytest
 
 from clopos_assets.access import Access
 from clopos_assets.assets.checks import judge
-from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK, describe_failures
+from clopos_assets.assets.making import describe_failures
+from clopos_assets.assets.raw_checks import UNKNOWN_FIELDS_CHECK
 from clopos_assets.findings import CHECKS
-from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.ingest.venues import VENUES_CHECK
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import TABLES, ContractError, Table
 from tests.assets.conftest import Project, failure_of
+
+pytestmark = pytest.mark.usefixtures("memory_with_figures")
 
 DAYS = ["2026-01-19", "2026-01-20"]
 

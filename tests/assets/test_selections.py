@@ -6,15 +6,17 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
+from clopos_assets.assets.raw_checks import UNKNOWN_FIELDS_CHECK
 from clopos_assets.automation import JOB
 from clopos_assets.findings import CHECKS
 from clopos_assets.ingest.made import NOBODY
-from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.ingest.venues import VENUES_CHECK
 from clopos_assets.line import left_behind
 from clopos_assets.settings import Settings
 from clopos_assets.tables import COST, RAW, TABLES, Table
 from tests.assets.conftest import Project, failure_of
+
+pytestmark = pytest.mark.usefixtures("memory_with_figures")
 
 DAY = "2026-01-19"
 UNPAID = dg.AssetCheckKey(dg.AssetKey("receipts"), "payments_match_total")

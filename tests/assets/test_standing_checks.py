@@ -7,12 +7,14 @@ import dagster as dg
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.assets.making import UNKNOWN_FIELDS_CHECK
+from clopos_assets.assets.raw_checks import UNKNOWN_FIELDS_CHECK
 from clopos_assets.findings import CHECKS
-from clopos_assets.ingest.venues import CHECK as VENUES_CHECK
+from clopos_assets.ingest.venues import VENUES_CHECK
 from clopos_assets.settings import Settings
 from clopos_assets.targets import targets_of
 from tests.assets.conftest import Project, failure_of
+
+pytestmark = pytest.mark.usefixtures("memory_with_figures")
 
 DAYS = ["2026-01-19", "2026-01-20"]
 OF_FINDINGS = [dg.AssetCheckKey(dg.AssetKey(check.table), check.name) for check in CHECKS]

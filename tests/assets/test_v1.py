@@ -13,6 +13,8 @@ from clopos_assets.tables import COST, TABLES, VARIANCE_FINDINGS
 from tests.assets.conftest import Project
 from tests.ingest.shop import Shop, open_shop
 
+pytestmark = pytest.mark.usefixtures("memory_with_figures")
+
 DAYS = ("2026-01-19", "2026-01-20")
 
 

@@ -203,20 +203,26 @@ def test_no_check_of_a_shift_date_stays_planned(project: Project, asked: tuple[s
             "    total_cost + 0.01 as total_cost,\n    total_cost / nullif",
             "ingredient_usage: cost of goods of venue 1 is 1.290000, and its stock operations cost 1.280000",
         ),
+        (
+            PRODUCT_COGS,
+            "group by venue_id, product_id",
+            "group by venue_id, product_id\nhaving false",
+            "product_cogs: cost of goods of venue 1 is 0, and its lines cost 1.280000",
+        ),
     ],
-    ids=["daily_cogs", "product_cogs", "ingredient_usage"],
+    ids=["daily_cogs", "product_cogs", "ingredient_usage", "without the venue"],
 )
 def test_cost_that_is_not_that_of_the_deductions_is_not_written(
     project: Project, monkeypatch: pytest.MonkeyPatch, table: Table, right: str, wrong: str, said: str
 ) -> None:
-    from clopos_assets import compute
+    from clopos_assets.compute import querying
 
-    true = compute.query_of
+    true = querying.query_of
 
     def query(asked: Table) -> str:
         return true(asked).replace(right, wrong) if asked is table else true(asked)
 
-    monkeypatch.setattr(compute, "query_of", query)
+    monkeypatch.setattr(querying, "query_of", query)
     assert query(table) != true(table)
     result = project.run("2026-01-19", "2026-01-20")
     assert said in failure_of(result)

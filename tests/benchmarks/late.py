@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from clopos_assets.access import Access
+from clopos_assets.ingest.made import RunState
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import RunState, Surroundings
+from clopos_assets.late.deciding import Surroundings
 from clopos_assets.late.look import look
 from clopos_assets.late.state import State
 from clopos_assets.line import line_of

@@ -73,7 +73,7 @@ def test_a_large_date_gives_the_same_rows(tmp_path: Path, monkeypatch: pytest.Mo
         inputs = inputs_of(connection, Lake(tmp_path), LINE_COGS)
         small = select(connection, LINE_COGS, inputs)
         for bound in ("MANY_OPERATIONS", "_VERY_MANY_OPERATIONS"):
-            monkeypatch.setattr(f"clopos_assets.compute.{bound}", 100)
+            monkeypatch.setattr(f"clopos_assets.compute.querying.{bound}", 100)
             assert select(connection, LINE_COGS, inputs).equals(small)
 
 

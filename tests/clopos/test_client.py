@@ -163,6 +163,33 @@ def test_an_order_refused_throughout_is_final() -> None:
         run_with(brand, list_ids)
 
 
+def test_a_refused_page_behind_the_last_does_not_make_pages_smaller() -> None:
+    def refuse_behind(asked: Asked) -> Reply | None:
+        is_behind = asked.query.get("page", "1") != "1"
+        return refuse("invalid_parameter", 400, "page is out of range") if is_behind else None
+
+    async def list_twice(clopos: Clopos) -> list[int]:
+        return [(await list_ids(clopos)).total, (await list_ids(clopos)).total]
+
+    totals, server = run_with(Brand(make_receipts(200), intervene=refuse_behind), list_twice)
+    assert totals == [200, 200]
+    asked = [(each.query["page"], each.query["limit"]) for each in server.asked if each.path.endswith("/receipts")]
+    assert asked == [("1", "200"), ("2", "200")] * 2
+
+
+@pytest.mark.parametrize("told", ["4611686018427387995", Decimal("4611686018427387995.0")])
+def test_a_receipt_is_that_receipt_however_its_id_is_written(told: object) -> None:
+    """As the list takes it: numeric strings are numbers."""
+    receipt_id = 4611686018427387995
+
+    async def get(clopos: Clopos) -> Item | None:
+        return await clopos.get_receipt(receipt_id, None)
+
+    body = reply_json({"success": True, "data": {"id": told}})
+    item, _ = run_with(Brand(intervene=lambda asked: None if asked.path.endswith("/auth") else body), get)
+    assert item == {"id": told}
+
+
 @pytest.mark.parametrize("words", ["limit is wrong", "page is wrong"])
 def test_a_page_size_refused_throughout_is_final(words: str) -> None:
     brand = Brand(intervene=always(refuse("invalid_parameter", 400, words)))

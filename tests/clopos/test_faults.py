@@ -10,6 +10,7 @@ import pytest
 
 from clopos_assets.clopos.client import Clopos
 from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.dialect import V1, V2, Dialect
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.clopos.quota import Quota
@@ -121,6 +122,18 @@ def test_a_retry_after_is_the_least_wait() -> None:
     brand = Brand(intervene=always(Reply(503, headers={"Retry-After": "40"})))
     with pytest.raises(WaitedError, match="40 s: HTTP 503"):
         run_with(brand, get_fifth, on_wait=on_wait)
+
+
+@pytest.mark.parametrize("reset", ["1768820900", "1768820900000", "86401", "Mon, 19 Jan 2026 11:07:49 GMT"])
+@pytest.mark.parametrize("dialect", [V1, V2], ids=["v1", "v2"])
+def test_a_reset_that_is_no_number_of_seconds_is_no_wait(reset: str, dialect: Dialect) -> None:
+    """The quota waits for a window then, as where nothing is told."""
+    headers = {f"{dialect.rate_limit_headers}Reset": reset, "Date": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    refusal = reply_json({"success": False, "error": "limit"}, 429, headers)
+    brand = Brand(make_receipts(5), intervene=failing_first(refusal))
+    receipt, server = run_with(brand, lambda clopos: clopos.get_receipt(5, 7), quota=Quota(300, 0.05), dialect=dialect)
+    assert receipt is not None
+    assert server.count("/receipts/5") == 2
 
 
 @pytest.mark.parametrize("status", [429, 503])

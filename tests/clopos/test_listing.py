@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import (
     Item,
     Listing,
@@ -118,6 +119,19 @@ def test_a_total_of_the_page_alone_hides_nothing(count: int) -> None:
     source = _Source(_rows(*range(count)), size=lambda answer: count)
     assert numbers_of(_read(source)) == list(range(count))
     assert source.asked == [1, 2]
+
+
+@pytest.mark.parametrize("parameter", ["page", None])
+def test_a_refused_page_behind_one_that_is_all_is_none(parameter: str | None) -> None:
+    source = _Source(_rows(*range(50)), size=lambda answer: 50)
+
+    async def fetch(number: int) -> Page:
+        if number > 1:
+            raise CloposRefusedError("GET /x: no such page", parameter)
+        return await source.fetch(number)
+
+    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
+    assert numbers_of(listing) == list(range(50))
 
 
 def test_a_page_that_is_not_full_is_all() -> None:
@@ -310,6 +324,12 @@ def test_pages_not_as_documented(envelope: Item, message: str) -> None:
         ("007", 7),
         ("9" * 18, 10**18 - 1),
         ("9" * 19, None),
+        (str(2**63 - 1), 2**63 - 1),
+        (str(2**63), None),
+        (Decimal("12.0"), 12),
+        (Decimal("1.2E+1"), 12),
+        (Decimal("12.5"), None),
+        (Decimal("1e400"), None),
         ("²", None),
         ("٣", None),
         ("-1", None),

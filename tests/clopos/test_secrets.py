@@ -105,6 +105,29 @@ def test_nothing_shows(case: str, caplog: pytest.LogCaptureFixture) -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "s3cr3t%2Fof%2Bthe%20brand%3D%3D",
+        "s3cr3t%2fof%2bthe%20brand%3d%3d",
+        "s3cr3t%2Fof%2Bthe+brand%3D%3D",
+        "s3cr3t/of%2Bthe%20brand%3D%3D",
+        "s3cr3t\\/of+the brand==",
+        "S3CR3T/OF+THE BRAND==",
+    ],
+)
+def test_nothing_shows_however_it_is_spelled(spelled: str) -> None:
+    said = {"success": False, "error": "invalid", "message": f"odd: client_secret={spelled}&brand=x"}
+    with Server(Brand(intervene=_at_auth(lambda asked: reply_json(said, 400))).answer) as server:
+
+        async def run() -> None:
+            async with connect(server, secret="s3cr3t/of+the brand==") as clopos:
+                await clopos.list_venues()
+
+        with pytest.raises(CloposError, match=r"odd: client_secret=\*\*\*&brand=x"):
+            asyncio.run(run())
+
+
 def test_a_good_run_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with Server(Brand([{"id": 1}]).answer) as server:
 

@@ -327,3 +327,30 @@ def test_a_state_of_another_clock_does_not_pass_for_one_in_which_somebody_gets_o
     wait = Window(10, 60, state=state).reserve(0)
     assert isinstance(wait, Wait)
     assert wait.idle_seconds == inf
+
+
+def test_a_window_that_is_made_shorter_holds_what_was_spent_before_for_no_longer_than_itself() -> None:
+    state = WindowState()
+    longer = Window(1000, 3600, state=state)
+    for second in range(10):
+        longer.settle(_take(longer, second), second, _told(999 - second, limit=1000))
+    window = Window(20, 60, state=state)
+    leases = _take_all(window, 10)
+    assert len(leases) == 10
+    for lease in leases:
+        window.settle(lease, 11, _told(980, limit=1000))
+    assert _waits(window, 12) == pytest.approx(58)
+    assert len(_take_all(window, 71)) >= 10
+
+
+def test_a_window_that_is_made_shorter_knows_strangers_and_urgent_requests_for_no_longer_than_itself() -> None:
+    state = WindowState()
+    longer = Window(100, 3600, state=state)
+    longer.settle(_take(longer, 0), 0, _told(0, limit=100, reset=None))  # strangers have spent all of it
+    assert _waits(longer, 1) == pytest.approx(3599)
+    window = Window(100, 60, state=state)
+    assert _waits(window, 2) == pytest.approx(60)
+    quiet = 2 + 5 * 60
+    window.settle(_take(window, quiet), quiet, _told(99, limit=100))
+    assert isinstance(window.reserve(quiet, is_urgent=False), Lease)
+    assert len(_take_all(window, quiet)) == 98

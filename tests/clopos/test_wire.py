@@ -78,8 +78,10 @@ def test_compressed_answers_are_read() -> None:
         (Reply(fault="silent"), "the server closed the connection without an answer"),
         (Reply(fault="reset"), "Connection reset by peer"),
         (Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"}), "the answer could not be decompressed"),
+        (Reply(body=b"{}", headers={"X-Long": "x" * 10_000}), "the answer is not HTTP that can be read"),
+        (Reply(body=b"{}", headers={"No name": "x"}), "the answer is not HTTP that can be read"),
     ],
-    ids=["cut", "silent", "reset", "not gzip"],
+    ids=["cut", "silent", "reset", "not gzip", "long header", "bad header"],
 )
 def test_broken_exchanges(reply: Reply, cause: str) -> None:
     assert _fail(reply) == (cause, 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,44 @@ def test_a_venue_of_others_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = examined()
     assert found["venues"].text == "CLOPOS_VENUE_IDS names 9, and the brand has 1 Filial 1, 2 Filial 2: name those"
     assert wrong(found) == ["venues"]
+
+
+def _answer_venues(sandbox: Sandbox, venues: list[object], total: int) -> None:
+    async def answer(request: Request) -> Response | None:
+        if not request.url.path.endswith("/venues"):
+            return None
+        body = json.dumps({"success": True, "data": venues, "total": total})
+        return Response(body, media_type="application/json")
+
+    sandbox.hooks.answer_instead = answer
+
+
+def test_a_venues_name_is_one_short_line(sandbox: Sandbox) -> None:
+    _answer_venues(sandbox, [{"id": 1.0, "name": "First\nsecond\x1b[31m\x00"}, {"id": "2", "name": "x" * 10**5}], 2)
+    found = examined()
+    assert found["venues"].text == f"all are read: 1 First second [31m, 2 {'x' * 40}…"
+
+
+@pytest.mark.parametrize(("named", "is_ok"), [("all", False), ("1", True)])
+def test_a_venue_without_id_is_told_as_a_run_would(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, named: str, is_ok: bool
+) -> None:
+    monkeypatch.setenv("CLOPOS_VENUE_IDS", named)
+    _answer_venues(sandbox, [{"id": 1, "name": "Filial"}, {"name": "?"}], 2)
+    found = examined()
+    assert found["venues"].is_ok == is_ok
+    if not is_ok:
+        assert found["venues"].text == "GET /v2/venues names no venues by id: name them in CLOPOS_VENUE_IDS"
+
+
+def test_a_list_of_venues_that_comes_in_pages_is_not_taken_for_all(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOPOS_VENUE_IDS", "1,2")
+    _answer_venues(sandbox, [{"id": 1, "name": "Filial 1"}], 2)
+    found = examined()
+    assert wrong(found) == []
+    assert found["venues"].text == "1, 2 are read; the brand has 1 Filial 1 and 1 more"
 
 
 def test_receipts_that_may_not_be_read_are_told(sandbox: Sandbox) -> None:

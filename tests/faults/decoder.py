@@ -131,15 +131,7 @@ class Kitchen:
             backoff_seconds=0.0001,
         )
         clopos = Clopos(connection, quota=Quota(10**6, 0.05), tokens=TokenCache())
-        scope = Scope(
-            venue_ids="all" if fed.case.version == "v2" else (1,),
-            days_before=2,
-            days_after=1,
-            zone=ZONE,
-            allow_mass_removal=True,
-            privacy=_privacy(fed.case),
-            clock=lambda: NOW.replace(tzinfo=ZONE).astimezone(UTC),
-        )
+        scope = _scope(fed.case)
         with patch.object(clopos, "_wire", fed):
             if fed.is_broken:
                 lake.wait_for(DAY, 2, 1)
@@ -232,9 +224,8 @@ def _operations(case: Case, items: list[dict[str, object]]) -> pa.Table:
 def _receipts(case: Case, items: list[dict[str, object]]) -> list[tuple[Table, pa.Table]]:
     batch = read_batch(
         items,
+        _scope(case),
         asked_venue=1,
-        window=(2, 1),
-        privacy=_privacy(case),
         fetched_at=FETCHED_AT,
         brings_operations=case.version == "v1",
     )
@@ -242,6 +233,18 @@ def _receipts(case: Case, items: list[dict[str, object]]) -> list[tuple[Table, p
         _judge_error(str(bad))
     receipts, lines = gather_rows(batch.entries)
     return [(RECEIPTS, receipts), (RECEIPT_PRODUCTS, lines)]
+
+
+def _scope(case: Case) -> Scope:
+    return Scope(
+        venue_ids="all" if case.version == "v2" else (1,),
+        days_before=2,
+        days_after=1,
+        zone=ZONE,
+        allow_mass_removal=True,
+        privacy=_privacy(case),
+        clock=lambda: NOW.replace(tzinfo=ZONE).astimezone(UTC),
+    )
 
 
 def _privacy(case: Case) -> Privacy:

@@ -19,11 +19,10 @@ from tests.faults.restaurant import DAYS, QUIRKS, Rows, Site, hasty, history, mo
 PACKAGE = Path(clopos_assets.__file__).parent
 HOUR = 3600.0
 OF_THE_WALL = {
-    "access.py": "when rows were fetched, and whether operations may still post",
     "assets/monthly.py": "which months have ended",
     "clopos/dialect.py": "for servers that do not say their time",
     "clopos/store.py": "removes files that nobody has used for a month",
-    "ingest/made.py": "as access",
+    "ingest/made.py": "when rows were fetched, and whether operations may still post",
     "ingest/operations.py": "how old a kept answer is: one too old or from before is asked for again",
     "line/derived.py": "when findings were seen",
 }

@@ -308,7 +308,18 @@ def test_receipts_of_other_venues_stay_when_only_the_tokens_own_is_read(shop: Sh
     shop.venue_ids = None
     made, _ = shop.make("2026-01-19")
     assert not made.bad
+    assert shop.asked() == {"list": 1}
     assert shop.ids(RECEIPTS, "2026-01-19") == [1, 2, 9]
+
+
+def test_where_the_tokens_own_venue_lists_nothing_each_receipt_is_asked_for(shop: Shop) -> None:
+    shop.make("2026-01-19")
+    shop.venue_ids = None
+    for receipt_id in (1, 2, 3):
+        shop.world.delete_receipt(receipt_id)
+    shop.make("2026-01-19")
+    assert shop.asked() == {"list": 1, "by id": 2}
+    assert shop.ids(RECEIPTS, "2026-01-19") == []
 
 
 class _DiedError(Exception):

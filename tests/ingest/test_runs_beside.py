@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.ingest import operations, receipts
+from clopos_assets.ingest.listing import list_stretch
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS, Table
 from tests.ingest.shop import Shop
@@ -144,7 +145,7 @@ def test_runs_of_two_dates_between_which_a_receipt_moves_do_not_wait_for_each_ot
     shop.world.pass_time(timedelta(minutes=1))
     shop.world.move_receipt(1, date.fromisoformat(SECOND))
     both_have_listed = Barrier(2)
-    listed = receipts._list
+    listed = list_stretch
 
     async def meet(*args: Any) -> Any:
         answer = await listed(*args)
@@ -153,7 +154,7 @@ def test_runs_of_two_dates_between_which_a_receipt_moves_do_not_wait_for_each_ot
         return answer
 
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
-        patch.setattr(receipts, "_list", meet)
+        patch.setattr(receipts, "list_stretch", meet)
         runs = [threads.submit(Shop(tmp_path, shop.sandbox).make_receipts, day) for day in (FIRST, SECOND)]
         made = [run.result(timeout=120) for run in runs]
     assert [each.bad for each in made] == [{}, {}]

@@ -1,13 +1,15 @@
 """An S3 server on loopback for tests, with its buckets, and the environment that leads to it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
 import boto3
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from moto.server import ThreadedMotoServer
 
 SECRET = "s3cr3t-value"  # made up
@@ -39,6 +41,13 @@ def new_bucket(endpoint: str) -> str:
     name = f"bucket-{uuid4().hex}"
     client(endpoint).create_bucket(Bucket=name)
     return name
+
+
+def fill(bucket: str, keys: Iterable[str]) -> None:
+    """Empty objects in a bucket of this process's server, not by requests: of a thousand, each takes it 10 ms."""
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for key in keys:
+        backend.put_object(bucket, key, b"")
 
 
 @lru_cache(maxsize=10)

@@ -74,10 +74,8 @@ def test_a_table_that_gets_its_old_rows_back_after_a_death_is_copied(
     assert copy_months(lake, MARCH) == []
 
 
-def test_a_partition_that_was_another_while_it_was_copied_is_copied_again(
-    place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    make(lake, 3)
+def copy_another(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copying that reads the partition in another version than was listed."""
     read = lake.read_each
 
     def read_another(*arguments: object) -> object:
@@ -87,12 +85,19 @@ def test_a_partition_that_was_another_while_it_was_copied_is_copied_again(
     with monkeypatch.context() as patched:
         patched.setattr(lake, "read_each", read_another)
         copy_months(lake, MARCH)
+
+
+def test_a_partition_that_was_another_while_it_was_copied_is_copied_again(
+    place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(lake, 3)
+    copy_another(lake, monkeypatch)
     make(lake, 3)
     copy_months(lake, MARCH)
     assert copied(place)["2026-01"].equals(stored(lake, DAY))
 
 
-@pytest.mark.parametrize("how", ["death", "catalog"])
+@pytest.mark.parametrize("how", ["death", "catalog", "another"])
 def test_no_copy_of_removed_dates_lives_on(folder_lake: Lake, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     lake = folder_lake
     lake.replace(STOCK_OPERATIONS, OTHER_DAY, operations(2), {})
@@ -100,6 +105,8 @@ def test_no_copy_of_removed_dates_lives_on(folder_lake: Lake, monkeypatch: pytes
     make(lake, 3)
     if how == "death":
         die_at_catalog(lake, monkeypatch, 2)
+    if how == "another":
+        copy_another(lake, monkeypatch)
     copy = lake.root / "_monthly/stock_operations/month=2026-01/part-0.parquet"
     if how == "catalog":
         copy_months(lake, MARCH)
@@ -109,6 +116,12 @@ def test_no_copy_of_removed_dates_lives_on(folder_lake: Lake, monkeypatch: pytes
     assert Copied("stock_operations", "2026-01", 0, 0) in copy_months(lake, MARCH)
     assert not copy.exists()
     assert copy_months(lake, MARCH) == []
+
+
+def test_that_copies_were_asked_for_is_known_before_a_month_has_ended(lake: Lake) -> None:
+    assert not monthly.has_copies(lake)
+    assert copy_months(lake, MARCH) == []
+    assert monthly.has_copies(lake)
 
 
 def test_a_copy_that_is_gone_is_made_again(folder_lake: Lake) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.storage.errors import unreadable, unwritable
+from clopos_assets.storage.errors import DamagedError, unreadable, unwritable
 from clopos_assets.tables import RECEIPTS, STOCK_OPERATIONS
 from tests.lake.sample import DAY, OTHER_DAY, files_under, operations, stored_ids
 
@@ -227,3 +227,18 @@ def test_a_note_that_two_runs_write_at_once_is_written_by_both(
 def test_too_many_open_files_are_no_lack_of_permission(name_error: Callable[[str, OSError], LakeError]) -> None:
     said = str(name_error("lake", OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
     assert said.endswith("make fewer shift dates at once, or allow more open files (ulimit -n), and run again")
+
+
+def test_a_file_that_can_not_be_opened_is_not_taken_for_a_damaged_one(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clopos_assets.lake.open_file", raiser(OSError(errno.EMFILE, os.strerror(errno.EMFILE))))
+    accesses: list[Callable[[], object]] = [
+        lambda: lake.read(STOCK_OPERATIONS, DAY),
+        lambda: lake.notes(STOCK_OPERATIONS, DAY),
+        lambda: lake.find(STOCK_OPERATIONS, "id", [1]),
+    ]
+    for access in accesses:
+        with pytest.raises(LakeError, match="allow more open files") as caught:
+            access()
+        assert not isinstance(caught.value, DamagedError)

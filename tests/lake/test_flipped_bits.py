@@ -1,11 +1,13 @@
 """A file in which a bit has flipped is told, and what can be made again is: never another amount or a stack trace."""
 
+import os
 from datetime import date
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from clopos_assets.compute import open_partition
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index
 from clopos_assets.ledger.packing import DamagedIndexError, keep_body
@@ -42,6 +44,16 @@ def test_a_flipped_bit_is_seen_in_every_column(lake: Lake) -> None:
             lake.read(STOCK_OPERATIONS, DAY)
         path.write_bytes(whole)
     assert len(stored_ids(lake, DAY) or ()) == 300
+
+
+def test_a_flipped_bit_is_seen_in_a_file_that_was_sound_before(lake: Lake) -> None:
+    open_partition(lake, STOCK_OPERATIONS, DAY)
+    path = lake.path(STOCK_OPERATIONS, DAY)
+    column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+    flip(path, column.data_page_offset + column.total_compressed_size - 1, bit=0)
+    os.utime(path, (0, 0))
+    with pytest.raises(LakeError, match=TOLD):
+        open_partition(lake, STOCK_OPERATIONS, DAY)
 
 
 @pytest.mark.parametrize("word", [b"of this and that", b"total_cost"])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -123,6 +124,15 @@ def test_a_killed_holder_is_waited_for(place: Place, lake: Lake) -> None:
         take(lake, DAY, seconds=LONG)
 
 
+def test_names_are_taken_in_their_order() -> None:
+    """So that two runs never wait for each other."""
+    locks = MagicMock()
+    lake = Lake("s3://bucket/lake")
+    lake.use_locks(locks)
+    with lake.locked(["stock_ledger", OTHER_DAY, DAY], seconds=1):
+        locks.held.assert_called_once_with([DAY, OTHER_DAY, "stock_ledger"], seconds=1)
+
+
 def test_what_is_held_inside_is_given_back_alone(place: Place, lake: Lake) -> None:
     with lake.locked([DAY], seconds=0):
         with lake.locked([OTHER_DAY, "stock_ledger"], seconds=0):
@@ -154,6 +164,7 @@ def test_different_roots_do_not_know_each_other(locks: str, request: pytest.Fixt
 MANY = """
 import resource, sys
 from pathlib import Path
+from unittest.mock import MagicMock
 from clopos_assets.lake import Lake
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[2])))

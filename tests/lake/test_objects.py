@@ -11,15 +11,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from clopos_assets.compute import Rules, compute, open_partition, registered
+from clopos_assets.database import connect
 from clopos_assets.ingest.day import Day
 from clopos_assets.ingest.stored import Stored
 from clopos_assets.lake import Lake, LakeError
-from clopos_assets.tables import RAW, STOCK_OPERATIONS, ContractError
+from clopos_assets.tables import LINE_COGS, RAW, RECIPE_OBSERVED, STOCK_OPERATIONS, ContractError
 from tests.lake.places import Place
 from tests.lake.relay import refusing_server, relay
-from tests.lake.s3 import SECRET
+from tests.lake.s3 import SECRET, fill
 from tests.lake.sample import DAY, OTHER_DAY, operations, stored_ids
 
 PROJECT = Path(__file__).parents[2]
@@ -126,10 +129,42 @@ def test_ids_are_sought_where_they_can_be(place: Place, lake: Lake, asked: Calla
     assert lake.find(STOCK_OPERATIONS, "id", [11]) == {days[5]: {11}}
 
 
-def test_more_names_than_a_page_has(place: Place, lake: Lake) -> None:
+def test_a_query_sees_the_declared_columns_of_what_an_older_version_wrote(place: Place, lake: Lake) -> None:
+    body = pa.BufferOutputStream()
+    pq.write_table(operations(2).drop_columns(["storage_name"]), body)
+    place.put(FILE, body.getvalue().to_pybytes())
+    source = open_partition(lake, STOCK_OPERATIONS, DAY)
+    with connect() as connection, registered(connection, {"operations": source}):
+        found = connection.execute("select id, storage_name from operations order by id").fetchall()
+    assert found == [(1, None), (2, None)]
+    assert lake.take_older()
+
+
+@pytest.mark.parametrize("column", ["receipt_product_id", "total_cost"])
+def test_a_flipped_bit_is_seen_in_what_duckdb_reads(place: Place, lake: Lake, column: str) -> None:
+    for table in RAW:
+        lake.replace(table, DAY, operations(300) if table is STOCK_OPERATIONS else table.schema.empty_table(), {})
+    body = bytearray(place.get(FILE))
+    group = pq.ParquetFile(pa.BufferReader(bytes(body))).metadata.row_group(0)
+    chunks = [group.column(number) for number in range(group.num_columns)]
+    (chunk,) = [chunk for chunk in chunks if chunk.path_in_schema == column]
+    body[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1] ^= 1
+    place.put(FILE, bytes(body))
+    with connect() as connection, pytest.raises(LakeError, match=r"can't be read \("):
+        compute(lake, connection, LINE_COGS, DAY, Rules())
+
+
+def test_a_damaged_date_before_is_no_date_that_is_not_made(place: Place, lake: Lake) -> None:
+    for table in (*RAW, LINE_COGS):
+        lake.replace(table, OTHER_DAY, table.schema.empty_table(), {})
+    place.put(f"recipe_observed/shift_date={DAY}/part-0.parquet", b"torn")
+    with connect() as connection, pytest.raises(LakeError, match=rf"can't be read \(.*make {DAY} again"):
+        compute(lake, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
+
+
+def test_more_names_than_a_page_has(place: Place, lake: Lake, bucket: str) -> None:
     names = {f"{number:04}" for number in range(1100)}
-    for name in names:
-        place.put(f"_kept/{name}", b"")
+    fill(bucket, (f"lake/_kept/{name}" for name in names))
     assert set(lake.kept_in("_kept")) == names
     lake.discard_folder("_kept")
     assert place.names() == set()

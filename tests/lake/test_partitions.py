@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pytest
@@ -133,6 +134,23 @@ def test_find_tells_the_partitions_of_ids(lake: Lake) -> None:
     assert lake.find(STOCK_OPERATIONS, "id", [999]) == {}
     assert lake.find(STOCK_OPERATIONS, "id", []) == {}
     assert lake.find(RECEIPTS, "id", [1]) == {}
+
+
+def test_a_partition_that_is_replaced_while_it_is_searched_is_searched_again(
+    place: Place, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.replace(STOCK_OPERATIONS, DAY, operations(3), {})
+    read = lake.read_each
+
+    def replacing(table: Table, days: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, object]]:
+        for each in read(table, days, columns):
+            place.open().replace(table, DAY, operations(3, first_id=50), {})
+            yield each
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lake, "read_each", replacing)
+        assert lake.find(STOCK_OPERATIONS, "id", [50]) == {}
+    assert lake.find(STOCK_OPERATIONS, "id", [50]) == {DAY: {50}}
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 torn off in the middle", b"not Parquet" * 100])

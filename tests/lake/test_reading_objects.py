@@ -157,7 +157,11 @@ def of_another_type(columns: Sequence[Column]) -> Sequence[Column]:
     return [replace(column, kind=Kind.RATIO) if column.name == "cost" else column for column in columns]
 
 
-@pytest.mark.parametrize("otherwise", [without_columns, in_another_order, of_another_type])
+def never_null(columns: Sequence[Column]) -> Sequence[Column]:
+    return [replace(column, required=True) if column.name == "storage_name" else column for column in columns]
+
+
+@pytest.mark.parametrize("otherwise", [without_columns, in_another_order, of_another_type, never_null])
 def test_what_an_older_version_copied_is_copied_again(
     folder_lake: Lake, monkeypatch: pytest.MonkeyPatch, otherwise: Callable[[Sequence[Column]], Sequence[Column]]
 ) -> None:

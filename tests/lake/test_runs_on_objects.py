@@ -17,6 +17,8 @@ from clopos_assets.lake import BusyError, Lake
 from clopos_assets.settings import Settings
 from clopos_assets.sharing import keep_apart
 from clopos_assets.storage import PostgresLocks
+from clopos_assets.storage.objects import ObjectStore
+from clopos_assets.storage.store import Stamp
 from clopos_assets.tables import RAW, RECEIPTS, STOCK_OPERATIONS, TABLES, Table
 from tests.assets.conftest import Project, failure_of
 from tests.ingest.shop import Shop, days_from, open_shop
@@ -75,8 +77,16 @@ def content(lake: Lake, table: Table, shift_date: str) -> list[dict[str, object]
     return [{name: value for name, value in row.items() if name not in WHEN_READ} for row in rows.to_pylist()]
 
 
+def stamps(lake: Lake) -> dict[str, dict[str, str]]:
+    """Of all that a run may leave as it is: of findings it notes when they were seen last."""
+    return {name: lake.stamps(table) for name, table in TABLES.items() if name != "finding_history"}
+
+
 def test_a_range_gives_the_same_tables_as_in_a_folder(on_objects: Project, in_folder: Project, place: Place) -> None:
-    """Made at once, and made again after one receipt changed, others moved, one of them out of the range, one went."""
+    """Made at once, and made again after one receipt changed, others moved, one of them out of the range, one went.
+
+    In between it is run where nothing has changed: it asks for the list alone, and writes nothing.
+    """
     world = on_objects.shop.world
     remote, local = place.open(), Lake(Path(str(in_folder.settings.lake)))
     for is_changed in (False, True):
@@ -92,18 +102,31 @@ def test_a_range_gives_the_same_tables_as_in_a_folder(on_objects: Project, in_fo
             for day in DAYS:
                 assert content(remote, table, day) == content(local, table, day), (table.name, day)
         assert remote.waiting("2026-01-25") == local.waiting("2026-01-25")
+        if not is_changed:
+            before = stamps(remote)
+            assert on_objects.run(DAYS[0], DAYS[-1]).success
+            assert set(on_objects.shop.asked()) == {"list"}
+            assert stamps(remote) == before
     assert remote.waiting("2026-01-25") == {5: 2}
     kept = {re.sub(r"/.*", "", name) for name in place.names()}
     assert kept == {*TABLES, "_lake", "_ledger", "_waiting"}, "no locks, and nothing unfinished"
 
 
-def test_a_second_run_asks_for_the_list_alone_and_writes_nothing(on_objects: Project, place: Place) -> None:
-    assert on_objects.run(DAYS[0], DAYS[-1]).success
-    lake = place.open()
-    before = {name: lake.stamps(table) for name, table in TABLES.items() if name != "finding_history"}
-    assert on_objects.run(DAYS[0], DAYS[-1]).success
-    assert set(on_objects.shop.asked()) == {"list"}
-    assert {name: lake.stamps(table) for name, table in TABLES.items() if name != "finding_history"} == before
+def test_dates_that_are_not_made_are_not_asked_for_one_by_one(
+    on_objects: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change may reach the tables of 28 dates after it, of which most of the time there is none."""
+    asked = []
+    stamp = ObjectStore.stamp
+
+    def noted(store: ObjectStore, name: str) -> Stamp | None:
+        asked.append(name)
+        return stamp(store, name)
+
+    monkeypatch.setattr(ObjectStore, "stamp", noted)
+    assert on_objects.run(DAYS[0]).success
+    assert asked
+    assert [name for name in asked if DAYS[0] not in name] == []
 
 
 def test_an_unfinished_run_goes_on_where_it_stopped(on_objects: Project, place: Place) -> None:

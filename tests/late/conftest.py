@@ -100,6 +100,6 @@ def watched(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iter
             def now(cls, tz: tzinfo | None = None) -> Self:
                 return super().now(tz) + watched.later
 
-        monkeypatch.setattr("clopos_assets.access.datetime", Clock)
+        monkeypatch.setattr("clopos_assets.ingest.made.datetime", Clock)
         shop.make("2026-01-19", "2026-01-20")
         yield watched

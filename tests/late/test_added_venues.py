@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from clopos_assets.assembly import build_definitions
-from clopos_assets.ingest.venues import CHECK, NOTE, dates_without, venue_notes
+from clopos_assets.ingest.venues import NOTE, VENUES_CHECK, dates_without, venue_notes
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.settings import Settings
 from clopos_assets.tables import DAILY_COGS, RECEIPTS, TABLES, Table
@@ -70,7 +70,7 @@ def sold(shop: Shop, shift_date: str) -> list[int]:
 
 def check_of(watched: Watched, shift_date: str) -> dg.AssetCheckEvaluation:
     """How the check went last, as the UI has it."""
-    key = dg.AssetCheckKey(dg.AssetKey(RECEIPTS.name), CHECK)
+    key = dg.AssetCheckKey(dg.AssetKey(RECEIPTS.name), VENUES_CHECK)
     records = watched.instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
     for record in records:
         event = record.event
@@ -213,3 +213,20 @@ def test_a_date_made_since_by_a_run_that_did_not_know_a_venue_is_asked_for(
     assert sold(watched.shop, "2026-01-22") == [2]
     watched.tick()
     assert (watched.asked, watched.events) == ([], [])
+
+
+def test_a_date_of_the_tokens_own_venue_lacks_the_others_whoever_waited_there(tmp_path: Path) -> None:
+    with open_shop(tmp_path, venues=2) as shop:
+        shop.sell(1, DAYS[0])
+        shop.sell(2, DAYS[0], venue_id=2)
+        shop.sell(3, DAYS[0], venue_id=2, created_at="2026-01-02 12:00:00")
+        shop.lake.wait_for(DAYS[0], 3, 2)  # noted while all venues were read
+        shop.venue_ids = None
+        made, _ = shop.make(DAYS[0])
+        assert not made.bad
+        assert shop.asked() == {"list": 1, "operations": 1}
+        assert lacking(shop.lake, [1, 2]) == {DAYS[0]: [2]}
+        shop.venue_ids = "all"
+        shop.make(DAYS[0])
+        assert shop.ids(RECEIPTS, DAYS[0]) == [1, 2, 3]
+        assert lacking(shop.lake, [1, 2]) == {}

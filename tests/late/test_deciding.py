@@ -6,10 +6,11 @@ from threading import Barrier
 
 import pytest
 
+from clopos_assets.ingest.made import RunState
 from clopos_assets.ingest.stored import Stored
-from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, RunState, Surroundings, decide, names_of
+from clopos_assets.late.deciding import LONGEST_RUN_SECONDS, Decision, Surroundings, decide, names_of
 from clopos_assets.late.sighting import Sighting
-from clopos_assets.late.state import Asked, Versions
+from clopos_assets.late.state import Asked, Awaited
 from clopos_assets.tables import RECEIPTS
 from tests.ingest.shop import Shop, days_from
 
@@ -27,7 +28,7 @@ class Case:
     behind: Mapping[str, Collection[str]] = field(default_factory=dict)
     now: float = NOW
     asked: Mapping[str, Asked] = field(default_factory=dict)
-    kept: Mapping[str, Versions] = field(default_factory=dict)
+    kept: Mapping[str, Awaited] = field(default_factory=dict)
     begun: int = 0
 
     def decide(self, *sightings: Sighting) -> Decision:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from clopos_assets.ingest import make_receipts, make_stock_operations
+from clopos_assets.ingest.made import RunState
 from clopos_assets.lake import Lake
 from clopos_assets.late.budget import Budget
-from clopos_assets.late.deciding import RunState, Surroundings
+from clopos_assets.late.deciding import Surroundings
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, read_state, write_state
 from clopos_assets.tables import RECEIPT_PRODUCTS, RECEIPTS, STOCK_OPERATIONS

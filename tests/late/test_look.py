@@ -275,7 +275,7 @@ def test_a_venue_must_answer_for_itself(chain: Chain) -> None:
 def sight(shop: Shop, *changes: dict[str, object]) -> Sighted:
     items = [shop.world.receipt(number) | change for number, change in enumerate(changes, start=1)]
     sighted = Sighted()
-    sighted.take(items, asked_venue=None, window=(2, 1), privacy=shop.scope.privacy, fetched_at=shop.scope.clock())
+    sighted.take(items, shop.scope, asked_venue=None, fetched_at=shop.scope.clock())
     return sighted
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page
 from clopos_assets.late.reading import read_changes
 from clopos_assets.late.state import Reading, Unread
@@ -256,6 +256,37 @@ def test_a_server_that_gives_the_last_page_for_any_after_it_hides_nothing() -> N
     moving = MovingList(numbered(50), size=50)
     items, _ = asyncio.run(read_changes(lambda _: moving.fetch(1), Reading(stamp(0)), NOW, 25))
     assert len(items) == 50
+
+
+def test_a_server_that_refuses_a_page_after_the_last_hides_nothing() -> None:
+    moving = MovingList(numbered(50), size=50)
+
+    async def fetch(number: int) -> Page | None:
+        if number > 1:
+            raise CloposRefusedError("GET /x: no such page")
+        return await moving.fetch(number)
+
+    assert len(asyncio.run(read_changes(fetch, Reading(stamp(0)), NOW, 25))[0]) == 50
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_receipt_that_stands_twice_on_the_last_page_stops_nothing(is_same: bool) -> None:
+    """Its repeat is not counted in the total; where it says something else, nobody knows which of the two is true."""
+    moving = MovingList(numbered(5))
+
+    async def fetch(number: int) -> Page | None:
+        page = await moving.fetch(number)
+        assert page is not None
+        more = [{**page.items[-1], "more": None if is_same else 1}] if number == 2 else []
+        items = [{**item, "more": None} for item in page.items]
+        return Page([*items, *more], page.total)
+
+    if is_same:
+        ids = [item["id"] for item in asyncio.run(read_changes(fetch, Reading(stamp(1)), NOW, 25))[0]]
+        assert ids == [5, 4, 3, 2, 1, 1]
+        return
+    with pytest.raises(CloposUnavailableError, match="a page holds 3 receipts, and 2 were to come"):
+        asyncio.run(read_changes(fetch, Reading(stamp(1)), NOW, 25))
 
 
 def test_a_page_cut_short_is_not_taken_for_the_end() -> None:

@@ -359,11 +359,13 @@ def test_dates_that_dead_runs_left_behind_are_asked_for(watched: Watched) -> Non
     assert watched.asked[0].tags["clopos/late_receipts"] == "1 unfinished run: bad"
 
 
-def test_marks_that_a_copy_of_the_lake_brings_back_are_followed(watched: Watched) -> None:
+@pytest.mark.parametrize("held", ["run good", "run other"])
+def test_marks_that_a_copy_of_the_lake_brings_back_are_followed(watched: Watched, held: str) -> None:
     """Of a run that took them away and succeeded: the tables of the copy are those of before its end."""
     watched.instance.add_run(dg.DagsterRun(JOB, run_id="good", status=dg.DagsterRunStatus.SUCCESS))
     watched.shop.lake.mark("2026-01-20", "good")
-    watched.tick()
+    with watched.shop.lake.locked([held], seconds=0):
+        watched.tick()
     assert watched.asked_for == ["2026-01-20"]
 
 

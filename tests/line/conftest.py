@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.access import Access
-from clopos_assets.line import Line, Run, RunState, left_behind, line_of
+from clopos_assets.ingest.made import RunState
+from clopos_assets.line import Line, Run, left_behind, line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import TABLES, Table
 from tests.ingest.shop import Shop, open_shop

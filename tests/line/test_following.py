@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from clopos_assets.ingest import Made
-from clopos_assets.ingest.made import NOBODY, Facts
+from clopos_assets.ingest.made import NOBODY, Facts, RunState
 from clopos_assets.lake import Lake
-from clopos_assets.line import Line, Maker, Run
+from clopos_assets.line import Line, Maker, Run, left_behind
 from clopos_assets.tables import (
     DAILY_COGS,
     FINDING_HISTORY,
@@ -199,13 +199,18 @@ def test_a_run_that_made_only_some_tables_is_not_asked_to_make_more(
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch))
 
 
-def test_a_run_of_some_tables_leaves_to_others_what_a_dead_run_left(runs: Runs) -> None:
+@pytest.mark.parametrize(
+    "planned",
+    [("line_cogs", "product_cogs", "daily_cogs", "ingredient_usage"), ("recipe_observed", "usage_variance")],
+    ids=["cost", "looking back"],
+)
+def test_a_run_of_some_tables_leaves_to_others_what_a_dead_run_left(runs: Runs, planned: tuple[str, ...]) -> None:
     runs.make(*DAYS)
     change_cost(runs, 3)
     with dying_when_it_writes("line_cogs"), pytest.raises(DiedError):
         runs.make("2026-01-13")
-    runs.make("2026-01-13", planned=("line_cogs", "product_cogs", "daily_cogs", "ingredient_usage"))
-    assert runs.behind() == {"2026-01-13": {"run-2"}}
+    runs.make("2026-01-13", planned=planned)
+    assert runs.behind() == runs.shop.lake.marks() == {"2026-01-13": {"run-2"}}
 
 
 def test_a_failed_date_is_left_behind_and_the_good_ones_are_not(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,6 +281,23 @@ def test_a_date_that_another_run_changes_between_two_steps_is_made_good(
 def test_a_lock_of_a_run_is_forgotten_with_it(runs: Runs) -> None:
     runs.make("2026-01-12")
     assert not [file.name for file in (runs.shop.lake.root / "_locks").glob("run *")]
+
+
+def test_a_lock_of_a_dead_run_is_forgotten_once_it_is_seen(runs: Runs) -> None:
+    runs.shop.lake.mark(DAYS[0], "killed")
+    assert runs.behind() == {DAYS[0]: {"killed"}}
+    assert not [*(runs.shop.lake.root / "_locks").glob("run *")]
+
+
+def test_a_run_that_ends_while_it_is_looked_for_has_left_nothing_behind(runs: Runs) -> None:
+    lake = runs.shop.lake
+    lake.mark(DAYS[0], "other")
+
+    def end(run_id: str) -> RunState:
+        lake.unmark(DAYS[0], run_id)
+        return "succeeded"
+
+    assert left_behind(lake, end) == {}
 
 
 def test_a_date_left_to_whoever_comes_is_not_taken_over_by_a_run_of_another(runs: Runs) -> None:

@@ -18,6 +18,7 @@ from clopos_assets.ingest.made import NOBODY
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.ledger.index import Index
 from clopos_assets.ledger.packing import DamagedIndexError
+from clopos_assets.line import Run, derived, following
 from clopos_assets.tables import (
     COST,
     FINDING_HISTORY,
@@ -36,6 +37,7 @@ from clopos_assets.tables import (
 )
 from tests.ingest.test_runs_beside import before
 from tests.line.conftest import DiedError, Runs
+from tests.line.runner import in_order
 from tests.line.test_following import (
     DAYS,
     RAW_TABLES,
@@ -57,6 +59,13 @@ def at_write(table: Table, shift_date: str, act: Callable[[], object]) -> Abstra
 def dying_at_mark(shift_date: str, owner: str) -> AbstractContextManager[None]:
     """The process ends before it marks a date as the owner's."""
     return before("mark", lambda *of: of == (shift_date, owner), Mock(side_effect=DiedError()))
+
+
+def let_no_ledger_follow(runs: Runs) -> None:
+    """What the second date sells is of another stock, so that its ledger does not follow the first's."""
+    bar = {"id": 6601, "storage": {"id": 4, "name": "Bar"}}
+    for receipt_id in (3, 4):
+        runs.shop.deduct(receipt_id, stock_id=6601, stock=bar, storage_id=4)
 
 
 def test_a_date_without_its_operations_is_left_to_others_though_receipts_left_it(runs: Runs) -> None:
@@ -88,9 +97,7 @@ def test_findings_over_time_follow_though_the_findings_were_written_by_a_run_tha
     runs: Runs, error: BaseException
 ) -> None:
     shop = runs.shop
-    bar = {"id": 6601, "storage": {"id": 4, "name": "Bar"}}
-    for receipt_id in (3, 4):  # of another stock, so that the ledger of their date does not follow
-        shop.deduct(receipt_id, stock_id=6601, stock=bar, storage_id=4)
+    let_no_ledger_follow(runs)
     runs.make(FIRST, SECOND)
     shop.world.pass_time(timedelta(minutes=1))
     for receipt_id in (1, 2):
@@ -230,6 +237,20 @@ def test_a_date_that_another_run_is_making_first_is_waited_for(
     assert without_history(runs.tables()) == without_history(made_anew(runs, tmp_path, monkeypatch, FIRST, SECOND))
 
 
+def test_a_date_that_another_run_holds_for_too_long_is_told(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_no_ledger_follow(runs)
+    runs.make(SECOND)
+    for table in (RECIPE_OBSERVED, USAGE_VARIANCE, VARIANCE_FINDINGS, FINDING_HISTORY):
+        runs.shop.lake.path(table, SECOND).unlink()
+    for module in (derived, following):
+        monkeypatch.setattr(module, "LOCK_SECONDS", 0.1)
+    with Lake(runs.shop.lake.root).locked([SECOND], seconds=0):
+        run_id = runs.make(FIRST)
+    assert runs.bad[run_id].keys() == {SECOND}
+    assert "being made by another run" in runs.bad[run_id][SECOND]
+    assert FIRST in runs.behind()
+
+
 def test_tables_made_from_a_ledger_that_followed_come_after_a_death_at_its_mark(
     runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,3 +385,30 @@ def test_what_a_run_has_changed_when_it_ends_while_it_carries_on_is_left_to_othe
     runs.shop.answer_truly()
     runs.make(SECOND, THIRD)
     assert not runs.shop.lake.marks()
+
+
+def test_what_a_step_that_broke_off_has_changed_is_left_to_others_though_later_steps_come(runs: Runs) -> None:
+    runs.make(*DAYS)
+    change_cost(runs, 3)
+    stopped: set[str] = set()
+    with at_write(RECIPE_OBSERVED, SECOND, Mock(side_effect=RuntimeError("no more threads"))):
+        run = Run("broken", frozenset({SECOND}), recorded=lambda _: set())
+        for maker in in_order(runs.line.makers):
+            if maker.needs & stopped:
+                stopped |= maker.names
+                continue
+            try:
+                runs.line.step(run, maker, tuple(TABLES))
+            except RuntimeError:
+                stopped |= maker.names
+    assert VARIANCE_FINDINGS.name in stopped
+    assert STOCK_GAPS.name not in stopped
+    assert runs.behind() == {SECOND: {"broken"}}
+
+
+def test_what_a_failed_step_was_made_from_is_not_made_again_for_the_good_dates(runs: Runs) -> None:
+    with at_write(RECIPE_OBSERVED, SECOND, Mock(side_effect=LakeError("full"))):
+        run_id = runs.make(FIRST, SECOND)
+    assert runs.bad[run_id] == {SECOND: "full"}
+    assert runs.shop.lake.has(FINDING_HISTORY, FIRST)
+    assert runs.shop.asked()["list"] == 1

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from clopos_assets.tables import DAILY_COGS, RECEIPTS, USAGE_VARIANCE
+from clopos_assets.tables import DAILY_COGS, LINE_COGS, RECEIPTS, USAGE_VARIANCE
 from tests.line.conftest import DiedError, Runs
 from tests.line.test_following import DAYS, change_cost, dying_when_it_writes
 
@@ -45,3 +45,10 @@ def test_tables_that_a_dead_run_left_are_not_forgotten_by_a_run_that_fails_there
     runs.make(SECOND)
     assert stands != runs.shop.lake.read(USAGE_VARIANCE, SECOND)  # so it was left behind its inputs
     assert SECOND in behind
+
+
+def test_the_cost_of_a_date_that_fails_is_without_a_receipt_that_leaves_it(runs: Runs) -> None:
+    runs.make(*DAYS)
+    fail_though_one_leaves(runs, 3, gone=4)
+    assert runs.shop.ids(LINE_COGS, SECOND, "receipt_id") == [4]
+    assert runs.shop.ids(LINE_COGS, THIRD, "receipt_id") == [3, 5, 6]

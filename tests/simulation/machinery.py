@@ -13,13 +13,14 @@ from typing import Literal
 from clopos_assets.access import Access
 from clopos_assets.clopos.errors import CloposError
 from clopos_assets.ingest import Made, Refresh, Scope
+from clopos_assets.ingest.made import RunState
 from clopos_assets.ingest.stretches import stretches_of
 from clopos_assets.lake import LakeError
 from clopos_assets.late.budget import Budget
 from clopos_assets.late.deciding import Surroundings
 from clopos_assets.late.look import Look, look
 from clopos_assets.late.state import State, read_state, write_state
-from clopos_assets.line import Line, Maker, Run, RunState, left_behind, line_of
+from clopos_assets.line import Line, Maker, Run, left_behind, line_of
 from clopos_assets.settings import Settings
 from clopos_assets.tables import RECEIPTS, TABLES, Table
 from tests.simulation.brand import Brand, shift_date_of

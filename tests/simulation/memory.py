@@ -1,8 +1,9 @@
 """Rows remembered: what SQL gives of equal inputs, and what a file holds, need not be worked out twice."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest.mock import patch
 
 import duckdb
@@ -66,8 +67,11 @@ class Memory:
 
 
 @contextmanager
-def remembering() -> Iterator[None]:
-    """While this lasts, lakes are read and tables computed through a memory, and figures, for the UI, are left out."""
+def remembering(*, with_figures: bool = False) -> Iterator[None]:
+    """While this lasts, lakes are read and tables computed through a memory, and nothing is forced to the disk.
+
+    Figures, for the UI, are left out unless they are wanted.
+    """
 
     def no_figures(*_: object, **__: object) -> Facts:
         return {}
@@ -79,6 +83,7 @@ def remembering() -> Iterator[None]:
     with (
         patch.object(Lake, "partition", partition),
         patch.object(clopos_assets.line.derived, "compute", memory.compute),
-        patch.object(clopos_assets.line.derived, "figures_of", no_figures),
+        nullcontext() if with_figures else patch.object(clopos_assets.line.derived, "figures_of", no_figures),
+        patch.object(os, "fsync", lambda _: None),
     ):
         yield

@@ -13,13 +13,14 @@ from clopos_assets.clopos.listing import Item
 from clopos_assets.ingest import receipts as ingest_receipts
 from clopos_assets.ingest.answers import Entry
 from clopos_assets.ingest.day import ClosedReceipt, Day
-from clopos_assets.ingest.filing import Filing, Plan
+from clopos_assets.ingest.filing import Filing
+from clopos_assets.ingest.plan import Plan
 from clopos_assets.ingest.venues import Noted
 from clopos_assets.lake import Lake
 from clopos_assets.late import deciding, look
 from clopos_assets.late.deciding import Decision
 from clopos_assets.late.reading import Fetch, read_changes
-from clopos_assets.late.state import Asked, Reading, Versions
+from clopos_assets.late.state import Asked, Awaited, Reading
 from clopos_assets.ledger.index import OTHER_OPERATIONS, Index
 from clopos_assets.line.following import Following
 
@@ -63,7 +64,7 @@ def _key_without_content() -> AbstractContextManager[object]:
 
 def _forget_what_was_asked() -> AbstractContextManager[object]:
 
-    def forgetful(asked: Mapping[str, Asked], kept: Mapping[str, Versions], *rest: Any) -> Decision:
+    def forgetful(asked: Mapping[str, Asked], kept: Mapping[str, Awaited], *rest: Any) -> Decision:
         return replace(deciding.decide(asked, kept, *rest), asked={}, kept={})
 
     return patch.object(look, "decide", forgetful)

@@ -4,18 +4,20 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-import clopos_assets.compute
+import clopos_assets.compute.making
 from clopos_assets.compute import ComputeError, Rules, compute, open_partition, query_of, select
 from clopos_assets.lake import Lake, LakeError
 from clopos_assets.tables import (
     FINDING_HISTORY,
     LINE_COGS,
     RAW,
+    RECEIPT_PRODUCTS,
     RECEIPTS,
     RECIPE_OBSERVED,
     STOCK_OPERATIONS,
@@ -26,7 +28,7 @@ from clopos_assets.tables import (
     Table,
 )
 from tests.lake.sample import DAY, OTHER_DAY, operations
-from tests.sql.day import Day, line, receipt
+from tests.sql.day import as_arrow, line, receipt
 
 VALUES = Rules().values("2026-01-19")
 FOLDER = Path(str(files("clopos_assets") / "sql"))
@@ -135,9 +137,10 @@ def test_style(table: Table) -> None:
     )
 
 
-def test_rows_come_by_key(day: Day) -> None:
-    rows = day.cost([receipt(1)], [line(id_, 1) for id_ in (13, 11, 12)])["line_cogs"]
-    assert [row["receipt_product_id"] for row in rows] == [11, 12, 13]
+def test_rows_come_by_key(connection: duckdb.DuckDBPyConnection) -> None:
+    lines = as_arrow(RECEIPT_PRODUCTS, [line(id_, 1) for id_ in (13, 11, 12)])
+    inputs = empty_inputs(LINE_COGS) | {"receipts": as_arrow(RECEIPTS, [receipt(1)]), "receipt_products": lines}
+    assert select(connection, LINE_COGS, inputs).column("receipt_product_id").to_pylist() == [11, 12, 13]
 
 
 def test_a_result_in_other_columns_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
@@ -151,7 +154,10 @@ def test_a_result_in_other_columns_is_refused(connection: duckdb.DuckDBPyConnect
 @pytest.mark.parametrize("as_text", [False, True])
 def test_a_select_leaves_nothing_behind(connection: duckdb.DuckDBPyConnection, tmp_path: Path, as_text: bool) -> None:
     def views() -> list[tuple[str, ...]]:
-        return connection.execute("select view_name from duckdb_views() where not internal").fetchall()
+        query = (
+            "select view_name from duckdb_views() where not internal union all select table_name from duckdb_tables()"
+        )
+        return connection.execute(query).fetchall()
 
     inputs: dict[str, object] = dict(empty_inputs(LINE_COGS))
     if as_text:
@@ -227,6 +233,34 @@ def test_an_input_that_is_replaced_while_it_is_read_is_read_again(
         finally:
             path.write_bytes(whole)
 
-    monkeypatch.setattr(clopos_assets.compute, "select", disturbed)
+    monkeypatch.setattr(clopos_assets.compute.making, "select", disturbed)
     assert compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()) == expected
     assert len(tries) == 2
+
+
+def test_a_window_that_is_replaced_whenever_duckdb_reads_it_is_read_all_the_same(
+    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
+    path = day_and_window.path(RECIPE_OBSERVED, DAY)
+    whole = path.read_bytes()
+
+    def disturbed(*arguments: Any, **more: Any) -> pa.Table:
+        path.write_bytes(whole[: len(whole) // 2])
+        try:
+            return select(*arguments, **more)
+        finally:
+            path.write_bytes(whole)
+
+    monkeypatch.setattr(clopos_assets.compute.making, "select", disturbed)
+    assert compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()) == expected
+
+
+def test_what_takes_more_memory_than_there_is_is_not_tried_again(
+    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = Mock(side_effect=duckdb.OutOfMemoryException("could not allocate"))
+    monkeypatch.setattr(clopos_assets.compute.making, "select", refused)
+    with pytest.raises(duckdb.OutOfMemoryException):
+        compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
+    assert refused.call_count == 1

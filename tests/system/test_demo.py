@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from clopos_assets.cli import main
 from tests.system.processes import environment, free_port, run, wait_for
 
 pytestmark = pytest.mark.system
@@ -81,14 +83,33 @@ def test_run_again_it_makes_no_needless_request(home: Path) -> None:
     assert int(first[1]) > 60
 
 
-def test_another_restaurant_needs_another_folder(home: Path) -> None:
-    other = run(["clopos_assets", "demo", "--home", str(home), "--seed", "2", *SIZE], environment())
-    assert other.returncode == 2
-    assert other.stderr.count("\n") == 1
-    assert "--home" in other.stderr
+@pytest.fixture
+def refuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """The line with which the demo, given these arguments, ends: in this process, for it ends before it begins."""
+
+    def end(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["clopos-assets", "demo", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        return said
+
+    return end
 
 
-def test_a_home_that_can_not_be_used(tmp_path: Path) -> None:
+def test_a_refusal_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ended = run(["clopos_assets", "demo", "--home", str(tmp_path / "file")], environment())
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+
+
+def test_another_restaurant_needs_another_folder(home: Path, refuse: Callable[..., str]) -> None:
+    assert "--home" in refuse("--home", str(home), "--seed", "2", *SIZE)
+
+
+def test_a_home_that_can_not_be_used(tmp_path: Path, refuse: Callable[..., str]) -> None:
     """A file, a Dagster home of somebody's, a name that Dagster's database can't have, one not to be written."""
     (tmp_path / "file").write_text("")
     (tmp_path / "home").mkdir()
@@ -98,11 +119,9 @@ def test_a_home_that_can_not_be_used(tmp_path: Path) -> None:
     restaurant = {"start_date": f"{begun}", "venues": 2, "receipts_per_day": 60, "seed": 1}
     (tmp_path / "blocked" / "restaurant.json").write_text(json.dumps(restaurant))
     for name in ("file", "home", "what?", "blocked"):
-        ended = run(["clopos_assets", "demo", "--home", str(tmp_path / name)], environment())
-        assert ended.returncode == 2, name
-        assert ended.stderr.count("\n") == 1
-        assert f"{tmp_path / name} " in ended.stderr
-        assert "--home" in ended.stderr
+        said = refuse("--home", str(tmp_path / name))
+        assert f"{tmp_path / name} " in said
+        assert "--home" in said
     assert (tmp_path / "home" / "dagster.yaml").read_text() == "run_queue: {}"
 
 

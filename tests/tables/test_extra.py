@@ -67,6 +67,7 @@ def test_the_text_does_not_depend_on_the_order_of_fields() -> None:
         ({"product": None, "stock": None}, None),
         ({"product": {"name": None}, "stock": {"storage": None}}, None),
         ({"product": {}, "stock": {"storage": {}}}, None),
+        ({"product": {"id": None}}, None),
         ({"product": {"name": "Rice", "unit": {"id": 2}}}, {"product": {"unit": {"id": 2}}}),
         ({"product": {"name": "Rice", "deleted_at": None}}, {"product": {"deleted_at": None}}),
         ({"stock": {"id": 8, "batch": "x"}}, {"stock": {"batch": "x"}}),
@@ -154,3 +155,6 @@ def test_of_two_lists_of_modifiers_none_is_lost() -> None:
     both = {**LINE_MINIMAL, "modificators": [{"id": 1}], "receipt_product_modificators": [{"id": 2}]}
     assert extra_of(LINE, both, 1, 1) == {"receipt_product_modificators": [{"id": 2}]}
     assert extra_of(LINE, {**both, "receipt_product_modificators": [{"id": 1}]}, 1, 1) is None
+    assert extra_of(LINE, {**both, "receipt_product_modificators": []}, 1, 1) is None
+    row = dict(zip(LINE.names, LINE.read({**both, "modificators": []}, 1, 1), strict=True))
+    assert (row["modificators"], row["extra"]) == (write_json([{"id": 2}]), None)

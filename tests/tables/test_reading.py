@@ -9,6 +9,7 @@ import pytest
 
 from clopos_assets.tables.values import (
     RowError,
+    name_of,
     read_decimal,
     read_flag,
     read_shift_date,
@@ -106,6 +107,7 @@ def test_a_number_that_does_not_fit_is_refused(text: str) -> None:
         ".",
         "0x10",
         "١٢",
+        "1e99999999999999999999",
         True,
         False,
         [],
@@ -118,6 +120,18 @@ def test_what_is_no_number_is_refused(value: object) -> None:
         read_decimal(value)
     with pytest.raises(RowError):
         read_whole(value)
+
+
+@pytest.mark.parametrize(
+    ("identity", "said"), [(17, "17"), ("17", "17"), ("a\nb", "'a\\nb'"), ("ä", "'ä'"), ([1], "a list")]
+)
+def test_an_id_is_named_on_one_line(identity: object, said: str) -> None:
+    assert name_of(identity) == said
+
+
+def test_a_number_too_long_to_be_written_out_is_told_by_its_size() -> None:
+    with pytest.raises(RowError, match=r"^a whole number of 16610 bits does not fit BIGINT$"):
+        read_whole(10**5000)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -17,6 +18,7 @@ from clopos_assets.database import connect
 from clopos_assets.tables import RECIPE_OBSERVED, TABLES, USAGE_VARIANCE, ContractError, Table
 from tests.golden.period import DAYS, OPERATIONS, expected_rows
 from tests.sql.day import pick
+from tests.variance import usage_days
 from tests.variance.usage_days import RICE, Kitchen, Till, day_of
 from tests.variance.usage_oracle import Answers, differences, figure, usage_variance
 
@@ -42,6 +44,33 @@ def test_the_golden_dates(kitchen: Kitchen) -> None:
         assert wanted
         assert differences(rows, wanted) == []
         assert differences(usage_variance(day, GOLDEN), wanted) == []
+
+
+@pytest.mark.parametrize("name", ["venue_id=7", "shift_date=old"])
+def test_what_the_lakes_folder_is_called_is_no_column(kitchen: Kitchen, name: str) -> None:
+    assert Kitchen(kitchen.connection, kitchen.folder / name).make(GOLDEN) == kitchen.make(GOLDEN)
+
+
+def test_what_the_lakes_folder_is_called_is_no_pattern(
+    kitchen: Kitchen, till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of another lake beside it would match."""
+    other = Till()
+    for number in (0, 1, 2):
+        till.sell(number, {501: ("0.2", "0.6")})
+        other.sell(number, {501: ("0.7", "9.9")})
+    expected = kitchen.make(till.answers())
+    monkeypatch.setattr(usage_days, "uuid4", lambda: Mock(hex="of one name"))
+    Kitchen(kitchen.connection, tmp_path / "lake").make(other.answers())
+    assert Kitchen(kitchen.connection, tmp_path / "l*e").make(till.answers()) == expected
+
+
+@pytest.mark.parametrize("receipt", [{"status": 1}, {"deleted_at": "2026-03-01 13:00:00"}], ids=["open", "deleted"])
+def test_operations_of_a_receipt_that_is_not_closed_cost_nothing(
+    kitchen: Kitchen, till: Till, receipt: dict[str, Any]
+) -> None:
+    till.sell(0, RICE, receipt=receipt)
+    assert [rows for made in kitchen.make(till.answers()).values() for rows in made.values() if rows] == []
 
 
 def test_columns_are_those_of_the_contract() -> None:

@@ -108,13 +108,7 @@ rounded as (
         product_id,
         ingredient_id,
         lines,
-        side * (
-            quotient + case
-                when rest > divisor - rest then 1
-                when rest = divisor - rest then quotient % 2
-                else 0
-            end
-        ) as millionths,
+        side * divided_half_even(quotient, rest, divisor) as millionths,
     from divided
 ),
 

@@ -133,26 +133,14 @@ multiplied as (
     from divided
 ),
 
--- Half to even: up where more than half is left, or exactly half of it beside an odd quotient.
 rounded as (
     select
         venue_id,
         product_id,
         ingredient_id,
-        price_side * (
-            price_quotient + case
-                when price_rest > price_divisor - price_rest then 1
-                when price_rest = price_divisor - price_rest then price_quotient % 2
-                else 0
-            end
-        ) as price_millionths,
-        usage_side * (
-            usage_whole + usage_part.quotient + case
-                when usage_part.rest > usage_divisor - usage_part.rest then 1
-                when usage_part.rest = usage_divisor - usage_part.rest then (usage_whole + usage_part.quotient) % 2
-                else 0
-            end
-        ) as usage_millionths,
+        price_side * divided_half_even(price_quotient, price_rest, price_divisor) as price_millionths,
+        usage_side * divided_half_even(usage_whole + usage_part.quotient, usage_part.rest, usage_divisor)
+            as usage_millionths,
     from multiplied
 ),
 

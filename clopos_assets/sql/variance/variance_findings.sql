@@ -93,10 +93,10 @@ worded_operations as (
         quantity, before_quantity, after_quantity, cost, total_cost,
         standard_cost, standard_value,
         is_off_quantity, is_off_cost, is_without_line, is_free, is_below_zero, is_off_standard,
-        rtrim(rtrim(cast(quantity as varchar), '0'), '.') as quantity_text,
-        rtrim(rtrim(cast(before_quantity as varchar), '0'), '.') as before_text,
-        regexp_replace(cast(cost as varchar), '0{1,4}$', '') as cost_text,
-        regexp_replace(cast(total_cost as varchar), '0{1,4}$', '') as total_cost_text,
+        quantity_in_words(quantity) as quantity_text,
+        quantity_in_words(before_quantity) as before_text,
+        money_in_words(cost) as cost_text,
+        money_in_words(total_cost) as total_cost_text,
         strftime(operated_at, '%Y-%m-%d %H:%M') as operated_text,
     from odd_operations
     left join standard_figures on standard_figures.id = odd_operations.id
@@ -107,8 +107,8 @@ worded_lines as (
         receipt_id, receipt_product_id, venue_id, product_id, is_gift, is_return, deductions, units_sold,
         net_sales, cogs,
         coalesce(replace(product_name, '{', '{}'), 'Product ' || product_id) || ' on receipt ' || receipt_id as subject,
-        rtrim(rtrim(cast(units_sold as varchar), '0'), '.') as units_text,
-        regexp_replace(cast(net_sales as varchar), '0{1,4}$', '') as net_sales_text,
+        quantity_in_words(units_sold) as units_text,
+        money_in_words(net_sales) as net_sales_text,
     from line_cogs
     where (deductions = 0 and units_sold <> 0) or cogs > net_sales
 ),
@@ -379,7 +379,7 @@ receipt_is_closed as (
         abs(total) as amount_at_risk,
         'Receipt ' || id || ', opened on ' || strftime(created_at, '%Y-%m-%d %H:%M')
             || case status when 1 then ', is still open with' else ', has status ' || status || ' and' end
-            || ' a total of ' || regexp_replace(cast(total as varchar), '0{1,4}$', '')
+            || ' a total of ' || money_in_words(total)
             || '.' as sentence,
     from receipts
     where status <> 2 and deleted_at is null
@@ -455,19 +455,14 @@ named_findings as (
     from rounded_findings
 ),
 
--- In a sentence money keeps two decimals, and a quantity none that is 0. An alias is worked out wherever it stands,
--- so that what is used more than once has a step of its own.
+-- An alias is worked out wherever it stands, so that what is used more than once has a step of its own.
 figured_findings as (
     select
         *,
         list_transform(
             [expected, actual, abs(difference), amount_at_risk],
             lambda figure: coalesce(
-                case
-                    when is_money then regexp_replace(cast(figure as varchar), '0{1,4}$', '')
-                    else rtrim(rtrim(cast(figure as varchar), '0'), '.')
-                end,
-                ''
+                case when is_money then money_in_words(figure) else quantity_in_words(figure) end, ''
             )
         ) as words,
     from named_findings
