@@ -74,7 +74,7 @@ def may_be_one_of_many(first: Page) -> bool:
 
 
 async def page_behind(asked: Awaitable[P]) -> P | None:
-    """The page that was asked for behind one that is said to be all: none is there, too, where it is refused."""
+    """The page that was asked for behind what is said to be all: none is there, too, where it is refused."""
     try:
         return await asked
     except CloposRefusedError:
@@ -236,7 +236,8 @@ class _Reading(Generic[T]):
         number = pages
         while len(self.digests) < self.total:
             number += 1
-            if not self.take(number, await fetch(number)):
+            behind = await page_behind(fetch(number))
+            if behind is None or not self.take(number, behind):
                 break
         self.check()
 
@@ -247,7 +248,11 @@ class _Reading(Generic[T]):
 
         async def work(numbers: Iterator[int]) -> None:
             for number in numbers:
-                self.take(number, await fetch(number))
+                try:
+                    page = await fetch(number)
+                except CloposRefusedError as error:  # of a list that has become shorter there may be no such page
+                    raise _ChangedError(f"page {number} of {pages} is refused ({error})") from None
+                self.take(number, page)
 
         failure: BaseException | None = None
         try:

@@ -1,12 +1,14 @@
 """One answer, decoded and judged, with the words of its refusal free of secrets."""
 
 import re
+import struct
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, urlsplit
+from html import escape
+from urllib.parse import urlsplit
 
-from clopos_assets.clopos.decode import decode_json, encode_json
+from clopos_assets.clopos.decode import decode_json
 from clopos_assets.clopos.dialect import Dialect
 from clopos_assets.clopos.errors import CloposAnswerError, CloposError, CloposRefusedError
 from clopos_assets.clopos.verdict import Verdict, judge, told
@@ -92,10 +94,18 @@ def _without(text: str, secrets: Collection[str]) -> str:
 
 @lru_cache(maxsize=16)
 def _spelled(secret: str) -> re.Pattern[str]:
-    """A secret as a request holds it, and as servers write what they were sent: in an address, and in JSON."""
-    in_json = encode_json(secret)[1:-1]
-    ways = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), in_json, in_json.replace("/", r"\/")}
-    return re.compile("|".join(map(re.escape, sorted(ways, key=len, reverse=True))), re.IGNORECASE)
+    """A secret as servers write what they were sent: as it is, as in an address, in JSON or in HTML, or mixed."""
+    return re.compile("".join(map(_ways_of, secret)), re.IGNORECASE)
+
+
+def _ways_of(letter: str) -> str:
+    if letter.isascii() and letter.isalnum():
+        return letter  # nobody writes these in another way
+    in_address = "".join(f"%{byte:02X}" for byte in letter.encode(errors="surrogatepass"))
+    in_utf_16 = struct.iter_unpack(">H", letter.encode("utf-16-be", errors="surrogatepass"))
+    in_json = "".join(rf"\u{unit:04X}" for (unit,) in in_utf_16)
+    ways = [in_address, in_json, f"\\{letter}", escape(letter), letter, "+" if letter == " " else letter]
+    return f"(?:{'|'.join(map(re.escape, ways))}|&#0*{ord(letter)};|&#x0*{ord(letter):X};)"
 
 
 def _host(location: str) -> str:

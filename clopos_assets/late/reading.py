@@ -6,11 +6,11 @@ deletion hides some, which is what this module is about. Knows pages and times, 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from clopos_assets.clopos.decode import encode_json
-from clopos_assets.clopos.errors import CloposAnswerError, CloposUnavailableError
+from clopos_assets.clopos.errors import CloposAnswerError, CloposRefusedError, CloposUnavailableError
 from clopos_assets.clopos.listing import Item, Page, may_be_one_of_many, one_of_many, page_behind, read_id
 from clopos_assets.late.state import Reading, Unread
 from clopos_assets.tables.values import RowError, read_time
@@ -124,8 +124,18 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
     """
     position, total = start
     answer = 0
+    least_refused: int | None = None
     while True:
-        page = await fetch(position // walk.size + 1 if walk.size else 1)
+        number = position // walk.size + 1 if walk.size else 1
+        try:
+            page = await fetch(number)
+        except CloposRefusedError:
+            # The list may end above by now, where the page before has what is unread, and tells the total.
+            if number == 1 or (least_refused is not None and number >= least_refused):
+                raise
+            least_refused = number
+            position = (number - 1) * walk.size - 1
+            continue
         answer += 1
         if page is None:
             walk.rest = position, total
@@ -137,7 +147,9 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
         position = max(0, position + min(0, page.total - total))
         total = page.total
         awaited = min(walk.size, max(0, total - first))
-        if len(page.items) != awaited and not _is_last_with_repeats(page, first, awaited):
+        if len(page.items) > awaited and first + awaited == total:
+            page = _without_repeats(page)
+        if len(page.items) != awaited:
             raise _ChangedError(f"a page holds {len(page.items)} receipts, and {awaited} were to come")
         _check_order(page.items)
         if position < first:
@@ -154,10 +166,9 @@ async def _go(fetch: Fetch, walk: _Walk, start: tuple[int, int], down_to: str) -
             return
 
 
-def _is_last_with_repeats(page: Page, first: int, awaited: int) -> bool:
-    """Whether the last page holds all that was to come, and some of it again, which the total does not count."""
-    is_last = first + awaited == page.total
-    return is_last and len(page.items) > awaited == len({encode_json(item) for item in page.items})
+def _without_repeats(page: Page) -> Page:
+    """The page with each of its items once: the last one may hold some again, which the total does not count."""
+    return replace(page, items=list({encode_json(item): item for item in page.items}.values()))
 
 
 async def _look_behind(fetch: Fetch, page: Page) -> None:

@@ -1,7 +1,7 @@
 """Reading a list whole while it changes, on a list in memory."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -90,7 +90,11 @@ def _ids(items: list[Item]) -> list[object]:
 
 
 def _read(source: _Source, concurrency: int = 1) -> Listing[list[object]]:
-    return asyncio.run(read_listing(source.fetch, _ids, name="the list", concurrency=concurrency, pause_seconds=0.0))
+    return _read_by(source.fetch, concurrency)
+
+
+def _read_by(fetch: Callable[[int], Awaitable[Page]], concurrency: int = 1) -> Listing[list[object]]:
+    return asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=concurrency, pause_seconds=0.0))
 
 
 @pytest.mark.parametrize("concurrency", [1, 3])
@@ -130,8 +134,57 @@ def test_a_refused_page_behind_one_that_is_all_is_none(parameter: str | None) ->
             raise CloposRefusedError("GET /x: no such page", parameter)
         return await source.fetch(number)
 
-    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
-    assert numbers_of(listing) == list(range(50))
+    assert numbers_of(_read_by(fetch)) == list(range(50))
+
+
+def _lose_the_last(source: _Source, answer: int) -> None:
+    if answer == 1:
+        source.rows.pop()
+
+
+def _refusing_behind_the_last(source: _Source, most: int = 100) -> Callable[[int], Awaitable[Page]]:
+    """As some servers do, which say in a refusal alone that there is no such page."""
+
+    async def fetch(number: int) -> Page:
+        if len(source.asked) >= most:
+            raise CloposRefusedError("GET /x: no leave")
+        page = await source.fetch(number)
+        if not page.items:
+            raise CloposRefusedError("GET /x: no such page", "page")
+        return page
+
+    return fetch
+
+
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_page_that_vanishes_while_the_list_is_read_starts_it_again(concurrency: int) -> None:
+    source = _Source(_rows(*range(1, 8)))
+    source.change = _lose_the_last
+    listing = _read_by(_refusing_behind_the_last(source), concurrency)
+    assert numbers_of(listing) == list(range(1, 7))
+    assert listing.restarts == 1
+
+
+def test_a_repeat_that_the_total_counts_asks_for_no_page_that_there_is_not() -> None:
+    source = _Source([*_rows(1, 2, 2), *_rows(3)], size=lambda answer: 4)
+    listing = _read_by(_refusing_behind_the_last(source))
+    assert (numbers_of(listing), listing.restarts) == ([1, 2, 3], 0)
+    assert source.asked == [1, 2]
+
+
+def test_what_is_refused_of_every_page_is_told() -> None:
+    source = _Source(_rows(*range(1, 8)))
+    source.change = _lose_the_last
+    with pytest.raises(CloposRefusedError, match=r"^GET /x: no leave$"):
+        _read_by(_refusing_behind_the_last(source, most=1))
+
+
+def test_a_page_that_is_always_refused_ends_the_reading() -> None:
+    source = _Source(_rows(*range(1, 8)), total=lambda count: count + 2)
+    with pytest.raises(
+        CloposUnavailableError, match=r"read 6 times .* page 5 of 5 is refused \(GET /x: no such page\)"
+    ):
+        _read_by(_refusing_behind_the_last(source))
 
 
 def test_a_page_that_is_not_full_is_all() -> None:
@@ -147,7 +200,7 @@ def test_a_server_that_repeats_its_first_page_is_found_out() -> None:
     with pytest.raises(
         CloposUnavailableError, match=r"the list: the list was read 6 times .* 2 of 4 items came; run again"
     ):
-        asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=2, pause_seconds=0.0))
+        _read_by(fetch, 2)
 
 
 def test_an_empty_first_page_of_a_list_that_promises_more_starts_again() -> None:
@@ -241,7 +294,7 @@ def test_a_row_that_moved_to_another_page_is_one_row() -> None:
     async def fetch(number: int) -> Page:
         return Page(pages.get(number, []), 4)
 
-    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
+    listing = _read_by(fetch)
     assert sorted(numbers_of(listing)) == [1, 2, 3, 4]
     assert listing.restarts == 0
 
@@ -253,7 +306,7 @@ def test_an_item_that_changed_between_pages_starts_again() -> None:
     async def fetch(number: int) -> Page:
         return next(answers)
 
-    listing = asyncio.run(read_listing(fetch, _ids, name="the list", concurrency=1, pause_seconds=0.0))
+    listing = _read_by(fetch)
     assert (listing.parts, listing.restarts) == ([[1, 2], [3]], 1)
 
 

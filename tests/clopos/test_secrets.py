@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from clopos_assets.clopos.connection import Connection
+from clopos_assets.clopos.decode import encode_json
+from clopos_assets.clopos.dialect import V2
 from clopos_assets.clopos.errors import CloposError
+from clopos_assets.clopos.reply import read_reply
 from clopos_assets.clopos.shared_token import TokenState
 from clopos_assets.clopos.token import Grant
 from clopos_assets.clopos.wire import Answer, Request
@@ -114,6 +117,8 @@ def test_nothing_shows(case: str, caplog: pytest.LogCaptureFixture) -> None:
         "s3cr3t/of%2Bthe%20brand%3D%3D",
         "s3cr3t\\/of+the brand==",
         "S3CR3T/OF+THE BRAND==",
+        r"s3cr3t\/of\u002bthe\u0020brand==",
+        "s3cr3t&#47;of&#x2B;the&#32;brand%3D=",
     ],
 )
 def test_nothing_shows_however_it_is_spelled(spelled: str) -> None:
@@ -126,6 +131,24 @@ def test_nothing_shows_however_it_is_spelled(spelled: str) -> None:
 
         with pytest.raises(CloposError, match=r"odd: client_secret=\*\*\*&brand=x"):
             asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("secret", "spelled"),
+    [
+        ("a!b/c", "a!b%2Fc"),  # as browsers do
+        ("a~b/c", "a%7Eb%2Fc"),  # as Java does
+        ("əb/c", r"\u0259b\/c"),  # as PHP does
+        ("😀b", r"\ud83d\ude00b"),
+        ("a&b<c", "a&amp;b&lt;c"),
+        ('a"b\\', r"a\"b\\"),
+        ("a\ud800b", "a%ED%A0%80b"),
+    ],
+)
+def test_odd_letters_are_cut_out_too(secret: str, spelled: str) -> None:
+    body = encode_json({"success": False, "error": f"what is {spelled}?"}).encode()
+    reply = read_reply(Answer(400, {}, body), secrets=[secret], dialect=V2)
+    assert "what is ***?" in reply.verdict.text
 
 
 def test_a_good_run_shows_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -164,7 +164,6 @@ def test_different_roots_do_not_know_each_other(locks: str, request: pytest.Fixt
 MANY = """
 import resource, sys
 from pathlib import Path
-from unittest.mock import MagicMock
 from clopos_assets.lake import Lake
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, int(sys.argv[2])))
