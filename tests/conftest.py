@@ -4,6 +4,9 @@ Files that take minutes begin first, so that no worker is left alone with one at
 """
 
 import gc
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,18 @@ LONGEST = (
     "simulation/test_parts.py",  # which is short: the four workers take the first files by turns, two each
 )
 """Those of the system mostly wait; all others take seconds."""
+
+
+MEMORY = Path("/dev/shm")
+ROOM = 2 * 1024**3
+"""Bytes that are left there for what uses it too; the tests' files are 0.4 GB at most."""
+
+
+def pytest_configure() -> None:
+    """Keep files in memory where there is room: to remove hundreds of thousands of them takes a disk a minute."""
+    if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ["TMPDIR"] = str(MEMORY)  # of the processes too that tests start
+        tempfile.tempdir = None  # asked for again
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
