@@ -274,7 +274,7 @@ def refusing_behind_the_last(moving: MovingList) -> Fetch:
 
     async def fetch(number: int) -> Page | None:
         page = await moving.fetch(number)
-        if page is not None and not page.items:
+        if page is not None and number > 1 and not page.items:
             raise CloposRefusedError("GET /x: no such page", "page")
         return page
 
@@ -376,9 +376,16 @@ changes = st.lists(st.sampled_from(["insert", "update", "delete"]), max_size=3)
     between=st.lists(changes, max_size=40),
     seed=st.integers(0, 2**32),
     down_to=st.integers(1, 12),
+    refuses=st.booleans(),
 )
 def test_nothing_is_missed(
-    stamps: list[int], size: int, most_answers: list[int], between: list[list[str]], seed: int, down_to: int
+    stamps: list[int],
+    size: int,
+    most_answers: list[int],
+    between: list[list[str]],
+    seed: int,
+    down_to: int,
+    refuses: bool,
 ) -> None:
     """Over several looks, each with its own bound, with inserts, updates and deletions before each answer.
 
@@ -404,14 +411,15 @@ def test_nothing_is_missed(
                 del moving.changed[chance.choice(last)]
 
     moving = MovingList(dict(enumerate(stamps)), size, random.Random(seed + 1), act)
+    fetch = refusing_behind_the_last(moving) if refuses else moving.fetch
     reading = Reading(stamp(down_to))
     seen: set[tuple[int, str]] = set()
 
     def look(reading: Reading) -> Reading:
         moving.asked = []
         try:
-            items, reading = asyncio.run(read_changes(moving.fetch, reading, NOW, moving.most_answers))
-        except CloposUnavailableError:
+            items, reading = asyncio.run(read_changes(fetch, reading, NOW, moving.most_answers))
+        except (CloposUnavailableError, CloposRefusedError):
             return reading
         seen.update((int(str(item["id"])), str(item["updated_at"])) for item in items)
         return reading
