@@ -15,6 +15,8 @@ from clopos_assets.tables import RECEIPTS
 from clopos_assets.tags import PARTITION, RANGE_END, RANGE_START, REASON, SHIFT_DATES
 
 JOB = "shift_date_job"
+_Choose = Callable[[dg.ScheduleEvaluationContext, Access, Sequence[str]], list[dg.RunRequest] | dg.SkipReason]
+"""Which runs to ask for, of the shift dates that have ended."""
 _SWEEP_HOURS = 1
 """After the shift's end."""
 _NOT_ENDED = [
@@ -43,6 +45,12 @@ def automate(
 ) -> dg.Definitions:
     """The job over all partitioned tables, and what starts it by itself."""
     settings = access.settings
+
+    def ask(context: dg.ScheduleEvaluationContext, choose: _Choose) -> list[dg.RunRequest] | dg.SkipReason:
+        if (idle := settings.why_idle()) is not None:
+            return dg.SkipReason(idle)
+        return choose(context, access, partitions_def.get_partition_keys(current_time=context.scheduled_execution_time))
+
     job = dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.assets(*assets),
@@ -60,7 +68,7 @@ def automate(
         "should have been made and were not. Skips while there are no credentials.",
     )
     def nightly_shift_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        return _ask_for_night(context, access, partitions_def)
+        return ask(context, _runs_of_the_night)
 
     @dg.schedule(
         name="trailing_sweep_schedule",
@@ -72,7 +80,7 @@ def automate(
         "found in no other way. Costs their list pages, and what has changed.",
     )
     def trailing_sweep_schedule(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-        return _ask_for_sweep(context, access, partitions_def)
+        return ask(context, _runs_of_the_sweep)
 
     return dg.Definitions(
         jobs=[job],
@@ -81,15 +89,11 @@ def automate(
     )
 
 
-def _ask_for_night(
-    context: dg.ScheduleEvaluationContext, access: Access, partitions_def: dg.DailyPartitionsDefinition
+def _runs_of_the_night(
+    context: dg.ScheduleEvaluationContext, access: Access, ended: Sequence[str]
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """Runs of the shift date that has just ended, and of those before it that were missed."""
-    settings = access.settings
-    if (idle := settings.why_idle()) is not None:
-        return dg.SkipReason(idle)
-    at = context.scheduled_execution_time
-    ended = partitions_def.get_partition_keys(current_time=at)
+    """Of the shift date that has just ended, and of those before it that were missed."""
+    settings, at = access.settings, context.scheduled_execution_time
     if not ended:
         return dg.SkipReason(f"no shift has ended since CLOPOS_START_DATE, {settings.start_date}")
     try:
@@ -106,22 +110,19 @@ def _ask_for_night(
     ]
 
 
-def _ask_for_sweep(
-    context: dg.ScheduleEvaluationContext, access: Access, partitions_def: dg.DailyPartitionsDefinition
+def _runs_of_the_sweep(
+    context: dg.ScheduleEvaluationContext, access: Access, ended: Sequence[str]
 ) -> list[dg.RunRequest] | dg.SkipReason:
-    """A run of the last shift dates that are made, or one for each of their stretches."""
+    """Of the last shift dates as far as they are made: one, or one for each of their stretches."""
     settings = access.settings
-    if (idle := settings.why_idle()) is not None:
-        return dg.SkipReason(idle)
-    at = context.scheduled_execution_time
-    ended = partitions_def.get_partition_keys(current_time=at)[-settings.sweep_days :]
     try:
-        made = access.lake.has_each([RECEIPTS], ended)
+        made = access.lake.has_each([RECEIPTS], ended[-settings.sweep_days :])
     except LakeError as error:
         return dg.SkipReason(f"which shift dates are made can't be told: {error}")
     if not made:
         return dg.SkipReason(f"none of the last {settings.sweep_days} shift dates is made: there is nothing to sweep")
-    return [_range_request(f"sweep of {at:%Y-%m-%d %H:%M}", stretch) for stretch in stretches_of(made)]
+    reason = f"sweep of {context.scheduled_execution_time:%Y-%m-%d %H:%M}"
+    return [_range_request(reason, stretch) for stretch in stretches_of(made)]
 
 
 def _range_request(reason: str, stretch: Sequence[str]) -> dg.RunRequest:

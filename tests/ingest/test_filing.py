@@ -150,43 +150,6 @@ def test_a_move_that_dies_leaves_the_receipt_twice_at_worst_and_never_nowhere(
     assert shop.stands(1) == stands_in("2026-01-20")
 
 
-def test_a_large_part_does_not_leave_at_once(shop: Shop) -> None:
-    for receipt_id in range(100, 120):
-        shop.sell(receipt_id, "2026-01-21")
-    shop.make("2026-01-21")
-    for receipt_id in range(100, 106):
-        shop.world.delete_receipt(receipt_id)
-    made, _ = shop.make("2026-01-21")
-    assert "CLOPOS_ALLOW_MASS_REMOVAL" in made.bad["2026-01-21"]
-    assert "\n" not in made.bad["2026-01-21"]
-    assert len(shop.ids(RECEIPTS, "2026-01-21") or []) == 20
-    shop.allow_mass_removal = True
-    made, then = shop.make("2026-01-21")
-    assert not made.bad
-    assert not then.bad
-    assert len(shop.ids(STOCK_OPERATIONS, "2026-01-21") or []) == 14
-
-
-def test_five_receipts_may_leave(shop: Shop) -> None:
-    for receipt_id in range(100, 106):
-        shop.sell(receipt_id, "2026-01-21")
-    shop.make("2026-01-21")
-    for receipt_id in range(100, 105):
-        shop.world.delete_receipt(receipt_id)
-    made, _ = shop.make("2026-01-21")
-    assert not made.bad
-    assert shop.ids(RECEIPTS, "2026-01-21") == [105]
-
-
-def test_ten_of_two_hundred_may_leave(shop: Shop) -> None:
-    for receipt_id in range(1000, 1200):
-        shop.sell(receipt_id, "2026-01-21")
-    shop.make_receipts("2026-01-21")
-    for receipt_id in range(1000, 1010):
-        shop.world.delete_receipt(receipt_id)
-    assert not shop.make_receipts("2026-01-21").bad
-
-
 def test_a_receipt_gone_between_listing_and_operations_leaves(shop: Shop) -> None:
     shop.make_receipts(*DAYS)
     shop.world.delete_receipt(1)
@@ -269,19 +232,6 @@ def test_a_file_that_was_taken_away_comes_back_whole(shop: Shop, table: Table) -
         assert rows is not None
         assert known is not None
         assert rows.drop_columns(["fetched_at"]) == known.drop_columns(["fetched_at"])
-
-
-def test_a_date_outside_that_would_lose_too_much_costs_only_what_has_to_do_with_it(shop: Shop) -> None:
-    for receipt_id in range(100, 110):
-        shop.sell(receipt_id, "2026-01-18")
-    shop.make("2026-01-18")
-    for receipt_id in range(100, 110):
-        shop.world.move_receipt(receipt_id, date(2026, 1, 19))
-    made, _ = shop.make("2026-01-19", "2026-01-20", "2026-01-21")
-    assert list(made.bad) == ["2026-01-19"]
-    assert "CLOPOS_ALLOW_MASS_REMOVAL" in made.bad["2026-01-19"]
-    assert shop.ids(STOCK_OPERATIONS, "2026-01-20") == [300]
-    assert len(shop.ids(RECEIPTS, "2026-01-18") or []) == 10
 
 
 def test_a_date_outside_that_is_held_costs_only_what_has_to_do_with_it(
@@ -396,14 +346,3 @@ def test_answers_kept_by_an_unfinished_refresh_do_not_answer_the_next(shop: Shop
     shop.deduct(2, total_cost=1)
     shop.make("2026-01-19", refresh="all")
     assert shop.asked() == {"list": 1, "operations": 2}
-
-
-def test_mass_removal_is_seen_before_any_leaves(shop: Shop) -> None:
-    for receipt_id in range(100, 120):
-        shop.sell(receipt_id, "2026-01-21")
-    shop.make_receipts("2026-01-21")
-    for receipt_id in range(100, 110):
-        shop.world.delete_receipt(receipt_id)
-    then = shop.make_operations("2026-01-21")
-    assert "CLOPOS_ALLOW_MASS_REMOVAL" in then.bad["2026-01-21"]
-    assert len(shop.ids(RECEIPTS, "2026-01-21") or []) == 20

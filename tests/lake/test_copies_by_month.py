@@ -1,5 +1,6 @@
 """Copies by month are those of the tables as they stand, whoever died making them and whatever has come back since."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from clopos_assets import monthly
 from clopos_assets.lake import Lake
 from clopos_assets.monthly import Copied, copy_months
-from clopos_assets.tables import STOCK_OPERATIONS
+from clopos_assets.tables import STOCK_OPERATIONS, Table
 from tests.lake.places import Place
 from tests.lake.sample import operations
 
@@ -78,9 +79,9 @@ def copy_another(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copying that reads the partition in another version than was listed."""
     read = lake.read_each
 
-    def read_another(*arguments: object) -> object:
+    def read_another(table: Table, shift_dates: Sequence[str]) -> object:
         make(lake, 5)
-        return read(*arguments)  # type: ignore[arg-type]  # as it was called
+        return read(table, shift_dates)
 
     with monkeypatch.context() as patched:
         patched.setattr(lake, "read_each", read_another)

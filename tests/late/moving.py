@@ -4,7 +4,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from clopos_assets.clopos.errors import CloposRefusedError
 from clopos_assets.clopos.listing import Item, Page
+from clopos_assets.late.reading import Fetch
 
 
 def stamp(second: int) -> str:
@@ -37,3 +39,15 @@ class MovingList:
 
     def item(self, receipt_id: int) -> Item:
         return {"id": receipt_id, "updated_at": stamp(self.changed[receipt_id])}
+
+
+def refusing_behind_the_last(moving: MovingList) -> Fetch:
+    """As some servers do, which say in a refusal alone that there is no such page."""
+
+    async def fetch(number: int) -> Page | None:
+        page = await moving.fetch(number)
+        if page is not None and number > 1 and not page.items:
+            raise CloposRefusedError("GET /x: no such page", "page")
+        return page
+
+    return fetch

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import duckdb
 import pyarrow as pa
@@ -216,44 +216,38 @@ def test_a_damaged_input_is_named(
     assert told.endswith(f"): {removed}make {shift_date} again")
 
 
-def test_an_input_that_is_replaced_while_it_is_read_is_read_again(
-    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
-    path = day_and_window.path(STOCK_OPERATIONS, OTHER_DAY)
+def compute_over_halves(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, path: Path, most: int
+) -> tuple[pa.Table, int]:
+    """The recipes, while a file is found cut in half so many times at most, and how often they were selected."""
     whole = path.read_bytes()
-    tries: list[str] = []
+    tries = 0
 
     def disturbed(*arguments: Any, **more: Any) -> pa.Table:
-        tries.append("once")
-        if len(tries) == 1:
+        nonlocal tries
+        tries += 1
+        if tries <= most:
             path.write_bytes(whole[: len(whole) // 2])
         try:
             return select(*arguments, **more)
         finally:
             path.write_bytes(whole)
 
-    monkeypatch.setattr(clopos_assets.compute.making, "select", disturbed)
-    assert compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()) == expected
-    assert len(tries) == 2
+    with patch.object(clopos_assets.compute.making, "select", disturbed):
+        return compute(lake, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()), tries
 
 
-def test_a_window_that_is_replaced_whenever_duckdb_reads_it_is_read_all_the_same(
-    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("table", "shift_date", "most"),
+    [(STOCK_OPERATIONS, OTHER_DAY, 1), (RECIPE_OBSERVED, DAY, 1), (RECIPE_OBSERVED, DAY, 10)],
+    ids=["input", "window", "window whenever it is read"],
+)
+def test_what_is_replaced_while_duckdb_reads_it_is_read_again(
+    connection: duckdb.DuckDBPyConnection, day_and_window: Lake, table: Table, shift_date: str, most: int
 ) -> None:
     expected = compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules())
-    path = day_and_window.path(RECIPE_OBSERVED, DAY)
-    whole = path.read_bytes()
-
-    def disturbed(*arguments: Any, **more: Any) -> pa.Table:
-        path.write_bytes(whole[: len(whole) // 2])
-        try:
-            return select(*arguments, **more)
-        finally:
-            path.write_bytes(whole)
-
-    monkeypatch.setattr(clopos_assets.compute.making, "select", disturbed)
-    assert compute(day_and_window, connection, RECIPE_OBSERVED, OTHER_DAY, Rules()) == expected
+    path = day_and_window.path(table, shift_date)
+    assert compute_over_halves(connection, day_and_window, path, most) == (expected, 2)
 
 
 def test_what_takes_more_memory_than_there_is_is_not_tried_again(
